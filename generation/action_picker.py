@@ -55,7 +55,7 @@ def pick(text: str, actions: Sequence[tuple[str, str]]) -> list[Match]:
 
 @lru_cache(maxsize=2048)
 def _action_vector(name: str, description: str) -> np.ndarray:
-    """Keyed by the texts, so a changed action is embedded anew. Its dot product with a text is a mean cosine."""
+    """Dotted with a text it gives a mean cosine. Keyed by text: a changed action is embedded anew."""
     return np.mean([_embed(part) for part in (name, description or name)], axis=0)
 
 

@@ -21,7 +21,7 @@ def test_best_action_comes_first_and_scores_fall():
 
 
 def test_measured_table_holds():
-    """Most texts find what was meant, and MIN_SCORE parts them from the unrelated ones (CPUs differ a little)."""
+    """Most texts find what was meant; MIN_SCORE parts them from the unrelated ones. CPUs differ a little."""
     meant, unrelated = measure()
     assert sum(name == found for _, name, found, _ in meant) >= 0.8 * len(meant)
     assert sum(score < MIN_SCORE for *_, score in meant) <= 2
