@@ -1,0 +1,103 @@
+"""Pose detection as the server runs it: a process of its own that says in one line what is wrong."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import Image
+
+from generation.skeleton import SkeletonError, find_weights, read_picture
+
+
+def run_skeleton(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "generation.skeleton", *map(str, arguments)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "mannequin.png"
+    Image.new("RGB", (180, 300), (200, 180, 160)).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def weights_that_see_nothing(tmp_path_factory):
+    """Weights of the detector's own shape, all zero: real code, real file, nobody found."""
+    folder = tmp_path_factory.mktemp("pose-detector")
+    code = (
+        "import sys, torch; from controlnet_aux.open_pose.model import bodypose_model; "
+        "zeros = {name.split('.', 1)[1]: value.half().zero_() "
+        "for name, value in bodypose_model().state_dict().items()}; torch.save(zeros, sys.argv[1])"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code, folder / "body_pose_model.pth"], check=True)
+    return folder
+
+
+def test_without_weights_it_says_what_to_do_and_soon(picture, tmp_path):
+    start = time.monotonic()
+    result = run_skeleton(picture, tmp_path / "out.png", HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path))
+    assert time.monotonic() - start < 30
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert "POSE_DETECTOR_MODEL" in result.stderr
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_unreachable_hub_fails_soon(picture, tmp_path):
+    start = time.monotonic()
+    result = run_skeleton(
+        picture,
+        tmp_path / "out.png",
+        HF_HUB_OFFLINE="0",
+        HF_HOME=str(tmp_path),
+        HF_ENDPOINT="http://127.0.0.1:9",
+    )
+    assert time.monotonic() - start < 30
+    assert result.returncode == 1
+    assert "can't be reached" in result.stderr.splitlines()[-1]
+
+
+def test_folder_without_weights(tmp_path):
+    with pytest.raises(SkeletonError, match="body_pose_model.pth"):
+        find_weights(str(tmp_path))
+
+
+def test_no_person_is_found(picture, tmp_path, weights_that_see_nothing):
+    result = run_skeleton(picture, tmp_path / "out.png", POSE_DETECTOR_MODEL=str(weights_that_see_nothing))
+    assert result.returncode == 1
+    assert "no person" in result.stderr.splitlines()[-1]
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_broken_picture(tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"not a picture")
+    result = run_skeleton(broken, tmp_path / "out.png", HF_HUB_OFFLINE="1")
+    assert result.returncode == 1
+    assert result.stderr.startswith("broken.png can't be read")
+
+
+def test_transparency_becomes_white_and_orientation_is_applied(tmp_path):
+    cut_out = Image.new("RGBA", (30, 50), (0, 0, 0, 0))
+    cut_out.putpixel((0, 0), (255, 0, 0, 255))
+    exif = cut_out.getexif()
+    exif[0x0112] = 6  # shown turned by 90 degrees clockwise
+    cut_out.save(tmp_path / "turned.png", exif=exif)
+    picture = read_picture(tmp_path / "turned.png")
+    assert (picture.mode, picture.size) == ("RGB", (50, 30))
+    assert picture.getpixel((49, 0)) == (255, 0, 0)
+    assert picture.getpixel((10, 10)) == (255, 255, 255)
+
+
+def test_usage():
+    result = run_skeleton("only-one.png")
+    assert result.returncode == 2
+    assert "usage" in result.stderr
