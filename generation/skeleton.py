@@ -86,7 +86,7 @@ def main(arguments: list[str]) -> int:
     source, target = map(Path, arguments)
     try:
         picture = read_picture(source)
-        weights = find_weights(os.environ.get("POSE_DETECTOR_MODEL", DEFAULT_MODEL))
+        weights = find_weights(os.environ.get("POSE_DETECTOR_MODEL") or DEFAULT_MODEL)
         skeleton = detect_skeleton(picture, weights)
     except SkeletonError as error:
         print(error, file=sys.stderr)

@@ -1,0 +1,92 @@
+# make demo | run | test | lint | bench | clean. Each makes what it needs; nothing has to be activated.
+#   make run PORT=9000              another port
+#   make demo PYTHON=python3.12     another interpreter (3.11 or newer)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help setup setup-dev database demo run test lint bench clean
+
+PYTHON ?= python3
+PORT ?= 8000
+export PORT
+ifneq ($(PORT),8000)
+export SERVER_URL ?= http://127.0.0.1:$(PORT)
+endif
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+BIN := .venv/bin
+RUN := $(BIN)/python
+WEIGHTS := generation/miniature/weights
+UNET := unet/diffusion_pytorch_model.safetensors
+BENCHMARKS = $(patsubst benchmarks/%.py,%,$(filter-out benchmarks/__init__.py,$(wildcard benchmarks/*.py)))
+
+help:
+	@echo "make demo    five photos in, a picture out: trains, paints, says where the picture is"
+	@echo "make run     web and worker on http://127.0.0.1:$(PORT), until Ctrl-C"
+	@echo "make test    all tests, one whole training and generation among them"
+	@echo "make lint    style, types of file, migrations, settings"
+	@echo "make bench   measurements, printed as tables"
+	@echo "make clean   removes the environment, caches and working files; data/ stays"
+
+# --- what the targets need ---------------------------------------------------------------------------
+
+.venv/made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "Python 3.11 or newer is needed: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv || \
+	  { rm -rf .venv; echo "python3 -m venv failed; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@touch $@
+
+.venv/installed: requirements.txt .venv/made
+	@echo "Installing what Cartolina runs with (5 GB, some minutes the first time) ..."
+	@$(RUN) -m pip install --quiet -r requirements.txt
+	@touch $@
+
+.venv/installed-dev: requirements-dev.txt .venv/installed
+	@echo "Installing what tests and lints it ..."
+	@$(RUN) -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+# The four-channel model is cut out of the nine-channel one, so that it isn't stored twice.
+$(WEIGHTS)/detail/$(UNET): $(WEIGHTS)/inpaint/$(UNET) | .venv/installed
+	@$(RUN) -m generation.miniature.assemble
+
+setup: .venv/installed $(WEIGHTS)/detail/$(UNET)
+
+setup-dev: setup .venv/installed-dev
+
+database: setup
+	@$(RUN) manage.py migrate --verbosity 0
+	@$(RUN) manage.py load_demo
+
+# --- what people type --------------------------------------------------------------------------------
+
+demo: database
+	@$(RUN) manage.py demo
+
+run: database
+	@echo "http://127.0.0.1:$(PORT)  (Ctrl-C stops it)"
+	@$(RUN) -m honcho --env /dev/null start
+
+test: setup-dev
+	$(RUN) -m pytest
+
+lint: setup-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/shellcheck .ci/run training-app/launch.bash
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/yamllint --strict .
+	$(RUN) manage.py check
+	$(RUN) manage.py makemigrations --check --dry-run
+
+bench: setup-dev
+	@for name in $(BENCHMARKS); do echo "=== $$name"; $(RUN) -m benchmarks.$$name; done
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache staticfiles tmp_data $(WEIGHTS)/detail
+	find training-app/training-input training-app/training-output -mindepth 1 ! -name .gitkeep -delete
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
