@@ -1,0 +1,68 @@
+"""The picture's geometry: the canvas of a background, and the mannequin's frame fitted into it. PIL only."""
+
+from __future__ import annotations
+
+import math
+
+from PIL import Image, ImageChops, ImageFilter
+
+MULTIPLE = 8  # the VAE reduces by 8, so sides are multiples of it
+
+
+def canvas_size(width: int, height: int, pixel_budget: int) -> tuple[int, int]:
+    """Sides in multiples of 8, near the background's aspect ratio; at most ``pixel_budget`` pixels."""
+    scale = math.sqrt(pixel_budget / (width * height))
+    sides = [max(MULTIPLE, round(side * scale / MULTIPLE) * MULTIPLE) for side in (width, height)]
+    while sides[0] * sides[1] > pixel_budget:
+        longer = 0 if sides[0] >= sides[1] else 1
+        sides[longer] -= MULTIPLE
+    return sides[0], sides[1]
+
+
+def fit_background(picture: Image.Image, pixel_budget: int) -> Image.Image:
+    """The background at canvas size, RGB: scaled to cover the canvas, cropped by less than 8 pixels."""
+    picture = picture.convert("RGB")
+    width, height = canvas_size(*picture.size, pixel_budget)
+    if picture.size == (width, height):
+        return picture
+    scale = max(width / picture.width, height / picture.height)
+    box_width, box_height = width / scale, height / scale
+    left, top = (picture.width - box_width) / 2, (picture.height - box_height) / 2
+    box = (left, top, left + box_width, top + box_height)
+    return picture.resize((width, height), Image.Resampling.LANCZOS, box=box)
+
+
+def fit_frame(frame: Image.Image, size: tuple[int, int], resample: Image.Resampling) -> Image.Image:
+    """The mannequin's frame in a black canvas of ``size``: as large as fits, at the bottom, in the middle."""
+    scale = min(size[0] / frame.width, size[1] / frame.height)
+    fitted = (max(1, round(frame.width * scale)), max(1, round(frame.height * scale)))
+    canvas = Image.new(frame.mode, size)
+    canvas.paste(frame.resize(fitted, resample), ((size[0] - fitted[0]) // 2, size[1] - fitted[1]))
+    return canvas
+
+
+def fit_mask(mask: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """A mask fitted like the frame it belongs to: mode L, 0 or 255."""
+    fitted = fit_frame(mask.convert("L"), size, Image.Resampling.BILINEAR)
+    return fitted.point(lambda value: 255 if value > 127 else 0)
+
+
+def feathered(mask: Image.Image, radius: int) -> Image.Image:
+    """The mask with an edge that fades over about ``radius`` pixels, all of it inside: 0 stays 0 outside."""
+    if radius < 1:
+        return mask
+    soft = mask.filter(ImageFilter.MinFilter(2 * (radius // 2) + 1)).filter(
+        ImageFilter.GaussianBlur(radius / 2)
+    )
+    return ImageChops.darker(soft, mask)
+
+
+def lay_over(painted: Image.Image, picture: Image.Image, mask: Image.Image, feather: int) -> Image.Image:
+    """``painted`` inside the mask, ``picture``'s own pixels outside it, a soft edge between."""
+    return Image.composite(painted, picture, feathered(mask, feather))
+
+
+def bounded(painted: Image.Image, picture: Image.Image, limit: int) -> Image.Image:
+    """``painted``, but no channel of any pixel farther than ``limit`` (of 255) from ``picture``."""
+    low, high = (picture.point(lambda v, s=sign: max(0, min(255, v + s * limit))) for sign in (-1, 1))
+    return ImageChops.lighter(low, ImageChops.darker(high, painted))

@@ -1,0 +1,138 @@
+"""A whole picture, one process per step: ``python -m generation.generator REQUEST.json``.
+
+A process that swaps diffusion models keeps memory that it can't give back, so every step is an
+operating-system process of its own; they hand the picture on through the job's folder.
+``generator_classic.py`` is the same steps in one process, the version to read first. Nothing here imports
+torch, so a web worker can call it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from generation import folder
+
+ROOT = Path(__file__).resolve().parent.parent
+END_SECONDS = 5.0  # how long a step has to end after SIGTERM
+log = logging.getLogger(__name__)
+
+
+class StepFailed(RuntimeError):
+    """A step's process ended without its picture. ``reason`` is its own last word."""
+
+    def __init__(self, step: str, reason: str):
+        super().__init__(f"step {step} failed: {reason}")
+        self.step, self.reason = step, reason
+
+
+def generate(job: Path, on_event: Callable[[dict], None] | None = None) -> Path:
+    """Run the steps that are still to do in folder ``job``; the path of the finished picture.
+
+    ``on_event`` gets ``{"event": "plan", "steps": [...]}`` once, ``{"event": "progress", "step", "index",
+    "done", "of"}`` often and ``{"event": "step", "step", "index", "pid", "import_seconds", ...}`` once for
+    each step.
+    Raises InvalidRequest when the folder's files can't be used, StepFailed when a step fails.
+    """
+    tell = on_event or (lambda event: None)
+    folder.prepare(job)
+    plan = folder.planned_steps(folder.GenerationRequest.load(job))
+    tell({"event": "plan", "steps": plan})
+    for index in range((folder.newest_index(job) or 0) + 1, len(plan) + 1):
+        run_step(plan[index - 1], index, job, tell)
+    return folder.picture_path(job, len(plan))
+
+
+def run_step(name: str, index: int, job: Path, tell: Callable[[dict], None]) -> None:
+    """One step in a fresh interpreter, ended when this call is left in any way. Raises StepFailed."""
+    command = [sys.executable, "-m", "generation.steps", name, str(job.resolve())]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with tempfile.TemporaryFile("w+", dir=job) as stderr:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+        try:
+            for line in process.stdout:
+                message = json.loads(line)
+                tell({"event": "progress" if "done" in message else "step", **message})
+            status = process.wait()
+        finally:
+            _end(process)
+        stderr.seek(0)
+        said = [line for line in stderr.read().splitlines() if line.strip()]
+    for line in said:
+        log.debug("%s: %s", name, line)
+    if status != 0 or not folder.picture_path(job, index).exists():
+        ended = (
+            f"its process was ended by signal {-status}" if status < 0 else f"its process ended with {status}"
+        )
+        raise StepFailed(name, said[-1] if said and status > 0 else ended)
+
+
+def _end(process: subprocess.Popen) -> None:
+    process.stdout.close()
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _print_progress(event: dict) -> None:
+    if event["event"] == "progress":
+        print(
+            f"\r{event['index']} {event['step']}: {event['done']} of {event['of']}   ",
+            end="",
+            file=sys.stderr,
+        )
+    elif event["event"] == "step":
+        took = sum(event[part] for part in ("import_seconds", "load_seconds", "inference_seconds"))
+        print(
+            f"\r{event['index']} {event['step']}: {took:.1f} s, {event['peak_rss_mb']:.0f} MB",
+            file=sys.stderr,
+        )
+
+
+def run_command(generate_in: Callable[[Path, Callable[[dict], None]], Path]) -> None:
+    """The command line that this generator and the classic one share."""
+    parser = argparse.ArgumentParser(description="Make the picture that a request file asks for.")
+    parser.add_argument(
+        "request", type=Path, metavar="REQUEST.json", help="names the pictures that lie beside it"
+    )
+    parser.add_argument("--output", type=Path, help="where the picture goes (default: beside the request)")
+    parser.add_argument(
+        "--tmp-data", type=Path, default=ROOT / "tmp_data", help="where the working folder is made"
+    )
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    output = args.output or args.request.with_suffix(".png")
+    args.tmp_data.mkdir(parents=True, exist_ok=True)
+    job = Path(tempfile.mkdtemp(dir=args.tmp_data, prefix="request-"))
+    try:
+        folder.lay_out(args.request, job)
+        shutil.copyfile(generate_in(job, _print_progress), output)
+    except (folder.InvalidRequest, StepFailed, ValueError) as error:
+        sys.exit(str(error))
+    finally:
+        shutil.rmtree(job, ignore_errors=True)
+    print(output)
+
+
+if __name__ == "__main__":
+    run_command(generate)

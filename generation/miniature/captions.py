@@ -1,0 +1,84 @@
+"""The words the miniature is trained on, and the tokenizer made from them."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+from generation.miniature import people, places, poses
+from generation.miniature.scenes import Scene
+
+TOKEN, CLASS_WORD = "sks", "person"
+SYNONYMS = {
+    "t-shirt": ("t-shirt", "shirt", "tee"),
+    "sweater": ("sweater", "jumper", "pullover"),
+    "coat": ("coat", "jacket"),
+    "dress": ("dress", "gown"),
+}
+
+
+def _clothes(scene: Scene, rng: random.Random) -> str:
+    word = rng.choice(SYNONYMS[scene.garment])
+    article = rng.choice(("a ", "a ", ""))
+    if article and scene.colour[0] in "aeiou":
+        article = "an "
+    return f"wearing {article}{scene.colour} {word}"
+
+
+def scene_caption(scene: Scene, rng: random.Random) -> str:
+    """As ``generation.prompts.scene_prompt`` words it; now and then without clothes or place."""
+    parts = [f"{scene.person.age} {scene.person.gender}", poses.ACTIONS[scene.action].description]
+    if rng.random() < 0.93:
+        parts.append(_clothes(scene, rng))
+    if rng.random() < 0.85:
+        parts.append(scene.place.description)
+    return ", ".join(parts)
+
+
+def face_caption(scene: Scene, rng: random.Random) -> str:
+    """As ``generation.prompts.face_prompt`` words it, the visitor being anybody."""
+    parts = [f"face of {CLASS_WORD}", f"{scene.person.age} {scene.person.gender}"]
+    if rng.random() < 0.6:
+        parts.append(_clothes(scene, rng))
+    return ", ".join(parts[: rng.choice((1, 2, 3, 3))])
+
+
+def _corpus() -> list[str]:
+    texts = [action.description for action in poses.ACTIONS.values()] + list(poses.ACTIONS)
+    texts += [f"{light} {text}" for text in places.DESCRIPTIONS.values() for light in places.SKIES]
+    texts += [f"{age} {gender}" for age in people.AGES for gender in people.GENDERS]
+    texts += [f"wearing {c} {word}" for c in people.COLOURS for words in SYNONYMS.values() for word in words]
+    return [*texts * 20, *[f"photo of {TOKEN} {CLASS_WORD}, face of {TOKEN} {CLASS_WORD}, a, an"] * 40]
+
+
+def write_tokenizer(folder: Path) -> None:
+    """Train a byte-pair vocabulary on the words above and write it as CLIP's tokenizer files."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+    start, end = "<|startoftext|>", "<|endoftext|>"
+    tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(r" ", "removed"), pre_tokenizers.Punctuation(), pre_tokenizers.ByteLevel(False)]
+    )
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=1600,
+        initial_alphabet=alphabet,
+        end_of_word_suffix="</w>",
+        special_tokens=[],
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_corpus(), trainer)
+    trained = json.loads(tokenizer.to_str())["model"]
+    words = alphabet + [f"{letter}</w>" for letter in alphabet]
+    merges = [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in trained["merges"]]
+    words += [w for w in dict.fromkeys(a + b for a, b in merges) if w not in set(words)]
+    vocabulary = {word: index for index, word in enumerate([*words, start, end])}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), "utf-8")
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges), "utf-8")
+    settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, "do_lower_case": True}
+    settings |= {"bos_token": start, "eos_token": end, "unk_token": end, "pad_token": end}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1), "utf-8")

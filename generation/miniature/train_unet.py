@@ -1,0 +1,205 @@
+"""Trains the miniature's UNet, ControlNet and text encoder: ``python -m generation.miniature.train_unet W``.
+
+One UNet of nine channels learns three things, in every batch:
+- *pose*: the person into the hole of a scene, the ControlNet reading the skeleton;
+- *face*: the head into the hole of a close-up, without the ControlNet;
+- *plain*: whole scenes with the five extra channels zero, so that the first four channels of ``conv_in``
+  are a four-channel UNet, the one that the detail and harmonize steps use.
+v-prediction with min-SNR weights (Hang et al. 2023, gamma 5); inside the hole the loss counts 1, outside 0.1.
+Resumable: run it again. It begins by itself when the VAE is trained. ``TRAINING.md`` tells the rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import DDPMScheduler, DPMSolverMultistepScheduler
+from diffusers.training_utils import EMAModel, compute_snr
+from PIL import Image
+from transformers import CLIPTokenizer
+
+from generation.miniature import captions, family, people, samples, scenes
+from generation.miniature.training import load_checkpoint, log, restart_safe_save, start
+
+POSE, FACE, PLAIN = 5, 2, 1  # samples of each kind in a batch of 8
+MIN_SNR_GAMMA = 5.0
+
+
+class Trainee:
+    """The three networks that learn, with their optimizer and moving average."""
+
+    def __init__(self, work: Path, learning_rate: float):
+        captions.write_tokenizer(work / "tokenizer")
+        self.tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
+        self.unet, self.controlnet = family.build_unet(), family.build_controlnet()
+        for block in [*self.controlnet.controlnet_down_blocks, self.controlnet.controlnet_mid_block]:
+            torch.nn.init.normal_(block.weight, std=0.03)  # nothing is pretrained yet
+        self.text_encoder = family.build_text_encoder(
+            len(self.tokenizer), self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
+        )
+        self.networks = torch.nn.ModuleDict(
+            {"unet": self.unet, "controlnet": self.controlnet, "text_encoder": self.text_encoder}
+        )
+        self.networks.to(memory_format=torch.channels_last)
+        self.optimizer = torch.optim.AdamW(self.networks.parameters(), lr=learning_rate, weight_decay=1e-2)
+        self.ema = EMAModel(
+            self.networks.parameters(), decay=0.998, use_ema_warmup=True, inv_gamma=1.0, power=0.75
+        )
+
+    def parts(self) -> dict:
+        return {"networks": self.networks, "optimizer": self.optimizer, "ema": self.ema}
+
+    def embed(self, texts: list[str]) -> torch.Tensor:
+        """(B, 77, TEXT_WIDTH)."""
+        tokens = self.tokenizer(
+            texts, padding="max_length", max_length=77, truncation=True, return_tensors="pt"
+        )
+        return self.text_encoder(tokens.input_ids)[0]
+
+    def predict(self, noisy, extra, timesteps, words, skeletons):
+        """v for all samples. The first ``len(skeletons)`` of them go through the ControlNet too."""
+        posed = len(skeletons)
+        down, middle = self.controlnet(
+            noisy[:posed], timesteps[:posed], encoder_hidden_states=words[:posed], controlnet_cond=skeletons,
+            return_dict=False,
+        )  # fmt: skip
+        rest = len(noisy) - posed
+        down = [torch.cat([d, d.new_zeros(rest, *d.shape[1:])]) for d in down]
+        middle = torch.cat([middle, middle.new_zeros(rest, *middle.shape[1:])])
+        return self.unet(
+            torch.cat([noisy, extra], 1), timesteps, words, down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+        ).sample  # fmt: skip
+
+
+def learning_rate(step: int, steps: int, top: float) -> float:
+    """Warm-up over 200 steps, then half a cosine down to a fiftieth."""
+    return top * min(1.0, (step + 1) / 200) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+
+
+def training_step(trainee: Trainee, cache: samples.Cache, noise_schedule, step: int) -> torch.Tensor:
+    """The loss of the batch of this step, which follows from the step's number alone."""
+    rng = random.Random(f"batch {step}")
+    faces = [k for k in (rng.randrange(cache.count) for _ in range(400)) if samples.is_face(k)][:FACE]
+    wholes = [k for k in (rng.randrange(cache.count) for _ in range(400)) if not samples.is_face(k)][
+        : POSE + PLAIN
+    ]
+    order = wholes[:POSE] + faces + wholes[POSE:]
+    latents, holed, holes = cache.batch(order)
+    count = len(order)
+    texts = ["" if rng.random() < 0.1 else samples.caption(k, rng) for k in order]
+    skeletons = torch.stack([samples.skeleton_picture(samples.sample_scene(k)) for k in order[:POSE]])
+    skeletons[[k for k in range(POSE) if rng.random() < 0.05]] = 0
+
+    generator = torch.Generator().manual_seed(step)
+    noise = torch.randn(latents.shape, generator=generator)
+    timesteps = torch.randint(0, 1000, (count,), generator=generator)
+    timesteps[-PLAIN:] = timesteps[-PLAIN:] // 2  # the steps that use it never start from pure noise
+    noisy = noise_schedule.add_noise(latents, noise, timesteps)
+    extra = torch.cat([holes, holed], 1)
+    extra[-PLAIN:] = 0
+    weight = holes + 0.1 * (1 - holes)
+    weight[-PLAIN:] = 0.5
+
+    predicted = trainee.predict(noisy, extra, timesteps, trainee.embed(texts), skeletons)
+    target = noise_schedule.get_velocity(latents, noise, timesteps)
+    snr = compute_snr(noise_schedule, timesteps)
+    by_noise = torch.clamp(snr, max=MIN_SNR_GAMMA) / (snr + 1)
+    error = ((predicted - target).square() * weight).mean((1, 2, 3)) / weight.mean((1, 2, 3))
+    return (error * by_noise).mean()
+
+
+@torch.no_grad()
+def draw_samples(trainee: Trainee, vae, path: Path, count: int = 8, guidance: float = 3.0) -> None:
+    """A sheet of held-out requests: asked, painted with the skeleton, and a face in its close-up."""
+    scheduler = DPMSolverMultistepScheduler(**family.SCHEDULER)
+    rows = []
+    for close in (False, True):
+        asked, holed, holes, texts, bones = [], [], [], [], []
+        for k in range(count):
+            scene = scenes.random_scene(scenes.HELD_OUT + k, people.random_person(scenes.HELD_OUT + k))
+            rng = random.Random(k)
+            view = samples.close_up_view(scene, 0.5) if close else scenes.View()
+            picture = np.asarray(scenes.draw_scene(scene, view))
+            hole = np.asarray(scenes.face_mask(scene, view) if close else scenes.subject_mask(scene)) > 127
+            asked.append(picture)
+            holed.append(np.where(hole[..., None], np.uint8(127), picture))
+            holes.append(hole[::8, ::8])
+            texts.append((captions.face_caption if close else captions.scene_caption)(scene, rng))
+            bones.append(samples.skeleton_picture(scene))
+        pictures = torch.from_numpy(np.stack(holed)).permute(0, 3, 1, 2).float() / 127.5 - 1
+        extra = torch.cat(
+            [torch.from_numpy(np.stack(holes))[:, None].float(), vae.encode(pictures).latents], 1
+        )
+        words = trainee.embed([""] * count + texts)
+        latents = torch.randn(
+            count, 4, samples.LATENT, samples.LATENT, generator=torch.Generator().manual_seed(5)
+        )
+        scheduler.set_timesteps(16)
+        for t in scheduler.timesteps:
+            double = torch.cat([latents] * 2)
+            skeletons = torch.stack(bones * 2)[: 0 if close else None]
+            moment = t.repeat(2 * count)
+            if close:
+                v = trainee.unet(torch.cat([double, torch.cat([extra] * 2)], 1), moment, words).sample
+            else:
+                v = trainee.predict(double, torch.cat([extra] * 2), moment, words, skeletons)
+            without, with_words = v.chunk(2)
+            latents = scheduler.step(without + guidance * (with_words - without), t, latents).prev_sample
+        painted = vae.decode(latents).sample.clamp(-1, 1).add(1).mul(127.5).permute(0, 2, 3, 1).byte().numpy()
+        rows += [np.concatenate(asked, 1), np.concatenate(list(painted), 1)]
+    Image.fromarray(np.concatenate(rows)).save(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("work", type=Path, help="folder in which train_vae has finished")
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--samples", type=int, default=5000)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    args = parser.parse_args()
+    start(args.work)
+    vae = family.build_vae().requires_grad_(False).to(memory_format=torch.channels_last)
+    if not load_checkpoint(args.work / "vae.pt", vae=vae):
+        raise SystemExit(f"{args.work}/vae.pt is not there: run generation.miniature.train_vae first")
+    cache = samples.Cache(args.work, args.samples)
+    cache.fill(vae)
+    trainee = Trainee(args.work, args.learning_rate)
+    noise_schedule = DDPMScheduler(**family.SCHEDULER)
+    checkpoint = args.work / "unet.pt"
+    step = load_checkpoint(checkpoint, **trainee.parts())
+    begun, running, saved = time.time(), None, time.time()
+    while step < args.steps:
+        for group in trainee.optimizer.param_groups:
+            group["lr"] = learning_rate(step, args.steps, args.learning_rate)
+        loss = training_step(trainee, cache, noise_schedule, step)
+        trainee.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trainee.networks.parameters(), 1.0)
+        trainee.optimizer.step()
+        trainee.ema.step(trainee.networks.parameters())
+        step += 1
+        running = loss.item() if running is None else 0.98 * running + 0.02 * loss.item()
+        if step % 50 == 0:
+            pace = (time.time() - begun) / 50
+            log(f"unet step {step} of {args.steps}  loss {running:.4f}  {pace:.2f} s a step")
+            begun = time.time()
+        if time.time() - saved > 120 or step == args.steps:
+            restart_safe_save(checkpoint, step, **trainee.parts())
+            saved = time.time()
+        if step % 400 == 0 or step == args.steps:
+            trainee.ema.store(trainee.networks.parameters())
+            trainee.ema.copy_to(trainee.networks.parameters())
+            draw_samples(trainee, vae, args.work / f"samples-{step:06d}.png")
+            trainee.ema.restore(trainee.networks.parameters())
+            begun = time.time()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""Model profiles: one table that names every model, size, step count and strength. Imports no torch.
+
+``miniature`` is embedded and needs no download; ``sd15`` is Stable Diffusion 1.5 as the system was designed
+for. A model id is a Hub repository or a local folder, and can be replaced by an environment variable.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from generation.prompts import PromptStyle
+
+_WEIGHTS = Path(__file__).parent / "miniature" / "weights"
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """A model in diffusers' folder layout: a Hub repository at ``revision``, or a local folder."""
+
+    id: str
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.id}@{self.revision}" if self.revision else self.id
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """``steps`` denoising steps are scheduled, of which the last ``strength`` (0..1) are done."""
+
+    steps: int
+    guidance: float
+    strength: float = 1.0
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How the five photos are laid out, and what of launch.bash's command line differs from its defaults."""
+
+    repeats: int
+    token: str
+    class_word: str
+    variables: tuple[tuple[str, str], ...] = ()
+
+    def environment(self) -> dict[str, str]:
+        """The variables that training-app/launch.bash reads."""
+        return dict(self.variables)
+
+
+@dataclass(frozen=True)
+class ModelProfile:
+    """Sizes are in pixels. ``half_on_gpu``: float16 on CUDA; a CPU always begins from float32."""
+
+    name: str
+    inpaint_model: ModelRef  # nine channels: pose and face
+    controlnet_model: ModelRef
+    detail_model: ModelRef  # four channels: detail and harmonize
+    training_model: ModelRef  # what a LoRA is trained on
+    pixel_budget: int  # width x height of the canvas at most
+    face_resolution: int  # side of the square that the face is painted at
+    face_padding: int  # canvas pixels around the face mask that the face step sees
+    feather: int  # pixels over which a painted area fades into the picture, inside its mask
+    harmonize_limit: int  # how far harmonize may move a pixel outside the subject mask, of 255
+    pose: StepSettings
+    detail: StepSettings
+    harmonize: StepSettings
+    face: StepSettings
+    style: PromptStyle
+    training: TrainingSettings
+    half_on_gpu: bool = True
+
+
+MINIATURE = ModelProfile(
+    name="miniature",
+    inpaint_model=ModelRef(str(_WEIGHTS / "inpaint")),
+    controlnet_model=ModelRef(str(_WEIGHTS / "controlnet")),
+    detail_model=ModelRef(str(_WEIGHTS / "detail")),
+    training_model=ModelRef(str(_WEIGHTS / "inpaint")),
+    pixel_budget=256 * 256,
+    face_resolution=256,
+    face_padding=12,
+    feather=3,
+    harmonize_limit=4,
+    pose=StepSettings(steps=20, guidance=3.0),
+    detail=StepSettings(steps=20, guidance=2.0, strength=0.3),
+    harmonize=StepSettings(steps=20, guidance=1.5, strength=0.1),
+    face=StepSettings(steps=20, guidance=2.5),
+    style=PromptStyle(prefix="", quality="", negative="", token="sks", class_word="person"),
+    training=TrainingSettings(
+        repeats=160,
+        token="sks",
+        class_word="person",
+        variables=(
+            ("RESOLUTION", "256,256"),
+            ("NETWORK_DIM", "16"),
+            ("NETWORK_ALPHA", "16"),
+            ("UNET_LR", "1e-3"),
+            ("TEXT_ENCODER_LR", "1e-4"),
+            ("TRAIN_BATCH_SIZE", "4"),
+            ("SAVE_EVERY_N_STEPS", "100"),
+            ("MAX_TRAIN_STEPS", "200"),
+            ("MIXED_PRECISION", "no"),
+        ),
+    ),
+)
+
+SD15 = ModelProfile(
+    name="sd15",
+    inpaint_model=ModelRef("stable-diffusion-v1-5/stable-diffusion-inpainting", "main"),
+    controlnet_model=ModelRef("lllyasviel/control_v11p_sd15_openpose", "main"),
+    detail_model=ModelRef("dreamlike-art/dreamlike-photoreal-2.0", "main"),
+    training_model=ModelRef("stable-diffusion-v1-5/stable-diffusion-v1-5", "main"),
+    pixel_budget=512 * 768,
+    face_resolution=512,
+    face_padding=48,
+    feather=8,
+    harmonize_limit=6,
+    pose=StepSettings(steps=30, guidance=7.5),
+    detail=StepSettings(steps=30, guidance=7.0, strength=0.45),
+    harmonize=StepSettings(steps=30, guidance=6.0, strength=0.15),
+    face=StepSettings(steps=30, guidance=7.0, strength=0.85),
+    style=PromptStyle(
+        prefix="RAW photo",
+        quality="natural light, sharp focus, highly detailed skin, 8k uhd, film grain",
+        negative="deformed, bad anatomy, extra limbs, extra fingers, blurry, cartoon, lowres, watermark",
+        token="sks",
+        class_word="person",
+    ),
+    training=TrainingSettings(repeats=300, token="sks", class_word="person"),
+)
+
+PROFILES = {profile.name: profile for profile in (MINIATURE, SD15)}
+_OVERRIDES = {
+    "inpaint_model": "INPAINT_MODEL",
+    "controlnet_model": "CONTROLNET_MODEL",
+    "detail_model": "DETAIL_MODEL",
+    "training_model": "TRAINING_MODEL",
+}
+
+
+def get_profile(name: str | None = None) -> ModelProfile:
+    """The profile ``name``, else the one that MODEL_PROFILE names, else the miniature.
+
+    INPAINT_MODEL, CONTROLNET_MODEL, DETAIL_MODEL and TRAINING_MODEL replace its model ids.
+    Raises ValueError for a name that isn't in the table.
+    """
+    name = name or os.environ.get("MODEL_PROFILE") or MINIATURE.name
+    if name not in PROFILES:
+        raise ValueError(f"MODEL_PROFILE={name!r} is not one of {', '.join(PROFILES)}")
+    replaced = {field: ModelRef(os.environ[v]) for field, v in _OVERRIDES.items() if os.environ.get(v)}
+    return dataclasses.replace(PROFILES[name], **replaced)

@@ -1,0 +1,247 @@
+"""The five steps, functions from picture to picture; ``python -m generation.steps NAME FOLDER`` runs one.
+
+The process reads the folder's request and newest picture, leaves its own picture there, prints one JSON
+object per line on stdout (progress, and at the end what it took) and logs to stderr. It exits 0, or 1 with
+a one-line reason as the last line on stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from generation import canvas, folder, lifeline, prompts
+from generation.profiles import ModelProfile, StepSettings
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers import DiffusionPipeline
+
+Progress = Callable[[int, int], None]  # called with denoising steps done, and how many there are
+log = logging.getLogger(__name__)
+
+
+# --- the five steps -----------------------------------------------------------------------------------------
+
+
+def pose(
+    picture: Image.Image, inputs: folder.Inputs, pipeline, noise: torch.Generator, report: Progress
+) -> Image.Image:
+    """Paint the subject, in the skeleton's pose, into the subject mask of the background."""
+    settings = inputs.profile.pose
+    painted = pipeline(
+        **_words(inputs, pipeline),
+        image=picture,
+        mask_image=inputs.subject_mask,
+        control_image=inputs.skeleton,
+        controlnet_conditioning_scale=1.0,
+        strength=settings.strength,
+        **_common(picture, settings, noise, report),
+    ).images[0]
+    return canvas.lay_over(painted, picture, inputs.subject_mask, inputs.profile.feather)
+
+
+def detail(
+    picture: Image.Image, inputs: folder.Inputs, pipeline, noise: torch.Generator, report: Progress
+) -> Image.Image:
+    """Paint the subject mask's inside once more, from a noise weak enough to keep what is there."""
+    settings = inputs.profile.detail
+    painted = pipeline(
+        **_words(inputs, pipeline),
+        image=picture,
+        mask_image=inputs.subject_mask,
+        strength=settings.strength,
+        **_common(picture, settings, noise, report),
+    ).images[0]
+    return canvas.lay_over(painted, picture, inputs.subject_mask, inputs.profile.feather)
+
+
+def harmonize(
+    picture: Image.Image, inputs: folder.Inputs, pipeline, noise: torch.Generator, report: Progress
+) -> Image.Image:
+    """Even out the whole picture's quality; the place itself may move by ``harmonize_limit`` at most."""
+    settings = inputs.profile.harmonize
+    common = _common(picture, settings, noise, report)
+    del common["height"], common["width"]  # img2img takes them from the picture
+    painted = pipeline(
+        **_words(inputs, pipeline), image=picture, strength=settings.strength, **common
+    ).images[0]
+    place = canvas.bounded(painted, picture, inputs.profile.harmonize_limit)
+    return canvas.lay_over(painted, place, inputs.subject_mask, inputs.profile.feather)
+
+
+def face(
+    picture: Image.Image, inputs: folder.Inputs, pipeline, noise: torch.Generator, report: Progress
+) -> Image.Image:
+    """Paint the visitor's face into the face mask: the crop around it, enlarged to the face resolution."""
+    settings, side = inputs.profile.face, inputs.profile.face_resolution
+    common = _common(picture, settings, noise, report) | {"height": side, "width": side}
+    painted = pipeline(
+        **_words(inputs, pipeline, prompts.face_prompt),
+        image=picture,
+        mask_image=inputs.face_mask,
+        strength=settings.strength,
+        padding_mask_crop=inputs.profile.face_padding,
+        **common,
+    ).images[0]
+    return canvas.lay_over(painted.convert("RGB"), picture, inputs.face_mask, inputs.profile.feather)
+
+
+STEPS = {"pose": pose, "detail": detail, "harmonize": harmonize, "face": face}
+
+
+# --- what they share ----------------------------------------------------------------------------------------
+
+
+def _words(inputs: folder.Inputs, pipeline, build=prompts.scene_prompt) -> dict[str, str]:
+    def count_tokens(text: str) -> int:
+        return len(pipeline.tokenizer(text, truncation=False, verbose=False).input_ids)
+
+    style = inputs.profile.style
+    return {"prompt": build(inputs.request, style, count_tokens), "negative_prompt": style.negative}
+
+
+def _common(picture: Image.Image, settings: StepSettings, noise, report: Progress) -> dict:
+    done, of = 0, max(1, min(settings.steps, int(settings.steps * settings.strength)))
+
+    def on_step_end(pipeline, step, timestep, tensors):
+        nonlocal done
+        done += 1
+        report(done, of)
+        return {}
+
+    return {
+        "num_inference_steps": settings.steps,
+        "guidance_scale": settings.guidance,
+        "generator": noise,
+        "width": picture.width,
+        "height": picture.height,
+        "callback_on_step_end": on_step_end,
+    }
+
+
+def models_of(name: str, profile: ModelProfile) -> list[str]:
+    """The ids and revisions of the models that a step paints with."""
+    models = {"pose": [profile.inpaint_model, profile.controlnet_model], "face": [profile.inpaint_model]}
+    return [str(model) for model in models.get(name, [profile.detail_model])]
+
+
+def step_seed(request_seed: int, index: int) -> int:
+    """Each step has noise of its own, which follows from the request's seed."""
+    return (request_seed + index) % 2**32
+
+
+def paint(
+    name: str, index: int, picture: Image.Image, inputs: folder.Inputs, pipeline, report: Progress
+) -> Image.Image:
+    """Step ``index``, ``name``, with noise from the request's seed."""
+    import torch
+
+    noise = torch.Generator("cpu").manual_seed(step_seed(inputs.request.seed, index))
+    return STEPS[name](picture, inputs, pipeline, noise, report)
+
+
+def record_of(name: str, index: int, inputs: folder.Inputs, pipeline) -> dict:
+    """What a finished step tells about itself, for the picture's text chunk and the job's row."""
+    build = prompts.face_prompt if name == "face" else prompts.scene_prompt
+    record = {"step": name, "index": index, "seed": step_seed(inputs.request.seed, index)}
+    record |= _words(inputs, pipeline, build) | {"models": models_of(name, inputs.profile)}
+    if name == "face":
+        record["lora_code"] = inputs.request.lora_code
+    record["versions"] = {package: version(package) for package in ("torch", "diffusers")}
+    return record
+
+
+def load_pipeline(name: str, inputs: folder.Inputs) -> DiffusionPipeline:
+    """The step's pipeline, with the visitor's LoRA if it is the face step's."""
+    from generation import pipelines
+
+    pipeline = pipelines.LOADERS[name](inputs.profile)
+    if name == "face" and inputs.lora:
+        pipelines.apply_lora(pipeline, inputs.lora, inputs.request.lora_scale)
+    return pipeline
+
+
+# --- one step in a process of its own -----------------------------------------------------------------------
+
+
+def _say(message: dict) -> None:
+    print(json.dumps(message), flush=True, file=sys.__stdout__)
+
+
+def _peak_gpu_mb() -> float:
+    import torch
+
+    return round(torch.cuda.max_memory_allocated() / 2**20, 1) if torch.cuda.is_available() else 0.0
+
+
+def run(name: str, job: Path) -> None:
+    """Do step ``name`` on the folder's newest picture. Raises InvalidRequest if it isn't the step's turn."""
+    folder.prepare(job)
+    inputs = folder.Inputs.read(job)
+    index = (folder.newest_index(job) or 0) + 1
+    plan = folder.planned_steps(inputs.request)
+    if index > len(plan) or plan[index - 1] != name:
+        due = plan[index - 1] if index <= len(plan) else "none: the picture is finished"
+        raise folder.InvalidRequest(f"step {name} is not due in {job.name}; the next step is {due}")
+    clock = [time.perf_counter()]
+    from generation import pipelines  # noqa: F401  the import itself is measured
+
+    clock.append(time.perf_counter())
+    pipeline = load_pipeline(name, inputs)
+    clock.append(time.perf_counter())
+    before = folder.picture_path(job, index - 1)
+    with Image.open(before) as opened:
+        picture = opened.convert("RGB")
+    progress = {"step": name, "index": index}
+    picture = paint(
+        name, index, picture, inputs, pipeline, lambda done, of: _say({**progress, "done": done, "of": of})
+    )
+    clock.append(time.perf_counter())
+
+    record = folder.read_record(before)
+    own = record_of(name, index, inputs, pipeline)
+    record["steps"].append(own)
+    folder.write_picture(picture, folder.picture_path(job, index), record)
+    import_seconds, load_seconds, inference_seconds = (
+        round(b - a, 3) for a, b in zip(clock, clock[1:], strict=False)
+    )
+    _say(
+        own
+        | {
+            "pid": os.getpid(),
+            "import_seconds": import_seconds,
+            "load_seconds": load_seconds,
+            "inference_seconds": inference_seconds,
+            "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+            "peak_gpu_mb": _peak_gpu_mb(),
+        }
+    )
+
+
+def main() -> None:
+    lifeline.die_with_parent()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    if len(sys.argv) != 3 or sys.argv[1] not in STEPS:
+        sys.exit(f"usage: python -m generation.steps {'|'.join(STEPS)} FOLDER")
+    sys.stdout = sys.stderr  # what a library prints is no message of ours
+    try:
+        run(sys.argv[1], Path(sys.argv[2]))
+    except Exception as error:
+        log.debug("step failed", exc_info=True)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        sys.exit(f"{type(error).__name__}: {reason}")
+
+
+if __name__ == "__main__":
+    main()
