@@ -1,0 +1,91 @@
+#!/usr/bin/env -S bash #
+# Train one visitor's LoRA, hand it to the server, leave nothing behind:  bash launch.bash CODE
+# In the environment: MODEL (folder or Hub id), SERVER_URL and CALLBACK_TOKEN for post-back.py, and whatever
+# of the training's defaults below should be other. The next line keeps the file working with CRLF line ends.
+# shellcheck disable=SC2329  # run and trap call the functions
+[[ ${BASH_SOURCE[0]-} && $(head -n 1 -- "$0") == *$'\r' ]] && exec bash -c "$(tr -d '\r' <"$0")" "$0" "$@" #
+set -u
+
+# The training: this command line is the one place where it is configured.
+train() {
+    exec "$python" "$here/../kohya-scripts/train_network.py" \
+        --pretrained_model_name_or_path "${MODEL:?is not set: a model folder or Hub id}" \
+        ${MODEL_REVISION:+--revision "$MODEL_REVISION"} \
+        --train_data_dir "$input" --caption_extension .txt \
+        --output_dir "$output" --output_name "$code" \
+        --network_module networks.lora \
+        --network_dim "${NETWORK_DIM:-32}" --network_alpha "${NETWORK_ALPHA:-16}" \
+        --resolution "${RESOLUTION:-512,512}" --enable_bucket --bucket_no_upscale --cache_latents \
+        --train_batch_size "${TRAIN_BATCH_SIZE:-1}" --max_train_steps "${MAX_TRAIN_STEPS:-1500}" \
+        --unet_lr "${UNET_LR:-1e-4}" --text_encoder_lr "${TEXT_ENCODER_LR:-5e-5}" \
+        --lr_scheduler "${LR_SCHEDULER:-cosine}" --optimizer_type AdamW \
+        --min_snr_gamma "${MIN_SNR_GAMMA:-5}" --seed "${SEED:-42}" \
+        --mixed_precision "${MIXED_PRECISION:-fp16}" --sdpa \
+        --save_model_as safetensors --save_precision "${SAVE_PRECISION:-fp16}" \
+        --save_every_n_steps "${SAVE_EVERY_N_STEPS:-250}"
+}
+
+post_back() {
+    exec "$python" "$here/post-back.py" "$code" "$@"
+}
+
+# Runs a function in the background and waits for it: bash puts off a trap until its foreground child ends.
+run() {
+    "$@" &
+    child=$!
+    wait "$child"
+    local status=$?
+    child=
+    return "$status"
+}
+
+# A signal ends what runs; the EXIT trap below cleans up.
+stop() {
+    trap '' TERM INT HUP
+    if [[ $child ]]; then
+        kill -TERM "$child" 2>/dev/null
+        wait "$child"
+    fi
+    exit "$1"
+}
+
+if [[ $# -ne 1 || ! $1 =~ ^[0123456789]{8}$ ]]; then
+    echo "usage: launch.bash CODE, and CODE is 8 digits" >&2
+    exit 2
+fi
+code=$1
+child=
+python=${PYTHON:-python3}
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 1
+app=${TRAINING_APP_DIR:-$here}
+input=$app/training-input/$code
+output=$app/training-output/$code
+log=$output/training.log
+
+trap 'rm -rf -- "$input" "$output"' EXIT
+trap 'stop 143' TERM
+trap 'stop 130' INT
+trap 'stop 129' HUP
+mkdir -p -- "$output" || exit 1
+
+# stderr goes on to ours, and to a file for its last line: the reason, if the training fails.
+mkfifo -- "$output/stderr" || exit 1
+tee -- "$log" <"$output/stderr" >&2 &
+tee=$!
+run train 2>"$output/stderr"
+status=$?
+wait "$tee"
+
+if ((status == 0)) && [[ -s $output/$code.safetensors ]]; then
+    run post_back --lora "$output/$code.safetensors"
+    exit
+elif ((status == 137)); then
+    reason="the training was killed (signal 9): is there enough memory?"
+elif ((status > 128)); then
+    reason="the training was ended by signal $((status - 128))"
+else
+    reason=$(tail -n 1 -- "$log")
+    reason=${reason:-the training ended with status $status and said nothing}
+fi
+run post_back --error "$reason"
+exit 1
