@@ -69,7 +69,7 @@ demo: database
 
 run: database
 	@echo "http://127.0.0.1:$(PORT)  (Ctrl-C stops it)"
-	@$(RUN) -m honcho --env /dev/null start
+	@$(RUN) -m honcho --env /dev/null start || test $$? -eq 130  # Ctrl-C is how it ends
 
 test: setup-dev
 	$(RUN) -m pytest

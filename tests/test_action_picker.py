@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from benchmarks.action_picker import ACTIONS, measure
+from benchmarks.action_picker import ACTIONS, MEANT, UNRELATED, measure
 from generation import action_picker
 from generation.action_picker import MIN_SCORE, Match, ModelUnavailable, pick
 
@@ -22,10 +22,10 @@ def test_best_action_comes_first_and_scores_fall():
 
 def test_measured_table_holds():
     """Most texts find what was meant; MIN_SCORE parts them from the unrelated ones. CPUs differ a little."""
-    meant, unrelated = measure()
-    assert sum(name == found for _, name, found, _ in meant) >= 0.8 * len(meant)
-    assert sum(score < MIN_SCORE for *_, score in meant) <= 2
-    assert sum(score >= MIN_SCORE for *_, score in unrelated) <= 2
+    meant, unrelated = measure(MEANT, UNRELATED)
+    assert sum(result.found == result.meant for result in meant) >= 0.8 * len(meant)
+    assert sum(result.score < MIN_SCORE for result in meant) <= 2
+    assert sum(result.score >= MIN_SCORE for result in unrelated) <= 2
 
 
 def test_an_actions_own_words_score_highest():
