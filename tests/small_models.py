@@ -56,7 +56,8 @@ def make_small_family(folder: Path, *, vae: str = "kl", prediction_type: str = "
         unet = make_unet(4)
         wide = widen(unet)
         controlnet = ControlNetModel(conditioning_embedding_out_channels=(8, 8, 16, 16), **_UNET)
-        for layer in [*controlnet.controlnet_down_blocks, controlnet.controlnet_mid_block]:
+        silent = [*controlnet.controlnet_down_blocks, controlnet.controlnet_mid_block]
+        for layer in [*silent, controlnet.controlnet_cond_embedding.conv_out]:
             torch.nn.init.normal_(layer.weight, std=0.1)  # zero as in a fresh one, it would guide nothing
     folder = Path(folder)
     StableDiffusionPipeline(unet=unet, **shared).save_pretrained(folder / "text2img")

@@ -1,0 +1,60 @@
+"""The canvas keeps the background's shape, the frame is never stretched, masks fade inwards only."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from generation import canvas
+
+
+@pytest.mark.parametrize("size", [(4000, 3000), (3000, 4000), (700, 2100), (256, 256), (90, 33), (5000, 20)])
+def test_canvas_size_keeps_the_aspect_ratio_within_the_budget(size):
+    budget = 512 * 768
+    width, height = canvas.canvas_size(*size, budget)
+    assert width % 8 == 0 and height % 8 == 0
+    assert 0 < width * height <= budget
+    if min(width, height) > 64:
+        assert width / height == pytest.approx(size[0] / size[1], rel=0.05)
+
+
+def test_background_is_cropped_by_less_than_eight_pixels_and_not_stretched():
+    picture = Image.new("RGB", (1000, 500))
+    ImageDraw.Draw(picture).ellipse((300, 50, 700, 450), fill="white")
+    fitted = np.asarray(canvas.fit_background(picture, 256 * 256).convert("L")) > 127
+    rows, columns = np.flatnonzero(fitted.any(1)), np.flatnonzero(fitted.any(0))
+    assert np.ptp(rows) == pytest.approx(np.ptp(columns), abs=2)
+
+
+def test_frame_lies_at_the_bottom_in_the_middle():
+    frame = Image.new("L", (100, 100), 255)
+    wide = np.asarray(canvas.fit_frame(frame, (400, 200), Image.Resampling.NEAREST))
+    assert wide[:, 100:300].min() == 255 and wide[:, :100].max() == 0 and wide[:, 300:].max() == 0
+    tall = np.asarray(canvas.fit_frame(frame, (200, 400), Image.Resampling.NEAREST))
+    assert tall[200:].min() == 255 and tall[:200].max() == 0
+
+
+def test_feathered_mask_is_zero_wherever_the_mask_is():
+    mask = Image.new("L", (64, 64))
+    ImageDraw.Draw(mask).rectangle((16, 16, 47, 47), fill=255)
+    soft, hard = np.asarray(canvas.feathered(mask, 6)), np.asarray(mask)
+    assert soft[hard == 0].max() == 0
+    assert soft[32, 32] == 255
+    assert 0 < soft[32, 17] < 255
+
+
+def test_lay_over_leaves_the_picture_alone_outside_the_mask():
+    mask = Image.new("L", (64, 64))
+    ImageDraw.Draw(mask).ellipse((10, 10, 40, 40), fill=255)
+    rng = np.random.default_rng(1)
+    picture = Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8))
+    over = np.asarray(canvas.lay_over(Image.new("RGB", (64, 64), "red"), picture, mask, 4))
+    outside = np.asarray(mask) == 0
+    assert (over[outside] == np.asarray(picture)[outside]).all()
+    assert tuple(over[25, 25]) == (255, 0, 0)
+
+
+def test_bounded_moves_no_channel_farther_than_the_limit():
+    rng = np.random.default_rng(2)
+    picture, painted = (Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)) for _ in range(2))
+    moved = np.abs(np.asarray(canvas.bounded(painted, picture, 5)).astype(int) - np.asarray(picture))
+    assert moved.max() == 5
