@@ -1,0 +1,9 @@
+from django.apps import AppConfig
+
+
+class DiffuserApiConfig(AppConfig):
+    name = "diffuser_api"
+    verbose_name = "Cartolina"
+
+    def ready(self):
+        from diffuser_api import checks  # noqa: F401  registers the system checks

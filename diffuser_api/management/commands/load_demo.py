@@ -1,0 +1,55 @@
+"""Load the demo's places and actions into the catalogue: ``manage.py load_demo``. Twice does no harm."""
+
+import io
+
+from django.core.files.base import ContentFile
+from django.core.management.base import BaseCommand
+
+from diffuser_api.models import Action, ActionImage, Poi, PoiImage
+from generation.miniature import demo_content
+
+
+def _png(picture, name: str) -> ContentFile:
+    content = io.BytesIO()
+    picture.save(content, "PNG")
+    return ContentFile(content.getvalue(), name=f"{name.replace(' ', '-').lower()}.png")
+
+
+class Command(BaseCommand):
+    help = "Load the demo's places and actions. What is there already is left as it is."
+
+    def handle(self, *args, **options):
+        added = self.load_places() + self.load_actions()
+        self.stdout.write(f"{added} demo images added to the catalogue")
+
+    def load_places(self) -> int:
+        before = PoiImage.objects.count()
+        for place in demo_content.places():
+            poi, _ = Poi.objects.get_or_create(name=place.name)
+            for image in place.images:
+                if not poi.images.filter(name=image.name).exists():
+                    file = _png(image.picture, f"{place.name} {image.name}")
+                    PoiImage.objects.create(
+                        poi=poi, name=image.name, description=image.description, image=file
+                    )
+        return PoiImage.objects.count() - before
+
+    def load_actions(self) -> int:
+        before = ActionImage.objects.count()
+        for drawn in demo_content.actions():
+            action, _ = Action.objects.get_or_create(
+                name=drawn.name, defaults={"description": drawn.description}
+            )
+            for shot_type, shot in drawn.shots.items():
+                if action.images.filter(shot_type=shot_type).exists():
+                    continue
+                name = f"{drawn.name} {shot_type}"
+                ActionImage.objects.create(
+                    action=action,
+                    shot_type=shot_type,
+                    image=_png(shot.skeleton, name),
+                    skeleton=_png(shot.skeleton, f"{name} skeleton"),
+                    subject_mask=_png(shot.subject_mask, f"{name} subject"),
+                    face_mask=_png(shot.face_mask, f"{name} face"),
+                )
+        return ActionImage.objects.count() - before

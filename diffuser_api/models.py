@@ -1,0 +1,180 @@
+"""The tables: the catalogue (places, actions), the LoRAs, and the jobs. No business rules here."""
+
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+
+from diffuser_api import masks
+
+NAME_LENGTH = 100
+DESCRIPTION_LENGTH = 300
+code_validator = RegexValidator(r"^\d{8}$", "A code is eight digits.")
+
+
+class ShotType(models.TextChoices):
+    CLOSE = "CLS", "close"
+    MEDIUM = "MES", "medium"
+    FAR = "FUS", "far"
+
+
+class Poi(models.Model):
+    """A point of interest: a named place."""
+
+    name = models.CharField(max_length=NAME_LENGTH, unique=True)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = "place"
+
+    def __str__(self):
+        return self.name
+
+
+class PoiImage(models.Model):
+    """One background photograph of a place."""
+
+    poi = models.ForeignKey(Poi, on_delete=models.CASCADE, related_name="images")
+    name = models.CharField(max_length=NAME_LENGTH)
+    description = models.CharField(
+        max_length=DESCRIPTION_LENGTH, help_text="What is to be seen; goes into the prompt."
+    )
+    image = models.ImageField(upload_to="pois/")
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = "place image"
+        constraints = [models.UniqueConstraint(fields=["poi", "name"], name="unique_image_name_of_poi")]
+
+    def __str__(self):
+        return f"{self.poi}: {self.name}"
+
+
+class Action(models.Model):
+    """A thing the subject does."""
+
+    name = models.CharField(max_length=NAME_LENGTH, unique=True)
+    description = models.CharField(
+        max_length=DESCRIPTION_LENGTH,
+        help_text="What the subject does; goes into the prompt, and free text is compared with it.",
+    )
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self):
+        return self.name
+
+
+class ActionImage(models.Model):
+    """An action at one shot type: what guides the pose, and where subject and face may be painted."""
+
+    class Kind(models.TextChoices):
+        SKELETON = "skeleton", "OpenPose skeleton"
+        MANNEQUIN = "mannequin", "mannequin"
+        PHOTO = "photo", "photograph of a person"
+
+    action = models.ForeignKey(Action, on_delete=models.CASCADE, related_name="images")
+    shot_type = models.CharField(max_length=3, choices=ShotType)
+    kind = models.CharField(max_length=9, choices=Kind, default=Kind.SKELETON)
+    image = models.ImageField(
+        upload_to="actions/", help_text="An OpenPose skeleton is used as it is; others are turned into one."
+    )
+    skeleton = models.ImageField(upload_to="actions/", editable=False, help_text="What ControlNet gets.")
+    subject_mask = models.ImageField(
+        upload_to="actions/", help_text="White where the subject may be painted."
+    )
+    face_mask = models.ImageField(upload_to="actions/", help_text="White where the face may be painted.")
+
+    class Meta:
+        ordering = ["shot_type"]
+        verbose_name = "action image"
+        constraints = [models.UniqueConstraint(fields=["action", "shot_type"], name="unique_shot_of_action")]
+
+    def __str__(self):
+        return f"{self.action} {self.shot_type}"
+
+    def clean(self):
+        if self.image and self.subject_mask and self.face_mask:
+            errors = masks.problems(self.image, self.subject_mask, self.face_mask)
+            if errors:
+                raise ValidationError(errors)
+
+
+class Job(models.Model):
+    """One training or generation. Its row is the truth about it; ``jobs.py`` alone changes the status."""
+
+    class Kind(models.TextChoices):
+        TRAINING = "training"
+        GENERATION = "generation"
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    code = models.CharField(max_length=8, unique=True, validators=[code_validator])
+    kind = models.CharField(max_length=10, choices=Kind)
+    status = models.CharField(max_length=9, choices=Status, default=Status.QUEUED, db_index=True)
+    attempt = models.PositiveSmallIntegerField(default=1)
+    parameters = models.JSONField(default=dict)
+    poi_image = models.ForeignKey(PoiImage, null=True, blank=True, on_delete=models.SET_NULL)
+    action_image = models.ForeignKey(ActionImage, null=True, blank=True, on_delete=models.SET_NULL)
+    lora = models.ForeignKey("LoraModel", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    seed = models.PositiveBigIntegerField(null=True, blank=True)
+    step = models.CharField(max_length=20, blank=True)
+    steps = models.JSONField(default=list)
+    progress = models.FloatField(default=0.0)  # of the whole job, 0..1
+    timings = models.JSONField(default=list)
+    log = models.TextField(blank=True)
+    error_code = models.CharField(max_length=40, blank=True)
+    error_message = models.TextField(blank=True)
+    token_hash = models.CharField(max_length=64, blank=True)  # sha256 of the one-time token of a training
+    output = models.FileField(upload_to="outputs/", blank=True)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self):
+        return f"{self.kind} {self.code}"
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status not in (self.Status.QUEUED, self.Status.RUNNING)
+
+
+class TrainingPhoto(models.Model):
+    """One of the five cleaned photos of a training, kept until the training ends."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="photos")
+    index = models.PositiveSmallIntegerField()
+    file = models.FileField(upload_to="photos/")
+
+    class Meta:
+        ordering = ["index"]
+
+    def __str__(self):
+        return f"photo {self.index} of {self.job_id}"
+
+
+class LoraModel(models.Model):
+    """A visitor's trained face model. It has the code of the training that made it."""
+
+    code = models.CharField(max_length=8, unique=True, validators=[code_validator])
+    file = models.FileField(upload_to="loras/")
+    job = models.OneToOneField(
+        Job, null=True, blank=True, on_delete=models.SET_NULL, related_name="trained_lora"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name = "LoRA"
+
+    def __str__(self):
+        return self.code

@@ -1,0 +1,225 @@
+"""What a request may hold and what is answered. What is in the database is asked of ``catalogue``."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.reverse import reverse
+
+from diffuser_api import catalogue, jobs
+from diffuser_api.models import NAME_LENGTH, Action, ActionImage, Job, Poi, PoiImage, ShotType
+from generation.request import AGES, GENDERS
+
+TEXT_LENGTH = 300
+
+
+class GenerateImageSerializer(serializers.Serializer):
+    """A request for a picture."""
+
+    poi_name = serializers.CharField(max_length=NAME_LENGTH, help_text="Name of a place.")
+    poi_image = serializers.CharField(max_length=NAME_LENGTH, help_text="Name of one of that place's images.")
+    action_name = serializers.CharField(
+        max_length=NAME_LENGTH, required=False, allow_blank=True, default="", help_text="Name of an action."
+    )
+    action_shot_type = serializers.ChoiceField(ShotType.choices)
+    age = serializers.ChoiceField(AGES)
+    gender = serializers.ChoiceField(GENDERS)
+    other_details = serializers.CharField(
+        max_length=TEXT_LENGTH,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text='Goes in as "wearing ...".',
+    )
+    selected_lora = serializers.CharField(
+        max_length=NAME_LENGTH,
+        required=False,
+        allow_blank=True,
+        allow_null=True,
+        default="",
+        help_text="A LoRA code. Empty, unknown or not ready: the picture is made without the face step.",
+    )
+    dynamic_action_selection = serializers.BooleanField(
+        required=False, default=False, help_text="Pick the action from action_prompt instead of by name."
+    )
+    action_prompt = serializers.CharField(
+        max_length=TEXT_LENGTH,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="What the subject does.",
+    )
+    seed = serializers.IntegerField(
+        min_value=0, max_value=2**32 - 1, required=False, allow_null=True, default=None
+    )
+
+    def validate(self, values):
+        """Adds ``place``, ``action_image``, ``lora`` and ``action_score``: what the names stand for."""
+        problems, needed = {}, "action_prompt" if values["dynamic_action_selection"] else "action_name"
+        if not values[needed].strip():
+            which = "true" if values["dynamic_action_selection"] else "false"
+            problems[needed] = [f"This is needed when dynamic_action_selection is {which}."]
+        score = None
+        try:
+            values["place"] = catalogue.poi_image_get(values["poi_name"], values["poi_image"])
+        except catalogue.NotInCatalogue as error:
+            problems[error.field] = [str(error)]
+        if needed not in problems:
+            try:
+                if values["dynamic_action_selection"]:
+                    action, score = catalogue.action_pick(values["action_prompt"])
+                else:
+                    action = catalogue.action_get(values["action_name"])
+                values["action_image"] = catalogue.action_image_get(action, values["action_shot_type"])
+            except catalogue.NotInCatalogue as error:
+                problems[error.field] = [str(error)]
+        if problems:
+            raise serializers.ValidationError(problems)
+        return values | {"action_score": score, "lora": catalogue.lora_find(values["selected_lora"] or "")}
+
+
+class LoraTrainingSerializer(serializers.Serializer):
+    """Five photos of one person, in five parts of the same name."""
+
+    images = serializers.ListField(child=serializers.FileField(), min_length=5, max_length=5)
+
+
+class LoraTrainingAnswerSerializer(serializers.Serializer):
+    lora_code = serializers.CharField()
+    status = serializers.ChoiceField(Job.Status.choices)
+    status_url = serializers.URLField()
+
+
+class PhotoReasonSerializer(serializers.Serializer):
+    index = serializers.IntegerField(help_text="1 to 5 in the order sent; 0 speaks of all of them.")
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class PhotosRefusedSerializer(serializers.Serializer):
+    images = PhotoReasonSerializer(many=True)
+
+
+class TrainingCompleteSerializer(serializers.Serializer):
+    """Either the LoRA, or why there is none."""
+
+    lora = serializers.FileField(required=False, help_text="The LoRA, a safetensors file.")
+    error = serializers.CharField(required=False, max_length=4000, help_text="Why the training failed.")
+
+    def validate(self, values):
+        if len(values) != 1:
+            raise serializers.ValidationError("Send either the file `lora` or the text `error`.")
+        return values
+
+
+class GenerateImageAnswerSerializer(serializers.Serializer):
+    code = serializers.CharField()
+    status = serializers.ChoiceField(Job.Status.choices)
+    status_url = serializers.URLField()
+    output_url = serializers.URLField()
+    lora_used = serializers.BooleanField()
+    action = serializers.CharField()
+    action_score = serializers.FloatField(allow_null=True)
+
+
+class ErrorSerializer(serializers.Serializer):
+    detail = serializers.CharField()
+
+
+class JobErrorSerializer(serializers.Serializer):
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class JobSerializer(serializers.ModelSerializer):
+    position = serializers.SerializerMethodField(
+        help_text="Jobs before this one; null when it waits no more."
+    )
+    eta_seconds = serializers.SerializerMethodField(
+        help_text="Learned from earlier jobs; null when none is known."
+    )
+    error = serializers.SerializerMethodField()
+    output_url = serializers.SerializerMethodField()
+    steps = serializers.ListField(child=serializers.CharField(), help_text="The job's steps, in order.")
+    timings = serializers.ListField(child=serializers.DictField(), help_text="What each finished step took.")
+
+    class Meta:
+        model = Job
+        fields = [
+            "code",
+            "kind",
+            "status",
+            "position",
+            "step",
+            "steps",
+            "progress",
+            "eta_seconds",
+            "error",
+            "output_url",
+            "created_at",
+            "started_at",
+            "finished_at",
+            "seed",
+            "timings",
+        ]
+
+    @extend_schema_field(serializers.IntegerField(allow_null=True))
+    def get_position(self, job):
+        return jobs.position(job)
+
+    @extend_schema_field(serializers.IntegerField(allow_null=True))
+    def get_eta_seconds(self, job):
+        return jobs.eta_seconds(job)
+
+    @extend_schema_field(JobErrorSerializer(allow_null=True))
+    def get_error(self, job):
+        return {"code": job.error_code, "message": job.error_message} if job.error_code else None
+
+    @extend_schema_field(serializers.URLField(allow_null=True))
+    def get_output_url(self, job):
+        return output_url(job, self.context["request"]) if job.kind == Job.Kind.GENERATION else None
+
+
+def output_url(job: Job, request) -> str:
+    """Where the picture will be, or is."""
+    return reverse("output", args=[job.code], request=request)
+
+
+class PoiImageSerializer(serializers.ModelSerializer):
+    image_url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = PoiImage
+        fields = ["name", "description", "image_url"]
+
+    @extend_schema_field(serializers.URLField())
+    def get_image_url(self, image):
+        return reverse("poi-thumbnail", args=[image.pk, "image"], request=self.context["request"])
+
+
+class PoiSerializer(serializers.ModelSerializer):
+    images = PoiImageSerializer(many=True)
+
+    class Meta:
+        model = Poi
+        fields = ["name", "images"]
+
+
+class ActionShotSerializer(serializers.ModelSerializer):
+    image_url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = ActionImage
+        fields = ["shot_type", "image_url"]
+
+    @extend_schema_field(serializers.URLField())
+    def get_image_url(self, image):
+        return reverse("action-thumbnail", args=[image.pk, "skeleton"], request=self.context["request"])
+
+
+class ActionSerializer(serializers.ModelSerializer):
+    shots = ActionShotSerializer(many=True, source="images")
+
+    class Meta:
+        model = Action
+        fields = ["name", "description", "shots"]

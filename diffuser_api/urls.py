@@ -1,0 +1,24 @@
+"""The API's URLs and the pictures'."""
+
+from django.urls import path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from diffuser_api import views
+
+urlpatterns = [
+    path("", views.index, name="index"),
+    path("api/lora-training/", views.LoraTraining.as_view(), name="lora-training"),
+    path("api/lora-training/<str:code>/complete/", views.TrainingComplete.as_view(), name="training-complete"),
+    path("api/generate-image/", views.GenerateImage.as_view(), name="generate-image"),
+    path("api/jobs/<str:code>/", views.JobDetail.as_view(), name="job"),
+    path("api/pois/", views.PoiList.as_view(), name="pois"),
+    path("api/actions/", views.ActionList.as_view(), name="actions"),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    re_path(r"^data/outputs/(?P<code>\d{8})(?:\.png)?$", views.output, name="output-png"),
+    path("data/outputs/<code>", views.output, name="output"),
+    path("data/thumbnails/pois/<int:pk>/<field>", views.poi_thumbnail, name="poi-thumbnail"),
+    path("data/thumbnails/actions/<int:pk>/<field>", views.action_thumbnail, name="action-thumbnail"),
+    path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
+]

@@ -1,0 +1,182 @@
+"""All settings. What differs between installations comes from the environment or .env (see .env.example)."""
+
+import os
+import secrets
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from generation.profiles import get_profile
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+environ.Env.read_env(BASE_DIR / ".env")
+
+
+def _folder(name: str, default: str) -> Path:
+    path = BASE_DIR / env.str(name, default)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _at_least(name: str, default: int, least: int) -> int:
+    value = env.int(name, default)
+    if value < least:
+        raise ImproperlyConfigured(f"{name}={value} must be at least {least}")
+    return value
+
+
+# --- where things are ---------------------------------------------------------------------------------------
+DATA_DIR = _folder("DATA_DIR", "data")  # the storage's root: pictures, LoRAs, outputs and the SQLite file
+TMP_DATA_DIR = _folder("TMP_DATA_DIR", "tmp_data")  # one folder for each running job
+TRAINING_APP_DIR = _folder("TRAINING_APP_DIR", "training-app")  # holds training-input and training-output
+MEDIA_ROOT = DATA_DIR
+MEDIA_URL = "/data/"
+SERVER_URL = env.str("SERVER_URL", "http://127.0.0.1:8000")  # where a finished training finds the server
+
+try:
+    MODEL_PROFILE = get_profile().name
+except ValueError as error:
+    raise ImproperlyConfigured(str(error)) from error
+
+# --- limits -------------------------------------------------------------------------------------------------
+MAX_UPLOAD_MB = _at_least("MAX_UPLOAD_MB", 15, 1)  # each picture
+MAX_PIXELS_MP = _at_least("MAX_PIXELS_MP", 40, 1)  # megapixels of each picture
+ACTION_MIN_SCORE = env.float(
+    "ACTION_MIN_SCORE", default=None
+)  # cosine; None: as measured for the picker's model
+
+# --- security -----------------------------------------------------------------------------------------------
+DEBUG = env.bool("DEBUG", False)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+
+def _kept_secret_key(path: Path) -> str:
+    """A key of this installation's own, made at the first start and readable by its user alone."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(descriptor, "w") as file:
+        key = secrets.token_urlsafe(50)
+        file.write(key)
+    return key
+
+
+SECRET_KEY = env.str("SECRET_KEY", "") or _kept_secret_key(DATA_DIR / "secret_key")
+HTTPS = env.bool("HTTPS", False)  # the site is reached through a proxy that speaks https
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+X_FRAME_OPTIONS = "DENY"
+
+# --- Django -------------------------------------------------------------------------------------------------
+ROOT_URLCONF = "djangoproject.urls"
+WSGI_APPLICATION = "djangoproject.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+INSTALLED_APPS = [
+    "diffuser_api",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_tasks",
+    "django_tasks_db",
+    "django_cleanup.apps.CleanupConfig",  # last: it removes the files of deleted rows after the commit
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = True  # no collectstatic needed
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # everything in a request but its files
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
+DATA_UPLOAD_MAX_NUMBER_FILES = 20
+
+# --- database and queue -------------------------------------------------------------------------------------
+DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,  # seconds that a writer waits for another
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;",
+    }
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+
+# --- API ----------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "UNAUTHENTICATED_USER": None,
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": [
+        "diffuser_api.parsers.BoundedJSONParser",
+        "diffuser_api.parsers.BoundedFormParser",
+        "diffuser_api.parsers.BoundedMultiPartParser",
+    ],
+    "EXCEPTION_HANDLER": "diffuser_api.parsers.answer_errors",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Cartolina",
+    "DESCRIPTION": "Five photos of a visitor train a LoRA; place, action and a few words give a picture.",
+    "VERSION": "1.0.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {
+        "JobStatus": "diffuser_api.models.Job.Status",
+        "JobKind": "diffuser_api.models.Job.Kind",
+        "ShotType": "diffuser_api.models.ShotType",
+    },
+}
+
+# --- logs: one line for each event, on stderr ---------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
+}
