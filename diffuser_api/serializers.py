@@ -13,6 +13,14 @@ from generation.request import AGES, GENDERS
 TEXT_LENGTH = 300
 
 
+class OneOf(serializers.ChoiceField):
+    """A choice whose refusal names what there is, and doesn't repeat what was sent."""
+
+    def __init__(self, choices, **options):
+        super().__init__(choices, **options)
+        self.error_messages["invalid_choice"] = f"Choose one of: {', '.join(self.choices)}."
+
+
 class GenerateImageSerializer(serializers.Serializer):
     """A request for a picture."""
 
@@ -21,9 +29,9 @@ class GenerateImageSerializer(serializers.Serializer):
     action_name = serializers.CharField(
         max_length=NAME_LENGTH, required=False, allow_blank=True, default="", help_text="Name of an action."
     )
-    action_shot_type = serializers.ChoiceField(ShotType.choices)
-    age = serializers.ChoiceField(AGES)
-    gender = serializers.ChoiceField(GENDERS)
+    action_shot_type = OneOf(ShotType.choices)
+    age = OneOf(AGES)
+    gender = OneOf(GENDERS)
     other_details = serializers.CharField(
         max_length=TEXT_LENGTH,
         required=False,

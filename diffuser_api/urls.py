@@ -8,7 +8,9 @@ from diffuser_api import views
 urlpatterns = [
     path("", views.index, name="index"),
     path("api/lora-training/", views.LoraTraining.as_view(), name="lora-training"),
-    path("api/lora-training/<str:code>/complete/", views.TrainingComplete.as_view(), name="training-complete"),
+    path(
+        "api/lora-training/<str:code>/complete/", views.TrainingComplete.as_view(), name="training-complete"
+    ),
     path("api/generate-image/", views.GenerateImage.as_view(), name="generate-image"),
     path("api/jobs/<str:code>/", views.JobDetail.as_view(), name="job"),
     path("api/pois/", views.PoiList.as_view(), name="pois"),

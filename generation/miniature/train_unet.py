@@ -38,8 +38,9 @@ class Trainee:
         captions.write_tokenizer(work / "tokenizer")
         self.tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
         self.unet, self.controlnet = family.build_unet(), family.build_controlnet()
-        for block in [*self.controlnet.controlnet_down_blocks, self.controlnet.controlnet_mid_block]:
-            torch.nn.init.normal_(block.weight, std=0.03)  # nothing is pretrained yet
+        silent = [*self.controlnet.controlnet_down_blocks, self.controlnet.controlnet_mid_block]
+        for layer in [*silent, self.controlnet.controlnet_cond_embedding.conv_out]:
+            torch.nn.init.normal_(layer.weight, std=0.03)  # zero protects a pretrained UNet; here is none
         self.text_encoder = family.build_text_encoder(
             len(self.tokenizer), self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
         )

@@ -1,0 +1,61 @@
+"""GET /api/pois/, /api/actions/, the thumbnails, and the small pages around the API."""
+
+import io
+
+import pytest
+from PIL import Image
+
+
+def test_places_with_their_images(client, catalogue):
+    [poi] = client.get("/api/pois/").json()
+    assert poi["name"] == "Piazza"
+    assert [image["name"] for image in poi["images"]] == ["dusk", "noon"]
+    thumbnail = client.get(poi["images"][0]["image_url"])
+    assert thumbnail["Content-Type"] == "image/jpeg"
+    assert Image.open(io.BytesIO(thumbnail.content)).size == (256, 256)
+
+
+def test_actions_with_their_shots(client, catalogue):
+    sitting, waving = client.get("/api/actions/").json()
+    assert [shot["shot_type"] for shot in waving["shots"]] == ["CLS", "FUS", "MES"]
+    assert sitting["description"] == "sitting cross-legged on the ground"
+    assert client.get(sitting["shots"][0]["image_url"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/data/db.sqlite3",
+        "/data/secret_key",
+        "/data/outputs/../secret_key",
+        "/data/outputs/%2e%2e/secret_key",
+        "/data/outputs/12345678",
+        "/data/pois/noon.png",
+        "/data/thumbnails/pois/1/poi",
+        "/data/thumbnails/actions/1/__class__",
+        "/api/jobs/00000000/",
+    ],
+)
+def test_nothing_else_of_the_data_is_served(url, client, catalogue):
+    assert client.get(url).status_code == 404
+
+
+@pytest.mark.parametrize("url", ["/", "/healthz", "/readyz", "/api/schema/", "/api/docs/", "/admin/login/"])
+def test_pages_answer(url, client, transactional_db):
+    assert client.get(url).status_code == 200
+
+
+def test_pages_load_nothing_from_elsewhere(client, transactional_db):
+    for url in ("/", "/api/docs/"):
+        page = client.get(url).content.decode()
+        assert 'src="http' not in page and 'href="http' not in page
+
+
+def test_readyz_names_each_part(client, transactional_db):
+    assert client.get("/readyz").json() == {"status": "ok", "database": "ok", "queue": "ok", "disk": "ok"}
+
+
+def test_the_schema_is_complete(transactional_db):
+    from django.core.management import call_command
+
+    call_command("spectacular", "--validate", "--fail-on-warn", file="/dev/null")

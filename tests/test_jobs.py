@@ -1,0 +1,111 @@
+"""The life of a job: who wins a race, what is written, what an estimate is made of."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
+
+from diffuser_api import jobs
+from diffuser_api.models import ActionImage, Job, PoiImage
+
+
+@pytest.fixture
+def job(catalogue):
+    return make_job()
+
+
+def make_job() -> Job:
+    place, action = PoiImage.objects.first(), ActionImage.objects.first()
+    return jobs.create_generation(place, action, None, 1, age="adult", gender="man", other_details="")
+
+
+def test_row_and_message_come_together(job):
+    assert Job.objects.get().status == "queued"
+    assert DBTaskResult.objects.get().args_kwargs["args"] == [job.code]
+
+
+def test_a_rolled_back_request_leaves_neither(catalogue):
+    with pytest.raises(RuntimeError), transaction.atomic():
+        make_job()
+        raise RuntimeError
+    assert not Job.objects.exists() and not DBTaskResult.objects.exists()
+
+
+def test_one_of_many_claims_wins(job):
+    won = []
+
+    def claim():
+        won.append(jobs.claim(job.code))
+        connection.close()
+
+    threads = [threading.Thread(target=claim) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 8 and sum(result is not None for result in won) == 1
+
+
+def test_an_ended_job_stays_as_it_ended(job, tmp_path):
+    jobs.claim(job.code)
+    assert jobs.fail(job.code, "step_failed", "first")
+    assert not jobs.fail(job.code, "step_failed", "second")
+    (tmp_path / "picture.png").write_bytes(b"x")
+    assert not jobs.finish_generation(job.code, tmp_path / "picture.png")
+    assert Job.objects.get().error_message == "first" and not Job.objects.get().output
+
+
+def test_a_queued_job_cannot_end(job):
+    assert not jobs.fail(job.code, "step_failed", "too early")
+    assert Job.objects.get().status == "queued"
+
+
+def test_progress_is_of_the_whole_job_and_written_twice_a_second_at_most(job):
+    running = jobs.claim(job.code)
+    jobs.progress(running, step="detail", index=2, done=5, of=10)
+    assert Job.objects.get().progress == pytest.approx(1.5 / 4)
+    jobs.progress(running, step="detail", index=2, done=6, of=10)
+    assert Job.objects.get().progress == pytest.approx(1.5 / 4)
+
+
+def test_position_counts_the_jobs_before(job):
+    second, third = make_job(), make_job()
+    jobs.claim(job.code)
+    assert jobs.position(Job.objects.get(pk=job.pk)) is None
+    assert (jobs.position(second), jobs.position(third)) == (1, 2)
+
+
+def test_the_estimate_is_learned_from_earlier_jobs(job):
+    assert jobs.eta_seconds(job) is None
+    now = timezone.now()
+    for seconds in (10, 20, 90):
+        done = make_job()
+        Job.objects.filter(pk=done.pk).update(
+            status="succeeded", started_at=now - timedelta(seconds=seconds), finished_at=now
+        )
+    assert jobs.eta_seconds(job) == 20
+    last = make_job()
+    assert jobs.eta_seconds(last) == 40
+    running = jobs.claim(job.code)
+    jobs.progress(running, step="detail", index=2, done=10, of=10)
+    assert jobs.eta_seconds(Job.objects.get(pk=job.pk)) == 10
+
+
+def test_a_job_whose_place_was_deleted_fails_with_a_reason(job, settings):
+    PoiImage.objects.all().delete()
+    jobs.run(jobs.claim(job.code))
+    failed = Job.objects.get()
+    assert failed.status == "failed" and "deleted" in failed.error_message
+    assert not list(settings.TMP_DATA_DIR.iterdir())
+
+
+def test_a_job_whose_model_is_missing_fails_with_a_reason(job, settings, monkeypatch, tmp_path):
+    monkeypatch.setenv("CONTROLNET_MODEL", str(tmp_path / "nowhere"))
+    jobs.run(jobs.claim(job.code))
+    failed = Job.objects.get()
+    assert (failed.status, failed.error_code) == ("failed", "step_failed")
+    assert "nowhere" in failed.error_message
+    assert not list(settings.TMP_DATA_DIR.iterdir())

@@ -1,0 +1,96 @@
+"""POST /api/lora-training/<code>/complete/: the LoRA's way in, for the holder of the one-time token."""
+
+import numpy as np
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from safetensors.numpy import save
+
+from diffuser_api import jobs
+from diffuser_api.models import Job, LoraModel
+
+KEY = "lora_unet_mid_block_attentions_0_proj_in"
+
+
+def a_lora(**changes) -> bytes:
+    tensors = {
+        f"{KEY}.lora_down.weight": np.ones((4, 8), np.float16),
+        f"{KEY}.lora_up.weight": np.ones((8, 4), np.float16),
+        f"{KEY}.alpha": np.array(4, np.float16),
+    }
+    return save(tensors | changes)
+
+
+@pytest.fixture
+def training(transactional_db, photos):
+    job = jobs.claim(jobs.create_training(photos).code)
+    return job, jobs.issue_token(job)
+
+
+def deliver(client, code, token, **body):
+    headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
+    return client.post(f"/api/lora-training/{code}/complete/", body, headers=headers)
+
+
+def lora_file(content: bytes) -> SimpleUploadedFile:
+    return SimpleUploadedFile("any.safetensors", content)
+
+
+def test_a_delivered_lora_can_be_used(client, training, own_data_folder):
+    job, token = training
+    assert deliver(client, job.code, token, lora=lora_file(a_lora())).status_code == 204
+    assert LoraModel.objects.get(code=job.code).file.read() == a_lora()
+    assert Job.objects.get().status == "succeeded"
+    assert not list(own_data_folder.glob("photos/*"))
+
+
+@pytest.mark.parametrize("token", [None, "", "wrong", "é" * 20, "x" * 10_000])
+def test_a_wrong_or_missing_token_is_refused(token, client, training):
+    job, _ = training
+    answer = deliver(client, job.code, token, lora=lora_file(a_lora()))
+    assert answer.status_code == 403 and "token" in answer.json()["detail"]
+    assert not LoraModel.objects.exists() and Job.objects.get().status == "running"
+
+
+def test_a_token_works_once(client, training):
+    job, token = training
+    deliver(client, job.code, token, lora=lora_file(a_lora()))
+    assert deliver(client, job.code, token, lora=lora_file(a_lora())).status_code == 403
+    assert LoraModel.objects.count() == 1
+
+
+def test_a_token_of_another_job_is_refused(client, training, photos):
+    job, token = training
+    other = jobs.claim(jobs.create_training(photos).code)
+    assert deliver(client, other.code, token, lora=lora_file(a_lora())).status_code == 403
+
+
+def test_a_failure_is_told_with_its_reason(client, training):
+    job, token = training
+    assert deliver(client, job.code, token, error="The loss is not a number.").status_code == 204
+    answer = client.get(f"/api/jobs/{job.code}/").json()
+    assert answer["status"] == "failed"
+    assert answer["error"] == {"code": "training_failed", "message": "The loss is not a number."}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not safetensors",
+        a_lora()[:100],
+        save({"unet.weight": np.ones(3, np.float32)}),
+        a_lora(**{f"{KEY}.alpha": np.array(np.nan, np.float16)}),
+    ],
+    ids=["empty", "text", "cut off", "other keys", "not a number"],
+)
+def test_a_file_that_is_no_lora_is_refused(content, client, training, own_data_folder):
+    job, token = training
+    answer = deliver(client, job.code, token, lora=lora_file(content))
+    assert answer.status_code == 400
+    assert not LoraModel.objects.exists() and Job.objects.get().status == "running"
+    assert not list(own_data_folder.glob("loras/*"))
+
+
+def test_neither_file_nor_error_is_refused(client, training):
+    job, token = training
+    assert deliver(client, job.code, token).status_code == 400
