@@ -26,11 +26,13 @@ def assemble(weights: Path = WEIGHTS) -> Path:
     aside = Path(tempfile.mkdtemp(dir=weights, prefix=".detail-"))
     try:
         shutil.copytree(source, aside, dirs_exist_ok=True)
-        aside.chmod(0o755)
+        aside.chmod(0o755)  # whoever runs the set-up, every user of the machine may read the weights
         _cut_to_four_channels(aside / "unet")
         index = json.loads((aside / "model_index.json").read_text())
         index["_class_name"] = "StableDiffusionPipeline"
         (aside / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+        for file in aside.rglob("*.safetensors"):
+            file.chmod(0o644)
         shutil.rmtree(target, ignore_errors=True)
         aside.rename(target)
     finally:

@@ -1,0 +1,110 @@
+"""The whole road, nothing replaced: photos over HTTP, worker, launch.bash, trainer, post-back, five steps."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from generation import canvas
+from generation.folder import RECORD
+from generation.miniature import demo_content
+from tests.api_client import get_bytes, get_json, post_json, post_photos, wait_for
+from tests.catalogue import make_photos
+
+TRAINING_SECONDS, GENERATION_SECONDS = 900, 600
+
+
+@pytest.fixture(scope="module")
+def training(server_and_worker):
+    """A LoRA trained on the miniature: the answer of the request, and every answer while it was trained."""
+    status, answer = post_photos(f"{server_and_worker.url}/api/lora-training/", make_photos())
+    assert status == 202
+    return answer, wait_for(answer["status_url"], TRAINING_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def generation(server_and_worker, training):
+    request = {
+        "poi_name": "Piazza del Duomo",
+        "poi_image": "square in the sun",
+        "action_name": "waving",
+        "action_shot_type": "MES",
+        "age": "adult",
+        "gender": "man",
+        "other_details": "a red coat",
+        "selected_lora": training[0]["lora_code"],
+        "seed": 4,
+    }
+    status, answer = post_json(f"{server_and_worker.url}/api/generate-image/", request)
+    assert status == 202 and answer["lora_used"] is True
+    return answer, wait_for(answer["status_url"], GENERATION_SECONDS)
+
+
+def left_behind(folder: Path) -> list[Path]:
+    places = [folder / "tmp_data", folder / "training-app", folder / "data" / "photos"]
+    return [path for place in places for path in place.rglob("*") if path.is_file()]
+
+
+def test_training_succeeds_and_shows_progress(training):
+    answers = training[1]
+    assert answers[-1]["status"] == "succeeded", answers[-1]
+    running = [answer["progress"] for answer in answers if answer["status"] == "running"]
+    assert running == sorted(running) and len(set(running)) > 3
+    assert answers[-1]["progress"] == 1 and answers[-1]["eta_seconds"] == 0
+    assert answers[-1]["steps"] == ["train"] and answers[-1]["timings"]
+
+
+def test_generation_succeeds_with_five_processes(generation):
+    last = generation[1][-1]
+    assert last["status"] == "succeeded", last
+    assert [timing["step"] for timing in last["timings"]] == ["pose", "detail", "detail", "harmonize", "face"]
+    assert len({timing["pid"] for timing in last["timings"]}) == 5
+    for timing in last["timings"]:
+        assert min(timing["import_seconds"], timing["load_seconds"], timing["inference_seconds"]) > 0
+        assert timing["peak_rss_mb"] > 0
+
+
+def test_the_picture_is_the_place_with_somebody_in_it(generation):
+    answer, answers = generation
+    content = get_bytes(answer["output_url"])
+    assert content == get_bytes(answer["output_url"] + ".png")
+    picture = Image.open(io.BytesIO(content))
+    assert picture.format == "PNG" and answers[-1]["code"] in picture.text[RECORD]
+    [place] = [place for place in demo_content.places() if place.name == "Piazza del Duomo"]
+    [image] = [image for image in place.images if image.name == "square in the sun"]
+    background = np.asarray(canvas.fit_background(image.picture, 256 * 256)).astype(int)
+    mask = np.asarray(demo_content.make_shot("waving", "MES").subject_mask) > 0
+    moved = np.abs(np.asarray(picture.convert("RGB")).astype(int) - background)
+    assert moved[~mask].max() <= 4  # the harmonize step's limit
+    assert moved[mask].mean() > 15
+
+
+def test_nothing_is_left_behind(generation, server_and_worker):
+    assert left_behind(server_and_worker.folder) == []
+    stored = {path.parent.name for path in (server_and_worker.folder / "data").rglob("*") if path.is_file()}
+    assert {"loras", "outputs"} <= stored
+
+
+def test_web_and_worker_hold_no_torch(generation, server_and_worker):
+    for process in (server_and_worker.web, server_and_worker.worker):
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        for pid in (process.pid, *children):
+            assert "torch" not in Path(f"/proc/{pid}/maps").read_text()
+
+
+def test_later_jobs_have_an_estimate(generation, server_and_worker):
+    assert get_json(generation[0]["status_url"])["eta_seconds"] == 0
+    request = {
+        "poi_name": "Cala Serena",
+        "poi_image": "beach at noon",
+        "action_name": "standing",
+        "action_shot_type": "FUS",
+        "age": "old",
+        "gender": "woman",
+    }
+    _, answer = post_json(f"{server_and_worker.url}/api/generate-image/", request)
+    assert answer["lora_used"] is False
+    assert get_json(answer["status_url"])["eta_seconds"] > 0
+    assert wait_for(answer["status_url"], GENERATION_SECONDS)[-1]["status"] == "succeeded"
