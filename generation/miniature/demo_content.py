@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from PIL import Image, ImageChops
 
@@ -154,3 +156,16 @@ def people() -> list[DemoPerson]:
         person = crowd.random_person(seed, age, gender)
         found.append(DemoPerson(name, age, gender, photos_of(person, seed)))
     return found
+
+
+def main() -> None:
+    """Write one person's photos as files: ``python -m generation.miniature.demo_content FOLDER``."""
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "photos")
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, photo in enumerate(people()[0].photos, start=1):
+        photo.save(folder / f"{number}.png")
+    print(f"{folder}/1.png to {folder}/5.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -5,7 +5,9 @@ One UNet of nine channels learns three things, in every batch:
 - *face*: the head into the hole of a close-up, without the ControlNet;
 - *plain*: whole scenes with the five extra channels zero, so that the first four channels of ``conv_in``
   are a four-channel UNet, the one that the detail and harmonize steps use.
-v-prediction with min-SNR weights (Hang et al. 2023, gamma 5); inside the hole the loss counts 1, outside 0.1.
+v-prediction; an error of the picture counts SNR + 1 (Salimans and Ho 2022), at most 5. The min-SNR weights
+alone give nearly nothing to the noisiest steps, where pose and colours are decided. Inside the hole the loss
+counts 1, outside 0.1.
 Resumable: run it again. It begins by itself when the VAE is trained. ``TRAINING.md`` tells the rest.
 """
 
@@ -28,7 +30,7 @@ from generation.miniature import captions, family, people, samples, scenes
 from generation.miniature.training import load_checkpoint, log, restart_safe_save, start
 
 POSE, FACE, PLAIN = 5, 2, 1  # samples of each kind in a batch of 8
-MIN_SNR_GAMMA = 5.0
+MAX_WEIGHT = 5.0  # of an error of the picture itself, at the least noise
 
 
 class Trainee:
@@ -111,7 +113,7 @@ def training_step(trainee: Trainee, cache: samples.Cache, noise_schedule, step: 
     predicted = trainee.predict(noisy, extra, timesteps, trainee.embed(texts), skeletons)
     target = noise_schedule.get_velocity(latents, noise, timesteps)
     snr = compute_snr(noise_schedule, timesteps)
-    by_noise = torch.clamp(snr, max=MIN_SNR_GAMMA) / (snr + 1)
+    by_noise = torch.clamp(snr + 1, max=MAX_WEIGHT) / (snr + 1)
     error = ((predicted - target).square() * weight).mean((1, 2, 3)) / weight.mean((1, 2, 3))
     return (error * by_noise).mean()
 
