@@ -7,6 +7,7 @@ trained and how, to ``launch.bash`` and the profile.
 from __future__ import annotations
 
 import collections
+import contextlib
 import json
 import os
 import queue
@@ -125,49 +126,49 @@ def lines_of(process: subprocess.Popen) -> Iterator[tuple[str, str]]:
                 arrived.put((name, line.decode(errors="replace").replace("\0", "")))
         arrived.put(None)
 
+    def watch() -> None:
+        process.wait()
+        end_session(process)  # a child that outlived bash would hold the streams open
+
+    threading.Thread(target=watch, daemon=True).start()
     for name in ("stdout", "stderr"):
         threading.Thread(target=read, args=(name, getattr(process, name)), daemon=True).start()
     for _ in range(2):
         yield from iter(arrived.get, None)
+
+
+def end_session(process: subprocess.Popen) -> None:
+    """Ends launch.bash, which cleans up behind itself, and then whatever else is left of its session."""
+    if process.poll() is None:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(SECONDS_TO_END)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def parse_progress(line: str) -> dict | None:
-    """The trainer's message in this line of its stdout, None for any other line."""
+    """The trainer's JSON lines; what else is on stdout is only logged."""
     try:
         values = json.loads(line)
     except ValueError:
         return None
-    return values if isinstance(values, dict) and "step" in values else None
+    return values if isinstance(values, dict) and values.get("step") == "train" else None
 
 
 def find_reason(log: collections.deque[str], status: int) -> str:
-    """Why a run failed: the last line it wrote, unless it was ended from outside."""
+    """The run's last words: the training's reason, or why its result could not be handed over."""
+    last = next((line.strip() for line in reversed(log) if line.strip() and not parse_progress(line)), "")
     if status < 0:
         return f"the training was ended by signal {-status}"
-    last = next((line.strip() for line in reversed(log) if line.strip()), "")
-    return last or f"the training ended with status {status} and said nothing"
-
-
-def end_session(process: subprocess.Popen) -> None:
-    """Ends whatever still runs of the session: asked first, then killed."""
-    for kind, seconds in ((signal.SIGTERM, SECONDS_TO_END), (signal.SIGKILL, SECONDS_TO_END)):
-        try:
-            os.killpg(process.pid, kind)
-        except ProcessLookupError:
-            break
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            continue
-    process.poll()
-
-
-def app_folder() -> Path:
-    return Path(settings.TRAINING_APP_DIR)
+    return last.removeprefix("error: ") or f"the training ended with status {status}"
 
 
 def clear_up(code: str) -> None:
-    """Removes the visitor's photos and whatever was trained on them."""
     for folder in ("training-input", "training-output"):
         shutil.rmtree(app_folder() / folder / code, ignore_errors=True)
+
+
+def app_folder() -> Path:
+    return Path(settings.TRAINING_APP_DIR).resolve()
