@@ -8,7 +8,7 @@ One UNet of nine channels learns three things, in every batch:
 v-prediction; an error of the picture counts SNR + 1 (Salimans and Ho 2022), at most 5. The min-SNR weights
 alone give nearly nothing to the noisiest steps, where pose and colours are decided. Inside the hole the loss
 counts 1, outside 0.1.
-Resumable: run it again. It begins by itself when the VAE is trained. ``TRAINING.md`` tells the rest.
+Resumable: run it again. ``TRAINING.md`` tells the rest.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from generation.miniature import captions, family, people, samples, scenes
 from generation.miniature.training import load_checkpoint, log, restart_safe_save, start
 
 POSE, FACE, PLAIN = 5, 2, 1  # samples of each kind in a batch of 8
+EMA = {"decay": 0.998, "use_ema_warmup": True, "inv_gamma": 1.0, "power": 0.75}
 MAX_WEIGHT = 5.0  # of an error of the picture itself, at the least noise
 
 
@@ -50,10 +51,20 @@ class Trainee:
             {"unet": self.unet, "controlnet": self.controlnet, "text_encoder": self.text_encoder}
         )
         self.networks.to(memory_format=torch.channels_last)
-        self.optimizer = torch.optim.AdamW(self.networks.parameters(), lr=learning_rate, weight_decay=1e-2)
-        self.ema = EMAModel(
-            self.networks.parameters(), decay=0.998, use_ema_warmup=True, inv_gamma=1.0, power=0.75
-        )
+        parameters = self.networks.parameters()
+        self.optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=1e-2, fused=True)
+        self.ema = EMAModel(self.networks.parameters(), **EMA)
+
+    def load_weights(self, weights: Path) -> None:
+        """Begin from exported weights with a new optimizer, as one must after changing the loss."""
+        for network, folder in (
+            (self.unet, "inpaint/unet"),
+            (self.controlnet, "controlnet"),
+            (self.text_encoder, "inpaint/text_encoder"),
+        ):
+            loaded = type(network).from_pretrained(weights / folder, dtype=torch.float32)
+            network.load_state_dict(loaded.state_dict())
+        self.ema = EMAModel(self.networks.parameters(), **EMA)
 
     def parts(self) -> dict:
         return {"networks": self.networks, "optimizer": self.optimizer, "ema": self.ema}
@@ -166,6 +177,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--samples", type=int, default=5000)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--weights", type=Path, help="exported weights to begin from, without a checkpoint")
     args = parser.parse_args()
     start(args.work)
     vae = family.build_vae().requires_grad_(False).to(memory_format=torch.channels_last)
@@ -176,6 +188,8 @@ def main() -> None:
     trainee = Trainee(args.work, args.learning_rate)
     noise_schedule = DDPMScheduler(**family.SCHEDULER)
     checkpoint = args.work / "unet.pt"
+    if args.weights and not checkpoint.exists():
+        trainee.load_weights(args.weights)
     step = load_checkpoint(checkpoint, **trainee.parts())
     begun, running, saved = time.time(), None, time.time()
     while step < args.steps:
@@ -196,7 +210,7 @@ def main() -> None:
         if time.time() - saved > 120 or step == args.steps:
             restart_safe_save(checkpoint, step, **trainee.parts())
             saved = time.time()
-        if step % 400 == 0 or step == args.steps:
+        if step % 300 == 0 or step == args.steps:
             trainee.ema.store(trainee.networks.parameters())
             trainee.ema.copy_to(trainee.networks.parameters())
             draw_samples(trainee, vae, args.work / f"samples-{step:06d}.png")
