@@ -52,8 +52,7 @@ def action_pick(prompt: str) -> tuple[Action, float]:
     if not actions:
         raise NotInCatalogue("action_prompt", "There are no actions yet; an editor has to add some.")
     matches = action_picker.pick(prompt, [(action.name, action.description) for action in actions])
-    least = action_picker.MIN_SCORE if settings.ACTION_MIN_SCORE is None else settings.ACTION_MIN_SCORE
-    if matches[0].score < least:
+    if matches[0].score < settings.ACTION_MIN_SCORE:
         nearest = ", ".join(f'"{match.name}" ({match.score:.2f})' for match in matches[:3])
         raise NotInCatalogue(
             "action_prompt", f"No action is like this text; say it otherwise. The nearest are: {nearest}."

@@ -7,6 +7,7 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from generation import action_picker
 from generation.profiles import get_profile
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -43,9 +44,7 @@ except ValueError as error:
 # --- limits -------------------------------------------------------------------------------------------------
 MAX_UPLOAD_MB = _at_least("MAX_UPLOAD_MB", 15, 1)  # each picture
 MAX_PIXELS_MP = _at_least("MAX_PIXELS_MP", 40, 1)  # megapixels of each picture
-ACTION_MIN_SCORE = env.float(
-    "ACTION_MIN_SCORE", default=None
-)  # cosine; None: as measured for the picker's model
+ACTION_MIN_SCORE = env.float("ACTION_MIN_SCORE", action_picker.MIN_SCORE)  # cosine, -1..1
 
 # --- security -----------------------------------------------------------------------------------------------
 DEBUG = env.bool("DEBUG", False)

@@ -11,7 +11,7 @@ import yaml
 from django.urls import resolve
 
 ROOT = Path(__file__).resolve().parent.parent
-READ_BY_DJANGO = re.compile(r"""\benv(?:\.\w+)?\(\s*"([A-Z][A-Z0-9_]+)\"""")
+READ_BY_DJANGO = re.compile(r"""\b(?:env(?:\.\w+)?|_folder|_at_least)\(\s*"([A-Z][A-Z0-9_]+)\"""")
 READ_BY_GENERATION = re.compile(r"""\benviron(?:\.get\(|\[)\s*"([A-Z][A-Z0-9_]+)\"""")
 OVERRIDE = re.compile(r""""\w+_model": "([A-Z][A-Z0-9_]+)\"""")
 
