@@ -1,0 +1,129 @@
+"""Trainings by the real worker that go wrong on the way: the job says why, and no file or process is left."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.api_client import get_json, post_photos, wait_for
+from tests.catalogue import make_photos
+from tests.small_models import make_small_family
+
+POST_BACK = Path(__file__).resolve().parent.parent / "training-app" / "post-back.py"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def family(tmp_path_factory):
+    """Trained with the real profile's 1500 steps, so there is time to disturb it."""
+    made = make_small_family(tmp_path_factory.mktemp("family"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MODEL_PROFILE", "sd15")
+        for variable, name in (("INPAINT", "inpaint"), ("CONTROLNET", "controlnet"), ("DETAIL", "text2img")):
+            patch.setenv(f"{variable}_MODEL", str(made / name))
+        patch.setenv("TRAINING_MODEL", str(made / "text2img"))
+        yield made
+
+
+@pytest.fixture
+def training(server_and_worker):
+    _, answer = post_photos(f"{server_and_worker.url}/api/lora-training/", make_photos())
+    return answer
+
+
+def wait_until(condition, seconds: float = 90.0):
+    """The first true value of ``condition``."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.1)
+    raise AssertionError(f"not so after {seconds} s")
+
+
+def processes_of(service) -> dict[str, psutil.Process]:
+    """The running training's processes by the script they run."""
+    found = {}
+    for process in psutil.Process(service.worker.pid).children(recursive=True):
+        for script in ("launch.bash", "train_network.py"):
+            if script in " ".join(process.cmdline()) and script not in found:
+                found[script] = process
+    return found
+
+
+def trained_a_little(training) -> bool:
+    return get_json(training["status_url"])["progress"] > 0
+
+
+def left_behind(service) -> list[Path]:
+    places = [
+        service.folder / "tmp_data",
+        service.folder / "training-app",
+        service.folder / "data" / "photos",
+    ]
+    return [path for place in places for path in place.rglob("*") if path.is_file() or path.is_fifo()]
+
+
+def test_a_model_that_is_not_there_fails_it_at_once(family, training, server_and_worker):
+    hidden = family / "text2img"
+    away = hidden.rename(family / "away")
+    try:
+        last = wait_for(training["status_url"], 120)[-1]
+    finally:
+        away.rename(hidden)
+    assert last["status"] == "failed" and last["error"]["code"] == "training_failed"
+    assert str(hidden) in last["error"]["message"]
+    assert left_behind(server_and_worker) == []
+
+
+@pytest.mark.parametrize(
+    ("victim", "reason"),
+    [
+        ("train_network.py", "the training was killed (signal 9): is there enough memory?"),
+        ("launch.bash", "the training was ended by signal 9"),
+    ],
+)
+def test_a_killed_training_fails_with_the_reason(victim, reason, training, server_and_worker):
+    wait_until(lambda: trained_a_little(training))
+    running = processes_of(server_and_worker)
+    running[victim].kill()
+    last = wait_for(training["status_url"], 60)[-1]
+    assert last["status"] == "failed" and last["error"]["message"] == reason
+    wait_until(lambda: not any(process.is_running() for process in running.values()), 30)
+    wait_until(lambda: left_behind(server_and_worker) == [], 30)
+
+
+def deliver(url: str, code: str, token: str | None) -> subprocess.CompletedProcess:
+    environment = {"PATH": os.environ["PATH"], "SERVER_URL": url}
+    if token is not None:
+        environment["CALLBACK_TOKEN"] = token
+    command = [sys.executable, str(POST_BACK), code, "--error", "no reason at all"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def test_only_the_right_token_is_taken_and_once(training, server_and_worker):
+    launch = wait_until(lambda: processes_of(server_and_worker).get("launch.bash"))
+    token, code = launch.environ()["CALLBACK_TOKEN"], training["lora_code"]
+    wait_until(lambda: trained_a_little(training))
+    for wrong in ("", "wrong", token[:-1], None):
+        refused = deliver(server_and_worker.url, code, wrong)
+        assert refused.returncode == 1, wrong
+    assert get_json(training["status_url"])["status"] == "running"
+    assert deliver(server_and_worker.url, code, token).returncode == 0
+    used = deliver(server_and_worker.url, code, token)
+    assert used.returncode == 1 and "403" in used.stderr
+    last = get_json(training["status_url"])
+    assert last["status"] == "failed" and last["error"]["message"] == "no reason at all"
+    processes_of(server_and_worker)["launch.bash"].terminate()
+    wait_until(lambda: left_behind(server_and_worker) == [], 30)
+
+
+def test_the_secret_key_and_the_database_stay_with_the_worker(training, server_and_worker):
+    launch = wait_until(lambda: processes_of(server_and_worker).get("launch.bash"))
+    assert not {"SECRET_KEY", "DATABASE_URL", "DJANGO_SETTINGS_MODULE"} & set(launch.environ())
+    assert launch.environ()["CALLBACK_TOKEN"] not in " ".join(launch.cmdline())
+    launch.terminate()
+    assert wait_for(training["status_url"], 60)[-1]["status"] == "failed"
