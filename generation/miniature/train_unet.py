@@ -14,7 +14,6 @@ Resumable: run it again. ``TRAINING.md`` tells the rest.
 from __future__ import annotations
 
 import argparse
-import math
 import random
 import time
 from pathlib import Path
@@ -93,8 +92,12 @@ class Trainee:
 
 
 def learning_rate(step: int, steps: int, top: float) -> float:
-    """Warm-up over 200 steps, then half a cosine down to a fiftieth."""
-    return top * min(1.0, (step + 1) / 200) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+    """Warm-up over 200 steps, level, then a straight fall to nothing over the last fifth of ``steps``.
+
+    The level part lets a run that is going on be ended sooner or later than planned, by another ``--steps``
+    when it is resumed; half a cosine would have to be known from the start.
+    """
+    return top * min(1.0, (step + 1) / 200, 5 * (steps - step) / steps)
 
 
 def training_step(trainee: Trainee, cache: samples.Cache, noise_schedule, step: int) -> torch.Tensor:
@@ -176,7 +179,7 @@ def main() -> None:
     parser.add_argument("work", type=Path, help="folder in which train_vae has finished")
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--samples", type=int, default=5000)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--learning-rate", type=float, default=6e-4)
     parser.add_argument("--weights", type=Path, help="exported weights to begin from, without a checkpoint")
     args = parser.parse_args()
     start(args.work)
