@@ -29,7 +29,7 @@ _WORDS = (
 _UNET = {
     "block_out_channels": (32, 64),
     "layers_per_block": 1,
-    "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),  # attention where it is cheap, at every size
     "cross_attention_dim": TEXT_WIDTH,
     "attention_head_dim": 4,
     "norm_num_groups": 8,
@@ -103,7 +103,7 @@ def make_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 def make_unet(in_channels: int) -> UNet2DConditionModel:
     return UNet2DConditionModel(
-        in_channels=in_channels, sample_size=8, up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"), **_UNET
+        in_channels=in_channels, sample_size=8, up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), **_UNET
     )
 
 

@@ -68,7 +68,7 @@ def test_progress_is_told_as_json_lines(trained):
 def test_keys_shapes_and_metadata_are_kohyas(trained):
     path = trained[1] / "visitor.safetensors"
     tensors = load_file(path)
-    layer = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
+    layer = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q"
     assert tensors[f"{layer}.lora_down.weight"].shape == (4, 32)
     assert tensors[f"{layer}.lora_up.weight"].abs().max() > 0
     assert tensors[f"{layer}.alpha"] == 2
