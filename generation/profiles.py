@@ -40,14 +40,15 @@ class StepSettings:
 class TrainingSettings:
     """How the five photos are laid out, and what of launch.bash's command line differs from its defaults."""
 
-    repeats: int
+    steps: int  # optimizer steps
+    repeats: int  # of each photo; kohya's folder name
     token: str
     class_word: str
     variables: tuple[tuple[str, str], ...] = ()
 
     def environment(self) -> dict[str, str]:
         """The variables that training-app/launch.bash reads."""
-        return dict(self.variables)
+        return {"MAX_TRAIN_STEPS": str(self.steps), **dict(self.variables)}
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ MINIATURE = ModelProfile(
     face=StepSettings(steps=20, guidance=2.5),
     style=PromptStyle(prefix="", quality="", negative="", token="sks", class_word="person"),
     training=TrainingSettings(
+        steps=200,
         repeats=160,
         token="sks",
         class_word="person",
@@ -101,7 +103,6 @@ MINIATURE = ModelProfile(
             ("TEXT_ENCODER_LR", "1e-4"),
             ("TRAIN_BATCH_SIZE", "4"),
             ("SAVE_EVERY_N_STEPS", "100"),
-            ("MAX_TRAIN_STEPS", "200"),
             ("MIXED_PRECISION", "no"),
         ),
     ),
@@ -129,7 +130,7 @@ SD15 = ModelProfile(
         token="sks",
         class_word="person",
     ),
-    training=TrainingSettings(repeats=300, token="sks", class_word="person"),
+    training=TrainingSettings(steps=1500, repeats=300, token="sks", class_word="person"),
 )
 
 PROFILES = {profile.name: profile for profile in (MINIATURE, SD15)}
@@ -144,11 +145,18 @@ _OVERRIDES = {
 def get_profile(name: str | None = None) -> ModelProfile:
     """The profile ``name``, else the one that MODEL_PROFILE names, else the miniature.
 
-    INPAINT_MODEL, CONTROLNET_MODEL, DETAIL_MODEL and TRAINING_MODEL replace its model ids.
-    Raises ValueError for a name that isn't in the table.
+    INPAINT_MODEL, CONTROLNET_MODEL, DETAIL_MODEL and TRAINING_MODEL replace its model ids, TRAINING_STEPS the
+    length of a training. Raises ValueError for a name that isn't in the table or a number that is none.
     """
     name = name or os.environ.get("MODEL_PROFILE") or MINIATURE.name
     if name not in PROFILES:
         raise ValueError(f"MODEL_PROFILE={name!r} is not one of {', '.join(PROFILES)}")
     replaced = {field: ModelRef(os.environ[v]) for field, v in _OVERRIDES.items() if os.environ.get(v)}
-    return dataclasses.replace(PROFILES[name], **replaced)
+    profile = dataclasses.replace(PROFILES[name], **replaced)
+    if steps := os.environ.get("TRAINING_STEPS"):
+        if not steps.isdecimal() or not int(steps):
+            raise ValueError(f"TRAINING_STEPS={steps!r} is not a whole number above 0")
+        profile = dataclasses.replace(
+            profile, training=dataclasses.replace(profile.training, steps=int(steps))
+        )
+    return profile
