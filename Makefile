@@ -1,4 +1,4 @@
-# make demo | run | test | lint | bench | clean. Each makes what it needs; nothing has to be activated.
+# make demo | run | test | lint | bench | bench-quality | clean. Each makes what it needs; nothing has to be activated.
 #   make run PORT=9000              another port
 #   make demo PYTHON=python3.12     another interpreter (3.11 or newer)
 
@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev database demo run test lint bench clean
+.PHONY: help setup setup-dev database demo run test lint bench bench-quality clean
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -20,7 +20,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 WEIGHTS := generation/miniature/weights
 UNET := unet/diffusion_pytorch_model.safetensors
-BENCHMARKS = $(patsubst benchmarks/%.py,%,$(filter-out benchmarks/__init__.py,$(wildcard benchmarks/*.py)))
+BENCHMARKS = $(patsubst benchmarks/%.py,%,$(filter-out benchmarks/__init__.py benchmarks/quality.py,$(wildcard benchmarks/*.py)))
 
 help:
 	@echo "make demo    five photos in, a picture out: trains, paints, says where the picture is"
@@ -28,6 +28,7 @@ help:
 	@echo "make test    all tests, one whole training and generation among them"
 	@echo "make lint    style, types of file, migrations, settings"
 	@echo "make bench   measurements, printed as tables"
+	@echo "make bench-quality   what the pictures are worth: half an hour, a table, a contact sheet"
 	@echo "make clean   removes the environment, caches and working files; data/ stays"
 
 # --- what the targets need ---------------------------------------------------------------------------
@@ -85,6 +86,9 @@ lint: setup-dev
 
 bench: setup-dev
 	@for name in $(BENCHMARKS); do echo "=== $$name"; $(RUN) -m benchmarks.$$name; done
+
+bench-quality: setup-dev
+	$(RUN) -m benchmarks.quality
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache staticfiles tmp_data $(WEIGHTS)/detail

@@ -136,9 +136,9 @@ def actions() -> list[DemoAction]:
     ]
 
 
-def photos_of(person: Person, seed: int, count: int = 5, side: int = 512) -> list[Image.Image]:
-    """Portraits of one person, as a phone takes them: other places, clothes, poses, sizes of the face."""
-    photos = []
+def photo_scenes(person: Person, seed: int, count: int = 5, side: int = 512) -> list[tuple[Scene, View]]:
+    """Where the portraits of ``photos_of`` are taken, and what each of them sees."""
+    taken = []
     for k in range(count):
         rng = random.Random(f"photo {seed} {k}")
         scene = scenes.random_scene(seed * 10 + k, person, "CLS")
@@ -146,8 +146,13 @@ def photos_of(person: Person, seed: int, count: int = 5, side: int = 512) -> lis
         reach = half * (2.1, 2.4, 1.9, 2.8, 2.2)[k % 5]
         x, y = scene.pose.head[0] + rng.uniform(-0.2, 0.2) * half, scene.pose.head[1] + 0.35 * half
         left, top = (min(max(0.0, c - reach), SCENE - 2 * reach) for c in (x, y))
-        photos.append(scenes.draw_scene(scene, View(left, top, 2 * reach, side)))
-    return photos
+        taken.append((scene, View(left, top, 2 * reach, side)))
+    return taken
+
+
+def photos_of(person: Person, seed: int, count: int = 5, side: int = 512) -> list[Image.Image]:
+    """Portraits of one person, as a phone takes them: other places, clothes, poses, sizes of the face."""
+    return [scenes.draw_scene(*taken) for taken in photo_scenes(person, seed, count, side)]
 
 
 def people() -> list[DemoPerson]:

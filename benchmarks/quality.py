@@ -1,0 +1,386 @@
+"""What the miniature's pictures are worth: ``make bench-quality``.
+
+Held-out requests (people, poses, places and seeds that nothing was trained on) go through the real generator,
+held-out people through the real trainer, and what comes out is read back: outline, clothes, age, gender, who
+it is, what became of the place. Prints a table with 95 % intervals (bootstrap over requests), a control for
+each row and the goal, draws a contact sheet, and exits with 1 if a row is below its goal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from generation import folder, generator
+from generation.miniature import demo_content, measures, people, poses, reader, scenes
+from generation.miniature.canvas import View
+from generation.miniature.people import Person
+from generation.miniature.scenes import HELD_OUT, Scene
+from generation.profiles import get_profile
+from generation.request import GenerationRequest
+
+ROOT = Path(__file__).resolve().parent.parent
+FIRST_PERSON = HELD_OUT + 500  # seeds of the crowd of 20 whose LoRAs are trained and told apart
+CROWD = 20
+SHEET_COLUMNS = 10
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measure over all requests. ``least``: the goal is a least value, else a most."""
+
+    name: str
+    values: list[float]
+    goal: float
+    control: list[float] | None = None
+    unit: str = ""
+    least: bool = True
+    control_most: float | None = None
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.values))
+
+    @property
+    def met(self) -> bool:
+        good = self.mean >= self.goal if self.least else self.mean <= self.goal
+        if self.control_most is not None and self.control:
+            good = good and float(np.mean(self.control)) <= self.control_most
+        return good
+
+    def interval(self) -> tuple[float, float]:
+        """95 % of the means of 2,000 resamples."""
+        values, rng = np.asarray(self.values, float), np.random.default_rng(0)
+        means = values[rng.integers(len(values), size=(2000, len(values)))].mean(1)
+        return tuple(np.percentile(means, (2.5, 97.5)))
+
+    def line(self) -> str:
+        low, high = self.interval()
+        control = f"{np.mean(self.control):.2f}" if self.control else "-"
+        goal, verdict = f"{'>=' if self.least else '<='} {self.goal:g}", "met" if self.met else "NOT MET"
+        value = f"{self.mean:>8.2f} {self.unit:<3}[{low:6.2f},{high:7.2f}]"
+        return f"{self.name:<40}{value}{len(self.values):>6}{control:>9}   {goal:<10}{verdict}"
+
+
+# --- requests -----------------------------------------------------------------------------------------------
+
+
+def held_out_scene(index: int, person: Person | None = None, shot: str | None = None) -> Scene:
+    """Request ``index`` as it should look; shot types in turn."""
+    return scenes.random_scene(
+        HELD_OUT + index,
+        person or people.random_person(HELD_OUT + index),
+        shot or poses.SHOT_TYPES[index % 3],
+    )
+
+
+def write_job(job: Path, scene: Scene, seed: int, lora: Path | None = None) -> None:
+    """The folder of a generation that asks for ``scene``, in words, skeleton and masks."""
+    job.mkdir(parents=True)
+    scenes.draw_background(scene).save(job / "background.png")
+    scenes.skeleton(scene).save(job / "skeleton.png")
+    scenes.subject_mask(scene).save(job / "subject-mask.png")
+    scenes.face_mask(scene).save(job / "face-mask.png")
+    if lora:
+        (job / "lora.safetensors").write_bytes(lora.read_bytes())
+    GenerationRequest(
+        code="00000000",
+        profile="miniature",
+        seed=seed,
+        background="background.png",
+        skeleton="skeleton.png",
+        subject_mask="subject-mask.png",
+        face_mask="face-mask.png",
+        age=scene.person.age,
+        gender=scene.person.gender,
+        action_description=poses.ACTIONS[scene.action].description,
+        other_details=scene.clothes,
+        place_description=scene.place.description,
+        lora="lora.safetensors" if lora else None,
+        lora_code="00000000" if lora else None,
+    ).save(job)
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A request and its pictures: after each step by number, as the job's folder holds them."""
+
+    scene: Scene
+    steps: dict[int, Image.Image]
+    seconds: float
+
+    @property
+    def last(self) -> Image.Image:
+        return self.steps[max(self.steps)]
+
+    @property
+    def background(self) -> Image.Image:
+        return self.steps[0]
+
+
+def paint(work: Path, name: str, scene: Scene, seed: int, lora: Path | None = None) -> Painted:
+    job = work / name
+    write_job(job, scene, seed, lora)
+    began = time.perf_counter()
+    generator.generate(job)
+    seconds = time.perf_counter() - began
+    steps = {}
+    for index in range(folder.newest_index(job) + 1):
+        with Image.open(folder.picture_path(job, index)) as picture:
+            steps[index] = picture.convert("RGB")
+    return Painted(scene, steps, seconds)
+
+
+# --- training -----------------------------------------------------------------------------------------------
+
+
+def train_lora(work: Path, person: Person, seed: int) -> tuple[Path, float]:
+    """A LoRA of the person's five photos by the trainer that serves visitors; its file, and seconds."""
+    code = f"{seed % 10**8:08d}"
+    training = get_profile("miniature").training
+    tokens = f"{training.token} {training.class_word}"
+    photos = work / "training-app" / "training-input" / code / f"{training.repeats}_{tokens}"
+    photos.mkdir(parents=True)
+    for number, photo in enumerate(demo_content.photos_of(person, seed), start=1):
+        photo.save(photos / f"photo-{number}.jpg", quality=95)
+        (photos / f"photo-{number}.txt").write_text(tokens)
+    kept = work / f"{code}.safetensors"
+    with delivery(kept) as url:
+        environment = os.environ | training.environment()
+        environment |= {
+            "PYTHON": sys.executable,
+            "MODEL": get_profile("miniature").training_model.id,
+            "TRAINING_APP_DIR": str(work / "training-app"),
+            "SERVER_URL": url,
+            "LORA_CODE": code,
+            "CALLBACK_TOKEN": "none",
+        }
+        began = time.perf_counter()
+        done = subprocess.run(
+            ["bash", str(ROOT / "training-app" / "launch.bash"), code],
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+    if done.returncode or not kept.exists():
+        raise SystemExit(f"the training of {code} failed: {done.stderr[-500:]}")
+    return kept, time.perf_counter() - began
+
+
+@contextlib.contextmanager
+def delivery(kept: Path):
+    """The address of a server that takes one LoRA from post-back.py and keeps it as a file."""
+    import email
+    import threading
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            kind = b"Content-Type: " + self.headers["Content-Type"].encode() + b"\r\n\r\n"
+            for part in email.message_from_bytes(kind + body).get_payload():
+                if part.get_param("name", header="content-disposition") == "lora":
+                    kept.write_bytes(part.get_payload(decode=True))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+# --- measures -----------------------------------------------------------------------------------------------
+
+
+def vae_rows(count: int) -> list[Row]:
+    """Copies of held-out scenes, and of face crops at the face step's resolution."""
+    from generation import pipelines
+
+    vae = pipelines.load_face(get_profile("miniature")).vae
+    values = {"whole": [], "faces": []}
+    for index in range(count):
+        scene = held_out_scene(index)
+        half, (x, y) = scene.pose.head_half, scene.pose.head
+        side = 5.2 * half
+        close = View(x - side / 2, y - side / 2, side, get_profile("miniature").face_resolution)
+        for name, view in (("whole", View()), ("faces", close)):
+            picture = scenes.draw_scene(scene, view)
+            tensor = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None] / 127.5 - 1
+            with torch.no_grad():
+                copy = vae.decode(vae.encode(tensor.to(vae.dtype)).latents).sample.float().clamp(-1, 1)
+            copy = ((copy[0].permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()
+            values[name].append(measures.psnr(Image.fromarray(copy), picture))
+    return [
+        Row("VAE, whole scenes", values["whole"], 28, unit="dB"),
+        Row("VAE, face crops", values["faces"], 26, unit="dB"),
+    ]
+
+
+def scene_rows(painted: list[Painted]) -> list[Row]:
+    """Pose, clothes, age, gender and place of pictures painted without a LoRA."""
+    outlines = [np.asarray(scenes.silhouette(p.scene)) > 127 for p in painted]
+    others = list(range(3, len(painted))) + list(range(min(3, len(painted))))  # same shot, another request
+    found = [measures.painted_outline(p.last, p.background, scenes.subject_mask(p.scene)) for p in painted]
+    colours = [measures.clothes_colour(p.last, p.scene.pose) for p in painted]
+    faces = [reader.read_face(p.last, scenes.face_mask(p.scene)) for p in painted]
+    masks = [scenes.subject_mask(p.scene) for p in painted]
+
+    def right(read: list[str], field) -> tuple[list[float], list[float]]:
+        asked = [field(p.scene) for p in painted]
+        return (
+            [float(a == b) for a, b in zip(read, asked, strict=True)],
+            [float(a == asked[o]) for a, o in zip(read, others, strict=True)],
+        )
+
+    kept = [
+        measures.identical_outside(p.steps[3], p.background, m) for p, m in zip(painted, masks, strict=True)
+    ]
+    similar = [
+        measures.ssim_outside(p.steps[4], p.background, m) for p, m in zip(painted, masks, strict=True)
+    ]
+    ages = right([face.age for face in faces], lambda scene: scene.person.age)
+    genders = right([face.gender for face in faces], lambda scene: scene.person.gender)
+    clothes = right(colours, lambda scene: scene.colour)
+    return [
+        Row(
+            "pose: IoU of outlines",
+            [measures.iou(a, b) for a, b in zip(found, outlines, strict=True)],
+            0.75,
+            [measures.iou(a, outlines[o]) for a, o in zip(found, others, strict=True)],
+            control_most=0.40,
+        ),
+        Row("clothes colour read back", clothes[0], 0.95, clothes[1]),
+        Row(f"age read back (reader alone {reader.accuracy()['age']:.2f})", ages[0], 0.85, ages[1]),
+        Row(
+            f"gender read back (reader alone {reader.accuracy()['gender']:.2f})", genders[0], 0.85, genders[1]
+        ),
+        Row("place identical before harmonize", [float(k) for k in kept], 1.0),
+        Row("place after harmonize, SSIM", similar, 0.95),
+    ]
+
+
+def gallery() -> list[reader.Reading]:
+    """How each of the crowd is known: the mean reading of their five photos."""
+    known = []
+    for number in range(CROWD):
+        seed = FIRST_PERSON + number
+        taken = demo_content.photo_scenes(people.random_person(seed), seed)
+        crops = [
+            reader.crop(scenes.draw_scene(scene, view), reader.crop_box(scenes.face_mask(scene, view)))
+            for scene, view in taken
+        ]
+        readings = reader.read(crops)
+        mean = np.mean([reading.embedding for reading in readings], axis=0)
+        known.append(dataclasses.replace(readings[0], embedding=mean))
+    return known
+
+
+def nearest(face: reader.Reading, known: list[reader.Reading]) -> int:
+    return int(np.argmin([face.distance(other) for other in known]))
+
+
+def identity_rows(work: Path, count: int, each: int, sheet: list) -> list[Row]:
+    """``count`` of the crowd get a LoRA, and each is painted ``each`` times at every shot type."""
+    known = gallery()
+    hits = {shot: ([], []) for shot in poses.SHOT_TYPES}
+    training_seconds, picture_seconds = [], []
+    for number in range(count):
+        seed = FIRST_PERSON + number
+        person = people.random_person(seed)
+        lora, seconds = train_lora(work, person, seed)
+        training_seconds.append(seconds)
+        say(f"trained person {number + 1} of {count} in {seconds:.0f} s")
+        for shot in poses.SHOT_TYPES:
+            for k in range(each):
+                scene = held_out_scene(200 + k * 3, person, shot)
+                painted = paint(work, f"face-{number}-{shot}-{k}", scene, 7 + k, lora)
+                picture_seconds.append(painted.seconds)
+                mask = scenes.face_mask(scene)
+                with_lora, without = (reader.read_face(painted.steps[i], mask) for i in (5, 4))
+                hits[shot][0].append(float(nearest(with_lora, known) == number))
+                hits[shot][1].append(float(nearest(without, known) == number))
+                if k == 0:
+                    sheet.append((person, seed, shot, painted))
+    near = [hits[shot][side] for side in (0, 1) for shot in ("CLS", "MES")]
+    return [
+        Row("identity among 20, CLS and MES", near[0] + near[1], 0.80, near[2] + near[3]),
+        Row("identity among 20, FUS", hits["FUS"][0], 0.60, hits["FUS"][1]),
+        Row("LoRA training, seconds", training_seconds, 180, unit="s", least=False),
+        Row("whole picture with a face, seconds", picture_seconds, 20, unit="s", least=False),
+    ]
+
+
+# --- sheet --------------------------------------------------------------------------------------------------
+
+
+def draw_sheet(painted: list[Painted], faces: list, path: Path) -> None:
+    """Above: asked and painted, in pairs. Below: each person's photos, then their pictures."""
+    tiles = []
+    for k in range(0, len(painted), SHEET_COLUMNS):
+        part = painted[k : k + SHEET_COLUMNS]
+        tiles += [[scenes.draw_scene(p.scene) for p in part], [p.last for p in part]]
+    for seed in dict.fromkeys(seed for _, seed, _, _ in faces):
+        own = [entry for entry in faces if entry[1] == seed]
+        photos = demo_content.photos_of(own[0][0], seed, side=256)
+        tiles.append(photos + [entry[3].last for entry in own])
+    side = 192
+    sheet = Image.new("RGB", (SHEET_COLUMNS * side, len(tiles) * side), "white")
+    for y, row in enumerate(tiles):
+        for x, tile in enumerate(row[:SHEET_COLUMNS]):
+            sheet.paste(tile.resize((side, side), Image.Resampling.LANCZOS), (x * side, y * side))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path, quality=88)
+
+
+def say(line: str) -> None:
+    print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--requests", type=int, default=60)
+    parser.add_argument("--people", type=int, default=6, help="of the crowd of 20, who get a LoRA")
+    parser.add_argument("--each", type=int, default=3, help="pictures of a person at each shot type")
+    parser.add_argument("--sheet", type=Path, default=ROOT / "docs" / "quality.jpg")
+    args = parser.parse_args()
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="cartolina-quality-") as name:
+        work = Path(name)
+        rows, painted, faces = vae_rows(min(40, args.requests)), [], []
+        for index in range(args.requests):
+            painted.append(paint(work, f"scene-{index}", held_out_scene(index), index))
+            if (index + 1) % 10 == 0:
+                say(f"painted {index + 1} of {args.requests}")
+        rows += scene_rows(painted)
+        if args.people:
+            rows += identity_rows(work, args.people, args.each, faces)
+        draw_sheet(painted, faces, args.sheet)
+    print(f"{'measure':<40}{'mean':>8}{'95 %':>14}{'n':>10}{'control':>9}   goal")
+    for row in rows:
+        print(row.line())
+    print(f"{args.sheet}; {(time.perf_counter() - began) / 60:.0f} minutes")
+    sys.exit(0 if all(row.met for row in rows) else 1)
+
+
+if __name__ == "__main__":
+    main()
