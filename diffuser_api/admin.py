@@ -6,6 +6,7 @@ from django.core.exceptions import ValidationError
 from django.urls import reverse
 from django.utils.html import format_html
 
+from diffuser_api import retention
 from diffuser_api.models import Action, ActionImage, Job, LoraModel, Poi, PoiImage, ShotType
 from diffuser_api.skeletons import NoSkeleton, skeleton_of
 
@@ -92,6 +93,13 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
     def has_change_permission(self, request, obj=None):
         return False
+
+    def delete_model(self, request, row):
+        retention.delete(row.code)
+
+    def delete_queryset(self, request, rows):
+        for code in list(rows.values_list("code", flat=True)):
+            retention.delete(code)
 
 
 @admin.register(Job)

@@ -5,32 +5,62 @@ Knows folders. The steps know only the folder; what its row says is up to ``jobs
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 from django.conf import settings
+from PIL import Image
 
-from diffuser_api import jobs
+from diffuser_api import jobs, lease
 from diffuser_api.models import Job
 from generation import generator
+from generation.folder import ORDER, picture_path
 from generation.profiles import get_profile
 from generation.request import GenerationRequest, InvalidRequest
 
 
 def run(job: Job) -> None:
-    """Ends with the job succeeded or failed, and its folder gone."""
-    folder = Path(settings.TMP_DATA_DIR) / job.code
+    """Ends with the job succeeded, failed or queued again. What its folder holds already stays."""
+    folder = folder_of(job.code)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        fill(folder, job)
-        picture = generator.generate(folder, lambda event: follow(job, event))
-        jobs.finish_generation(job.code, picture)
+        if not can_go_on(folder):
+            clear_up(job.code)
+            folder.mkdir()
+            fill(folder, job)
+        with lease.breakable():
+            picture = generator.generate(folder, lambda event: follow(job, event))
+        jobs.finish_generation(job, picture)
     except InvalidRequest as error:
-        jobs.fail(job.code, "unusable_files", f"A file of the catalogue can't be used: {error}")
+        jobs.fail(job, "unusable_files", f"A file of the catalogue can't be used: {error}")
     except generator.StepFailed as error:
-        jobs.fail(job.code, "step_failed", str(error))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        end = jobs.retry if error.killed else jobs.fail
+        end(job, "step_failed", str(error))
+
+
+def folder_of(code: str) -> Path:
+    return Path(settings.TMP_DATA_DIR) / code
+
+
+def clear_up(code: str) -> None:
+    shutil.rmtree(folder_of(code), ignore_errors=True)
+
+
+def can_go_on(folder: Path) -> bool:
+    """Whether an earlier attempt left a whole request. Of its pictures, what a power cut broke is removed."""
+    try:
+        GenerationRequest.load(folder)
+    except InvalidRequest:
+        return False
+    for index in range(len(ORDER) + 1):
+        path = picture_path(folder, index)
+        try:
+            with Image.open(path) as picture:
+                picture.load()
+        except (OSError, SyntaxError):  # missing or cut off
+            path.unlink(missing_ok=True)
+    return True
 
 
 def _copy(field_file, folder: Path, stem: str) -> str:
@@ -39,6 +69,8 @@ def _copy(field_file, folder: Path, stem: str) -> str:
     try:
         with field_file.open("rb") as source, (folder / name).open("wb") as target:
             shutil.copyfileobj(source, target)
+            target.flush()
+            os.fsync(target.fileno())  # request.json, written last, says that the files are whole
     except (OSError, ValueError) as error:
         raise InvalidRequest(f"the {stem} is gone") from error
     return name
@@ -70,7 +102,9 @@ def fill(folder: Path, job: Job) -> None:
 def follow(job: Job, event: dict) -> None:
     """Write an event of the generator to the job's row."""
     values = {key: value for key, value in event.items() if key != "event"}
-    if event["event"] == "progress":
-        jobs.progress(job, **values)
-    elif event["event"] == "step":
-        jobs.add_timing(job, values)
+    with lease.undisturbed():
+        if event["event"] == "progress":
+            jobs.progress(job, **values)
+        elif event["event"] == "step":
+            jobs.add_timing(job, values)
+    lease.check()

@@ -1,7 +1,8 @@
 """The life of a job. Every change of its status is in this module and nowhere else.
 
-queued -> running -> succeeded | failed. A change is one conditional UPDATE; who gets no row lost the race and
-leaves quietly. Knows rows and the queue; what a job does is up to the two dispatchers.
+queued -> running -> succeeded | failed | cancelled, or queued again. A change is one conditional UPDATE; who
+gets no row lost the race and leaves quietly. Knows rows and the queue; what a job does is up to the two
+dispatchers, and ``sweep`` finds the jobs that nobody runs any more.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from pathlib import Path
 from django.core.files import File
 from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from diffuser_api import lease, messages, processes
 from diffuser_api.models import ActionImage, Job, LoraModel, PoiImage, TrainingPhoto
 from generation.folder import ORDER
 
@@ -27,6 +30,8 @@ log = logging.getLogger(__name__)
 SECONDS_BETWEEN_WRITES = 0.5  # of progress
 JOBS_TO_LEARN_FROM = 20  # the estimate is the median duration of the last so many of the kind
 TRAINING_STEPS = ["train"]
+UNFINISHED = (Job.Status.QUEUED, Job.Status.RUNNING)
+MAX_ATTEMPTS = 3
 
 
 # --- making -------------------------------------------------------------------------------------------------
@@ -34,8 +39,6 @@ TRAINING_STEPS = ["train"]
 
 def _create(kind: Job.Kind, after: Callable[[Job], None] = lambda job: None, **fields) -> Job:
     """The row and its queue message, in one transaction; ``after`` adds what else belongs to the row."""
-    from diffuser_api.tasks import run_job
-
     while True:
         code = f"{secrets.randbelow(10**8):08d}"
         if LoraModel.objects.filter(code=code).exists():
@@ -44,7 +47,7 @@ def _create(kind: Job.Kind, after: Callable[[Job], None] = lambda job: None, **f
             with transaction.atomic():
                 job = Job.objects.create(code=code, kind=kind, **fields)
                 after(job)
-                run_job.enqueue(code)
+                messages.send(code)
         except IntegrityError:
             if Job.objects.filter(code=code).exists():
                 continue  # the code was taken meanwhile
@@ -53,8 +56,9 @@ def _create(kind: Job.Kind, after: Callable[[Job], None] = lambda job: None, **f
         return job
 
 
-def create_training(photos: Sequence[bytes]) -> Job:
-    """A training of these cleaned JPEG photos, whose files go again if the row can't be made."""
+def create_training(photos: Sequence[bytes], also: Callable[[Job], None] = lambda job: None) -> Job:
+    """A training of these cleaned JPEG photos, whose files go again if the row can't be made. ``also`` is
+    done in the same transaction."""
     stored = []
 
     def store(job: Job) -> None:
@@ -63,6 +67,7 @@ def create_training(photos: Sequence[bytes]) -> Job:
             row.file.save(f"{job.code}-{index}.jpg", ContentFile(photo), save=False)
             stored.append(row.file)
             row.save()
+        also(job)
 
     try:
         return _create(Job.Kind.TRAINING, store, steps=TRAINING_STEPS)
@@ -73,11 +78,17 @@ def create_training(photos: Sequence[bytes]) -> Job:
 
 
 def create_generation(
-    poi_image: PoiImage, action_image: ActionImage, lora: LoraModel | None, seed: int | None, **parameters
+    poi_image: PoiImage,
+    action_image: ActionImage,
+    lora: LoraModel | None,
+    seed: int | None,
+    also: Callable[[Job], None] = lambda job: None,
+    **parameters,
 ) -> Job:
     """A picture. ``parameters``: age, gender, other_details, and what else the request said."""
     return _create(
         Job.Kind.GENERATION,
+        also,
         poi_image=poi_image,
         action_image=action_image,
         lora=lora,
@@ -94,7 +105,7 @@ def claim(code: str) -> Job | None:
     """Take a queued job; None when it is gone, taken or finished."""
     now = timezone.now()
     changed = Job.objects.filter(code=code, status=Job.Status.QUEUED).update(
-        status=Job.Status.RUNNING, started_at=now, heartbeat_at=now
+        status=Job.Status.RUNNING, worker=processes.name(), started_at=now, heartbeat_at=now
     )
     if not changed:
         log.info("job %s: nothing to do", code)
@@ -103,17 +114,46 @@ def claim(code: str) -> Job | None:
 
 
 def run(job: Job) -> None:
-    """Do a claimed job; whatever goes wrong ends in a row that says so."""
-    from diffuser_api import generation_dispatcher, training_dispatcher
-
-    dispatchers = {Job.Kind.TRAINING: training_dispatcher, Job.Kind.GENERATION: generation_dispatcher}
+    """Do a claimed job; whatever goes wrong ends in a row that says so, and in no folder that nobody owns."""
     try:
-        dispatchers[job.kind].run(job)
+        with lease.hold(lambda: not is_lost(job), lambda: beat(job)):
+            _dispatcher(job.kind).run(job)
+    except lease.Stopped:
+        requeue(job, attempt=job.attempt)
+    except lease.Lost:
+        log.info("job %s: broken off", job.code)
     except Exception:
         log.exception("job %s: unexpected error", job.code)
-        fail(
-            job.code, "internal_error", "Something went wrong on our side; the log of the worker tells what."
-        )
+        fail(job, "internal_error", "Something went wrong on our side; the log of the worker tells what.")
+    finally:
+        clear_up(job)
+
+
+def _dispatcher(kind: str):
+    from diffuser_api import generation_dispatcher, training_dispatcher
+
+    return {Job.Kind.TRAINING: training_dispatcher, Job.Kind.GENERATION: generation_dispatcher}[kind]
+
+
+def clear_up(job: Job) -> None:
+    """Remove the working files of a job that is finished or deleted; a waiting one goes on from them."""
+    if not Job.objects.filter(pk=job.pk, status__in=UNFINISHED).exists():
+        _dispatcher(job.kind).clear_up(job.code)
+
+
+def _held(job: Job) -> QuerySet[Job]:
+    """The row, as long as this run of the job is the one that counts."""
+    return Job.objects.filter(pk=job.pk, status=Job.Status.RUNNING, worker=job.worker, attempt=job.attempt)
+
+
+def is_lost(job: Job) -> bool:
+    """Whether a job that we run was cancelled, deleted or given away. One that has ended is not lost."""
+    ended = Job.objects.filter(pk=job.pk, status__in=(Job.Status.SUCCEEDED, Job.Status.FAILED))
+    return not (_held(job).exists() or ended.exists())
+
+
+def beat(job: Job) -> None:
+    _held(job).update(heartbeat_at=Now())
 
 
 def progress(job: Job, *, step: str, done: int, of: int, index: int = 1) -> None:
@@ -123,52 +163,73 @@ def progress(job: Job, *, step: str, done: int, of: int, index: int = 1) -> None
         return
     job.progress_written_at = now
     share = (index - 1 + min(1.0, done / max(1, of))) / max(1, len(job.steps))
-    Job.objects.filter(pk=job.pk, status=Job.Status.RUNNING).update(
-        step=step, progress=min(1.0, share), heartbeat_at=Now()
-    )
+    _held(job).update(step=step, progress=min(1.0, share), heartbeat_at=Now())
 
 
 def add_timing(job: Job, timing: dict) -> None:
     """Add what a finished step took to the job's row."""
     job.timings = [*job.timings, timing]
-    Job.objects.filter(pk=job.pk).update(timings=job.timings, heartbeat_at=Now())
+    _held(job).update(timings=job.timings, heartbeat_at=Now())
+
+
+def requeue(job: Job, attempt: int) -> bool:
+    """From running back to waiting, before jobs that never ran; it goes on from what its folder holds."""
+    with transaction.atomic():
+        changed = _held(job).update(
+            status=Job.Status.QUEUED, attempt=attempt, worker="", heartbeat_at=None, token_hash=""
+        )
+        if changed:
+            messages.send(job.code, again=True)
+            log.info("job %s: queued again, attempt %d", job.code, attempt)
+    return bool(changed)
+
+
+def retry(job: Job, error_code: str, error_message: str) -> bool:
+    """What killed a run may be gone the next time: another attempt; after the last one it failed of this."""
+    lease.check()  # a worker that stops ends its processes too: no attempt is lost by that
+    if job.attempt < MAX_ATTEMPTS:
+        return requeue(job, job.attempt + 1)
+    return fail(job, error_code, f"{error_message} (in each of {MAX_ATTEMPTS} attempts)")
 
 
 # --- ending -------------------------------------------------------------------------------------------------
 
 
-def _end(code: str, status: Job.Status, **fields) -> bool:
-    """From running to an end state; False when somebody else was first. A training's photos go with it."""
-    changed = Job.objects.filter(code=code, status=Job.Status.RUNNING).update(
-        status=status, finished_at=Now(), token_hash="", **fields
-    )
-    if changed:
-        TrainingPhoto.objects.filter(job__code=code).delete()
-        log.info("job %s: %s %s", code, status, fields.get("error_code", ""))
+def _end(rows: QuerySet[Job], status: Job.Status, **fields) -> bool:
+    """To an end state; False when somebody else was first. A training's photos go with it."""
+    with transaction.atomic():
+        code = rows.values_list("code", flat=True).first()
+        changed = rows.update(status=status, finished_at=Now(), token_hash="", worker="", **fields)
+        if changed:
+            TrainingPhoto.objects.filter(job__code=code).delete()
+            log.info("job %s: %s %s", code, status, fields.get("error_code", ""))
     return bool(changed)
 
 
-def finish_generation(code: str, picture: Path) -> bool:
+def finish_generation(job: Job, picture: Path) -> bool:
     """Store the picture as the job's output."""
     output = Job._meta.get_field("output")
     with picture.open("rb") as file:
-        name = output.storage.save(f"{output.upload_to}{code}.png", File(file))
-    if not _end(code, Job.Status.SUCCEEDED, output=name, progress=1.0):
+        name = output.storage.save(f"{output.upload_to}{job.code}.png", File(file))
+    try:
+        won = _end(_held(job), Job.Status.SUCCEEDED, output=name, progress=1.0)
+    except BaseException:
         output.storage.delete(name)
-        return False
-    return True
+        raise
+    if not won:
+        output.storage.delete(name)
+    return won
 
 
-def finish_training(code: str, lora: bytes) -> bool:
+def finish_training(job: Job, lora: bytes) -> bool:
     """Make the LoRA usable and the job succeeded, both or neither."""
-    row = LoraModel(code=code)
-    row.file.save(f"{code}.safetensors", ContentFile(lora), save=False)
+    row = LoraModel(code=job.code, job=job)
+    row.file.save(f"{job.code}.safetensors", ContentFile(lora), save=False)
     stored = row.file.name
     try:
         with transaction.atomic():
-            won = _end(code, Job.Status.SUCCEEDED, progress=1.0)
+            won = _end(_held(job), Job.Status.SUCCEEDED, progress=1.0)
             if won:
-                row.job = Job.objects.get(code=code)
                 row.save()
     except BaseException:
         row.file.storage.delete(stored)
@@ -178,9 +239,21 @@ def finish_training(code: str, lora: bytes) -> bool:
     return won
 
 
-def fail(code: str, error_code: str, error_message: str) -> bool:
+def fail(job: Job, error_code: str, error_message: str) -> bool:
     """``error_message`` is a sentence that a person can act on."""
-    return _end(code, Job.Status.FAILED, error_code=error_code, error_message=error_message)
+    return _end(_held(job), Job.Status.FAILED, error_code=error_code, error_message=error_message)
+
+
+def cancel(code: str) -> bool:
+    """A waiting job ends at once, and a running one when its worker notices. False: it had finished."""
+    job = Job.objects.filter(code=code).first()
+    if job is None:
+        return False
+    waiting = Job.objects.filter(pk=job.pk, status=Job.Status.QUEUED)
+    if _end(waiting, Job.Status.CANCELLED):
+        clear_up(job)  # of an earlier attempt
+        return True
+    return _end(Job.objects.filter(pk=job.pk, status=Job.Status.RUNNING), Job.Status.CANCELLED)
 
 
 # --- the token of post-back.py ------------------------------------------------------------------------------
@@ -197,10 +270,10 @@ def issue_token(job: Job) -> str:
     return token
 
 
-def check_token(code: str, token: str) -> bool:
-    """True for the token that was issued last, until the job ends."""
-    issued = Job.objects.filter(code=code).exclude(token_hash="").values_list("token_hash", flat=True).first()
-    return secrets.compare_digest(issued or "", _hash(token))
+def find_by_token(code: str, token: str) -> Job | None:
+    """The job, for the token that was issued last and until the job ends; else None."""
+    job = Job.objects.filter(code=code).exclude(token_hash="").first()
+    return job if secrets.compare_digest(job.token_hash if job else "", _hash(token)) else None
 
 
 # --- how long ----------------------------------------------------------------------------------------------

@@ -118,6 +118,7 @@ class Job(models.Model):
     kind = models.CharField(max_length=10, choices=Kind)
     status = models.CharField(max_length=9, choices=Status, default=Status.QUEUED, db_index=True)
     attempt = models.PositiveSmallIntegerField(default=1)
+    worker = models.CharField(max_length=64, blank=True, editable=False)  # processes.name() of who runs it
     parameters = models.JSONField(default=dict)
     poi_image = models.ForeignKey(PoiImage, null=True, blank=True, on_delete=models.SET_NULL)
     action_image = models.ForeignKey(ActionImage, null=True, blank=True, on_delete=models.SET_NULL)
@@ -146,6 +147,22 @@ class Job(models.Model):
     @property
     def is_finished(self) -> bool:
         return self.status not in (self.Status.QUEUED, self.Status.RUNNING)
+
+
+class IdempotencyKey(models.Model):
+    """A request that a client may send again without getting a second job."""
+
+    owner = models.CharField(max_length=100, blank=True, default="")  # whose key it is
+    key = models.CharField(max_length=255)
+    body_hash = models.CharField(max_length=64)  # sha256 of what was asked, and where
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["owner", "key"], name="unique_key_of_owner")]
+
+    def __str__(self):
+        return self.key
 
 
 class TrainingPhoto(models.Model):

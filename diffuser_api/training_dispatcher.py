@@ -22,7 +22,7 @@ from typing import IO
 
 from django.conf import settings
 
-from diffuser_api import jobs
+from diffuser_api import jobs, lease, processes
 from diffuser_api.models import Job
 from generation.profiles import ModelProfile, get_profile
 
@@ -37,26 +37,30 @@ PASSED_ON_PREFIXES = ("HF_", "CUDA_", "NVIDIA_", "OMP_")
 
 
 def run(job: Job) -> None:
-    """Returns when the training has ended and its files are gone. Success is written by the LoRA's arrival
-    over HTTP; if that didn't happen, the job is failed here, with the reason."""
+    """Returns when the training has ended. Success is written by the LoRA's arrival over HTTP; if that didn't
+    happen, the job is failed here, with the reason, or goes on another time from where a signal ended it."""
     profile = get_profile()
     log = collections.deque(maxlen=KEPT_LINES)
     try:
         lay_out_photos(job, profile)
         status = follow(job, start(job, profile), log)
-        reason = None if status == 0 else find_reason(log, status)
     finally:
-        clear_up(job.code)
         Job.objects.filter(pk=job.pk).update(log="".join(log)[-KEPT_LOG:])
-    jobs.fail(job.code, "training_failed", reason or "the training ended, but its LoRA did not arrive")
+    if status == 0:
+        jobs.fail(job, "training_failed", "the training ended, but its LoRA did not arrive")
+    elif 0 < status < 128:
+        jobs.fail(job, "training_failed", find_reason(log, status))
+    else:
+        jobs.retry(job, "training_failed", find_reason(log, status))
 
 
 def lay_out_photos(job: Job, profile: ModelProfile) -> Path:
     """The folder that the trainer reads: ``<repeats>_<class tokens>`` with pictures and captions."""
     training = profile.training
     tokens = f"{training.token} {training.class_word}"
-    folder = app_folder() / "training-input" / job.code / f"{training.repeats}_{tokens}"
-    clear_up(job.code)  # of a try that was cut off
+    photos = app_folder() / "training-input" / job.code
+    shutil.rmtree(photos, ignore_errors=True)  # of an attempt that was cut off; its checkpoint stays
+    folder = photos / f"{training.repeats}_{tokens}"
     folder.mkdir(parents=True)
     for number, photo in enumerate(job.photos.order_by("index"), start=1):
         path = folder / f"photo-{number}{Path(photo.file.name).suffix}"
@@ -88,6 +92,7 @@ def environment(job: Job, profile: ModelProfile) -> dict[str, str]:
         "OMP_WAIT_POLICY": "PASSIVE",
         **kept,
         **profile.training.environment(),
+        **processes.mark(),
         "PYTHON": sys.executable,
         "MODEL": profile.training_model.id,
         "MODEL_REVISION": profile.training_model.revision or "",
@@ -95,6 +100,7 @@ def environment(job: Job, profile: ModelProfile) -> dict[str, str]:
         "SERVER_URL": settings.SERVER_URL,
         "LORA_CODE": job.code,
         "CALLBACK_TOKEN": jobs.issue_token(job),
+        "KEEP_INTERRUPTED": "1",  # we know better than launch.bash whether the job goes on
     }
 
 
@@ -104,16 +110,22 @@ def follow(job: Job, process: subprocess.Popen, log: collections.deque[str]) -> 
     Whatever interrupts this, the whole session is ended before it is left.
     """
     try:
-        for stream, line in lines_of(process):
-            if stream == "stdout" and (values := parse_progress(line)):
-                if "done" in values:
-                    jobs.progress(job, step="train", done=values["done"], of=values["of"])
-                else:
-                    jobs.add_timing(job, values)
-            log.append(line)
-        return process.wait()
+        with lease.breakable():
+            for stream, line in lines_of(process):
+                log.append(line)
+                if stream == "stdout" and (values := parse_progress(line)):
+                    with lease.undisturbed():
+                        write_progress(job, values)
+            return process.wait()
     finally:
         end_session(process)
+
+
+def write_progress(job: Job, values: dict) -> None:
+    if "done" in values:
+        jobs.progress(job, step="train", done=values["done"], of=values["of"])
+    else:
+        jobs.add_timing(job, values)
 
 
 def lines_of(process: subprocess.Popen) -> Iterator[tuple[str, str]]:

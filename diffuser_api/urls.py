@@ -13,6 +13,8 @@ urlpatterns = [
     ),
     path("api/generate-image/", views.GenerateImage.as_view(), name="generate-image"),
     path("api/jobs/<str:code>/", views.JobDetail.as_view(), name="job"),
+    path("api/jobs/<str:code>/cancel/", views.JobCancel.as_view(), name="job-cancel"),
+    path("api/loras/<str:code>/", views.LoraDetail.as_view(), name="lora"),
     path("api/pois/", views.PoiList.as_view(), name="pois"),
     path("api/actions/", views.ActionList.as_view(), name="actions"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),

@@ -14,13 +14,13 @@ from django_tasks_db.models import DBTaskResult
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from PIL import Image
 from rest_framework import status
-from rest_framework.generics import ListAPIView, RetrieveAPIView
+from rest_framework.generics import ListAPIView, RetrieveDestroyAPIView
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-from diffuser_api import jobs, loras, uploads
-from diffuser_api.models import Action, ActionImage, Job, Poi, PoiImage
+from diffuser_api import idempotency, jobs, loras, retention, uploads, waiting
+from diffuser_api.models import Action, ActionImage, Job, LoraModel, Poi, PoiImage
 from diffuser_api.parsers import BoundedMultiPartParser
 from diffuser_api.serializers import (
     ActionSerializer,
@@ -44,6 +44,11 @@ def _status_url(job: Job, request) -> str:
     return reverse("job", args=[job.code], request=request)
 
 
+def _created_or_accepted(job: Job) -> int:
+    done = job.status == Job.Status.SUCCEEDED
+    return status.HTTP_201_CREATED if done else status.HTTP_202_ACCEPTED
+
+
 class LoraTraining(APIView):
     """Five photos of a visitor train their LoRA. Its code is answered at once; its training takes minutes."""
 
@@ -54,13 +59,15 @@ class LoraTraining(APIView):
         responses={202: LoraTrainingAnswerSerializer, 400: PhotosRefusedSerializer},
     )
     def post(self, request):
+        def make(remember) -> Job:
+            return jobs.create_training(uploads.clean_photos(request.FILES.getlist("images")), remember)
+
         try:
-            photos = uploads.clean_photos(request.FILES.getlist("images"))
+            job = waiting.wait(request, idempotency.once(request, make))
         except uploads.PhotosRefused as refused:
             return Response({"images": refused.reasons}, status.HTTP_400_BAD_REQUEST)
-        job = jobs.create_training(photos)
         answer = {"lora_code": job.code, "status": job.status, "status_url": _status_url(job, request)}
-        return Response(answer, status.HTTP_202_ACCEPTED)
+        return Response(answer, _created_or_accepted(job))
 
 
 class TrainingComplete(APIView):
@@ -78,20 +85,21 @@ class TrainingComplete(APIView):
     )
     def post(self, request, code):
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not jobs.check_token(code, token.strip()):
+        job = jobs.find_by_token(code, token.strip()) if scheme.lower() == "bearer" else None
+        if job is None:
             detail = "This needs the one-time token of a running training, which is wrong, used or missing."
             return Response({"detail": detail}, status.HTTP_403_FORBIDDEN)
         values = TrainingCompleteSerializer(data=request.data)
         values.is_valid(raise_exception=True)
         if error := values.validated_data.get("error"):
-            won = jobs.fail(code, "training_failed", error)
+            won = jobs.fail(job, "training_failed", error)
         else:
             content = values.validated_data["lora"].read()
             try:
                 loras.check(content)
             except loras.NotALora as broken:
                 return Response({"detail": str(broken)}, status.HTTP_400_BAD_REQUEST)
-            won = jobs.finish_training(code, content)
+            won = jobs.finish_training(job, content)
         if not won:
             return Response({"detail": "This training runs no more."}, status.HTTP_409_CONFLICT)
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -108,36 +116,75 @@ class GenerateImage(APIView):
         },
     )
     def post(self, request):
-        serializer = GenerateImageSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        asked = serializer.validated_data
-        job = jobs.create_generation(
-            asked["place"],
-            asked["action_image"],
-            asked["lora"],
-            asked["seed"],
-            age=asked["age"],
-            gender=asked["gender"],
-            other_details=asked["other_details"],
-        )
+        def make(remember) -> Job:
+            serializer = GenerateImageSerializer(data=request.data)
+            serializer.is_valid(raise_exception=True)
+            asked = serializer.validated_data
+            return jobs.create_generation(
+                asked["place"],
+                asked["action_image"],
+                asked["lora"],
+                asked["seed"],
+                remember,
+                age=asked["age"],
+                gender=asked["gender"],
+                other_details=asked["other_details"],
+                action=asked["action_image"].action.name,
+                action_score=asked["action_score"],
+            )
+
+        job = waiting.wait(request, idempotency.once(request, make))
         answer = {
             "code": job.code,
             "status": job.status,
             "status_url": _status_url(job, request),
             "output_url": output_url(job, request),
-            "lora_used": asked["lora"] is not None,
-            "action": asked["action_image"].action.name,
-            "action_score": asked["action_score"],
+            "lora_used": "face" in job.steps,
+            "action": job.parameters["action"],
+            "action_score": job.parameters["action_score"],
         }
-        return Response(answer, status.HTTP_202_ACCEPTED)
+        return Response(answer, _created_or_accepted(job))
 
 
-class JobDetail(RetrieveAPIView):
-    """How far a job is."""
+class JobDetail(RetrieveDestroyAPIView):
+    """How far a job is; or away with it and all that it made. A training takes its LoRA and the pictures made
+    with that along, since the visitor's face is in them."""
 
     queryset = Job.objects.all()
     serializer_class = JobSerializer
     lookup_field = "code"
+
+    def perform_destroy(self, job):
+        retention.delete(job.code)
+
+
+class JobCancel(APIView):
+    """A waiting job ends at once, a running one within two seconds, and its working files are gone."""
+
+    @extend_schema(
+        request=None,
+        responses={
+            202: JobSerializer,
+            404: ErrorSerializer,
+            409: OpenApiResponse(ErrorSerializer, "The job had finished."),
+        },
+    )
+    def post(self, request, code):
+        job = get_object_or_404(Job, code=code)
+        if not jobs.cancel(code):
+            return Response({"detail": "The job has finished already."}, status.HTTP_409_CONFLICT)
+        job.refresh_from_db()
+        return Response(JobSerializer(job, context={"request": request}).data, status.HTTP_202_ACCEPTED)
+
+
+class LoraDetail(APIView):
+    """Away with a LoRA, its training, and the pictures made with it, since the visitor's face is in them."""
+
+    @extend_schema(responses={204: None, 404: ErrorSerializer})
+    def delete(self, request, code):
+        get_object_or_404(LoraModel, code=code)
+        retention.delete(code)
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class PoiList(ListAPIView):

@@ -44,7 +44,12 @@ except ValueError as error:
 # --- limits -------------------------------------------------------------------------------------------------
 MAX_UPLOAD_MB = _at_least("MAX_UPLOAD_MB", 15, 1)  # each picture
 MAX_PIXELS_MP = _at_least("MAX_PIXELS_MP", 40, 1)  # megapixels of each picture
+WAITING_REQUESTS = _at_least("WAITING_REQUESTS", 3, 0)  # that hold a thread of the web server each
 ACTION_MIN_SCORE = env.float("ACTION_MIN_SCORE", action_picker.MIN_SCORE)  # cosine, -1..1
+
+# --- how long things are kept -------------------------------------------------------------------------------
+KEEP_OUTPUTS_DAYS = _at_least("KEEP_OUTPUTS_DAYS", 0, 0)  # 0: until they are deleted
+KEEP_LORAS_DAYS = _at_least("KEEP_LORAS_DAYS", 0, 0)
 
 # --- security -----------------------------------------------------------------------------------------------
 DEBUG = env.bool("DEBUG", False)
@@ -126,7 +131,7 @@ STATIC_URL = "static/"
 STATIC_ROOT = _folder("STATIC_ROOT", "staticfiles")
 WHITENOISE_USE_FINDERS = True  # no collectstatic needed
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": {"BACKEND": "diffuser_api.storage.DurableStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # everything in a request but its files
@@ -139,8 +144,12 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,  # seconds that a writer waits for another
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;",
+        # secure_delete: what is deleted is overwritten.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;"
+        " PRAGMA secure_delete=ON;",
     }
+    # A file, as in earnest: a database in memory knows no waiting for a lock.
+    DATABASES["default"]["TEST"] = {"NAME": DATA_DIR / "test.sqlite3"}
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 
 # --- API ----------------------------------------------------------------------------------------------------

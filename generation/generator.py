@@ -27,11 +27,12 @@ log = logging.getLogger(__name__)
 
 
 class StepFailed(RuntimeError):
-    """A step's process ended without its picture. ``reason`` is its own last word."""
+    """A step's process ended without its picture. ``reason`` is its own last word; ``killed``: it had none,
+    since a signal ended it, and may do better another time."""
 
-    def __init__(self, step: str, reason: str):
+    def __init__(self, step: str, reason: str, killed: bool = False):
         super().__init__(f"step {step} failed: {reason}")
-        self.step, self.reason = step, reason
+        self.step, self.reason, self.killed = step, reason, killed
 
 
 def generate(job: Path, on_event: Callable[[dict], None] | None = None) -> Path:
@@ -80,7 +81,7 @@ def run_step(name: str, index: int, job: Path, tell: Callable[[dict], None]) -> 
         ended = (
             f"its process was ended by signal {-status}" if status < 0 else f"its process ended with {status}"
         )
-        raise StepFailed(name, said[-1] if said and status > 0 else ended)
+        raise StepFailed(name, said[-1] if said and status > 0 else ended, killed=status < 0)
 
 
 def _end(process: subprocess.Popen) -> None:

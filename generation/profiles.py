@@ -102,7 +102,7 @@ MINIATURE = ModelProfile(
             ("UNET_LR", "1e-3"),
             ("TEXT_ENCODER_LR", "1e-4"),
             ("TRAIN_BATCH_SIZE", "4"),
-            ("SAVE_EVERY_N_STEPS", "100"),
+            ("SAVE_EVERY_N_STEPS", "10"),
             ("MIXED_PRECISION", "no"),
         ),
     ),

@@ -24,6 +24,7 @@ import os
 import random
 import re
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -120,6 +121,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--save_every_n_steps", type=positive_int, help="writes <output_name>-step00000250.safetensors")
     add("--save_every_n_epochs", type=positive_int, help="writes <output_name>-000001.safetensors")
     flag("--save_state", "with each file, a folder that --resume goes on from")
+    add("--save_last_n_steps_state", type=positive_int, help="only the folders of the last n steps are kept")
     add("--resume", type=Path, help="such a folder")
     add("--sample_prompts", type=Path, help="a prompt per line; --n --w --h --s --l --d as in kohya's")
     add("--sample_every_n_steps", type=positive_int, help="writes output_dir/sample/*.png")
@@ -531,14 +533,29 @@ def save(
     path = args.output_dir / f"{name}.safetensors"
     aside = path.with_name(path.name + ".part")
     save_file(weights, aside, metadata | now)
-    aside.replace(path)
+    put_in_place(aside, path)
     if args.save_state:
         folder = args.output_dir / f"{name}-state"
         folder.mkdir(exist_ok=True)
         state = {part_name: part.state_dict() for part_name, part in parts.items()}
         torch.save({**state, "step": done, "seed": seed}, folder / "state.part")
-        (folder / "state.part").replace(folder / "state.pt")
+        put_in_place(folder / "state.part", folder / "state.pt")
+        if args.save_last_n_steps_state:
+            remove_old_states(args, done)
     log(f"saved {path}")
+
+
+def put_in_place(aside: Path, path: Path) -> None:
+    """Whole, even if the power goes: on the disk before it gets its name."""
+    with aside.open("rb") as file:
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+def remove_old_states(args: argparse.Namespace, done: int) -> None:
+    for folder in args.output_dir.glob(f"{args.output_name}-step*-state"):
+        if int(folder.name.split("-step")[-1].removesuffix("-state")) <= done - args.save_last_n_steps_state:
+            shutil.rmtree(folder)
 
 
 def load_state(folder: Path) -> dict:

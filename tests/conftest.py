@@ -97,7 +97,7 @@ def _end(process: subprocess.Popen) -> None:
 
 @pytest.fixture(scope="module")
 def server_and_worker(tmp_path_factory):
-    """gunicorn and db_worker on a data folder of their own; both are ended, and must end, at last."""
+    """gunicorn and worker on a data folder of their own; both are ended, and must end, at last."""
     folder, port = tmp_path_factory.mktemp("service"), _free_port()
     url = f"http://127.0.0.1:{port}"
     environment = os.environ | {
@@ -113,7 +113,7 @@ def server_and_worker(tmp_path_factory):
     with (folder / "web.log").open("wb") as web_log, (folder / "worker.log").open("wb") as worker_log:
         gunicorn = [sys.executable, "-m", "gunicorn", "djangoproject.wsgi", "--bind", f"127.0.0.1:{port}"]
         web = subprocess.Popen([*gunicorn, "--threads", "4"], stdout=web_log, stderr=web_log, **started)
-        worker_command = [*manage, "db_worker", "--no-reload", "--interval", "0.2"]
+        worker_command = [*manage, "worker", "--interval", "0.2"]
         worker = subprocess.Popen(worker_command, stdout=worker_log, stderr=worker_log, **started)
         try:
             _wait_until_ready(url, web)

@@ -50,16 +50,16 @@ def test_one_of_many_claims_wins(job):
 
 
 def test_an_ended_job_stays_as_it_ended(job, tmp_path):
-    jobs.claim(job.code)
-    assert jobs.fail(job.code, "step_failed", "first")
-    assert not jobs.fail(job.code, "step_failed", "second")
+    running = jobs.claim(job.code)
+    assert jobs.fail(running, "step_failed", "first")
+    assert not jobs.fail(running, "step_failed", "second")
     (tmp_path / "picture.png").write_bytes(b"x")
-    assert not jobs.finish_generation(job.code, tmp_path / "picture.png")
+    assert not jobs.finish_generation(running, tmp_path / "picture.png")
     assert Job.objects.get().error_message == "first" and not Job.objects.get().output
 
 
 def test_a_queued_job_cannot_end(job):
-    assert not jobs.fail(job.code, "step_failed", "too early")
+    assert not jobs.fail(job, "step_failed", "too early")
     assert Job.objects.get().status == "queued"
 
 

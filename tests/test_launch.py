@@ -1,5 +1,6 @@
 """launch.bash and post-back.py by themselves, in a folder with an awkward name, and what they send."""
 
+import json
 import os
 import re
 import shutil
@@ -157,6 +158,37 @@ def test_a_signal_ends_the_trainer_too_and_cleans_up(project, receiver, family):
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert process.returncode == 143 and not trainer.is_running()
+    assert left_behind(project) == []
+
+
+def test_an_interrupted_training_goes_on_from_its_checkpoint(project, receiver, family):
+    variables = {"MAX_TRAIN_STEPS": "100000", "SAVE_EVERY_N_STEPS": "5", "KEEP_INTERRUPTED": "1"}
+    process = start(project, receiver, family / "text2img", **variables)
+    output = project / "training-app" / "training-output" / CODE
+    trainer = trainer_of(process)
+    while not list(output.glob("*-state/state.pt")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    trainer.kill()
+    process.communicate(timeout=60)
+    assert process.returncode == 137 and not receiver.requests
+    [state] = output.glob("*-state")
+    done = int(state.name.removeprefix(f"{CODE}-step").removesuffix("-state"))
+    variables["MAX_TRAIN_STEPS"] = str(done + 2)
+    process = start(project, receiver, family / "text2img", **variables)
+    said, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors.decode()
+    assert json.loads(said.splitlines()[0])["done"] == done
+    assert receiver.field("lora") and left_behind(project) == []
+
+
+def test_a_trained_lora_that_was_not_delivered_is_not_trained_again(project, receiver, family):
+    output = project / "training-app" / "training-output" / CODE
+    output.mkdir(parents=True)
+    (output / f"{CODE}.safetensors").write_bytes(b"trained before")
+    process = start(project, receiver, family / "text2img", KEEP_INTERRUPTED="1")
+    process.communicate(timeout=60)
+    assert process.returncode == 0 and receiver.field("lora") == b"trained before"
     assert left_behind(project) == []
 
 

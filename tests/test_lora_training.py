@@ -107,6 +107,5 @@ def test_photos_go_when_the_job_ends(client, transactional_db, photos, own_data_
 
     code = send(client, photos).json()["lora_code"]
     assert len(list(own_data_folder.glob("photos/*"))) == 5
-    jobs.claim(code)
-    assert jobs.fail(code, "training_failed", "no luck")
+    assert jobs.fail(jobs.claim(code), "training_failed", "no luck")
     assert not list(own_data_folder.glob("photos/*"))

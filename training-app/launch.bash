@@ -1,7 +1,9 @@
 #!/usr/bin/env -S bash #
 # Train one visitor's LoRA, hand it to the server, leave nothing behind:  bash launch.bash CODE
 # In the environment: MODEL (folder or Hub id), SERVER_URL and CALLBACK_TOKEN for post-back.py, and whatever
-# of the training's defaults below should be other. The next line keeps the file working with CRLF line ends.
+# of the training's defaults below should be other. With KEEP_INTERRUPTED set, a training that a signal ended
+# leaves its files, tells nobody, and goes on from its last checkpoint when it is started again.
+# The next line keeps the file working with CRLF line ends.
 # shellcheck disable=SC2329  # run and trap call the functions
 [[ ${BASH_SOURCE[0]-} && $(head -n 1 -- "$0") == *$'\r' ]] && exec bash -c "$(tr -d '\r' <"$0")" "$0" "$@" #
 set -u
@@ -22,7 +24,8 @@ train() {
         --min_snr_gamma "${MIN_SNR_GAMMA:-5}" --seed "${SEED:-42}" \
         --mixed_precision "${MIXED_PRECISION:-fp16}" --sdpa \
         --save_model_as safetensors --save_precision "${SAVE_PRECISION:-fp16}" \
-        --save_every_n_steps "${SAVE_EVERY_N_STEPS:-250}"
+        --save_every_n_steps "${SAVE_EVERY_N_STEPS:-100}" --save_state --save_last_n_steps_state 1 \
+        ${checkpoint:+--resume "$checkpoint"}
 }
 
 post_back() {
@@ -49,6 +52,13 @@ stop() {
     exit "$1"
 }
 
+# After a signal (status 128 + its number), another run may go on from what is there.
+clean_up() {
+    if [[ -z ${KEEP_INTERRUPTED:-} ]] || (($1 < 128)); then
+        rm -rf -- "$input" "$output"
+    fi
+}
+
 if [[ $# -ne 1 || ! $1 =~ ^[0123456789]{8}$ ]]; then
     echo "usage: launch.bash CODE, and CODE is 8 digits" >&2
     exit 2
@@ -62,30 +72,48 @@ input=$app/training-input/$code
 output=$app/training-output/$code
 log=$output/training.log
 
-trap 'rm -rf -- "$input" "$output"' EXIT
+trap 'clean_up $?' EXIT
 trap 'stop 143' TERM
 trap 'stop 130' INT
 trap 'stop 129' HUP
 mkdir -p -- "$output" || exit 1
 
+# What an interrupted run left: its newest whole checkpoint, and pipes and pieces that are of no use any more.
+checkpoint=
+for state in "$output/$code"-step*-state; do
+    [[ -s $state/state.pt || -s $state/train_state.json ]] && checkpoint=$state
+done
+rm -f -- "$output/stderr" "$output"/*.part "$output"/*/*.part
+
 # stderr goes on to ours, and to a file for its last line: the reason, if the training fails.
 mkfifo -- "$output/stderr" || exit 1
 tee -- "$log" <"$output/stderr" >&2 &
 tee=$!
-run train 2>"$output/stderr"
-status=$?
+if [[ -s $output/$code.safetensors ]]; then
+    status=0 # trained before, but not delivered
+    : >"$output/stderr"
+else
+    run train 2>"$output/stderr"
+    status=$?
+fi
 wait "$tee"
 
 if ((status == 0)) && [[ -s $output/$code.safetensors ]]; then
     run post_back --lora "$output/$code.safetensors"
     exit
-elif ((status == 137)); then
+fi
+
+if ((status == 137)); then
     reason="the training was killed (signal 9): is there enough memory?"
 elif ((status > 128)); then
     reason="the training was ended by signal $((status - 128))"
 else
     reason=$(tail -n 1 -- "$log")
     reason=${reason:-the training ended with status $status and said nothing}
+fi
+if [[ ${KEEP_INTERRUPTED:-} ]] && ((status > 128)); then
+    echo "$reason" >&2
+    exit "$status"
 fi
 run post_back --error "$reason"
 exit 1

@@ -194,15 +194,7 @@ def _servers(log):
     address = f"http://127.0.0.1:{port}"
     environment = {**os.environ, "SERVER_URL": address, "ALLOWED_HOSTS": "127.0.0.1", "PYTHONUNBUFFERED": "1"}
     web = [sys.executable, "-m", "gunicorn", "djangoproject.wsgi", "--bind", f"127.0.0.1:{port}"]
-    worker = [
-        sys.executable,
-        "manage.py",
-        "db_worker",
-        "--no-reload",
-        "--no-startup-delay",
-        "--interval",
-        "0.2",
-    ]
+    worker = [sys.executable, "manage.py", "worker", "--interval", "0.2"]
     children: list[subprocess.Popen] = []
     try:
         for command in ([*web, "--threads", "4", "--graceful-timeout", "3"], worker):
@@ -241,17 +233,13 @@ def _wait_until_ready(address: str, children: list[subprocess.Popen]) -> None:
 
 
 def _end(child: subprocess.Popen) -> None:
-    """SIGTERM asks; a second one makes the worker break off the job it is at; then SIGKILL, by process id."""
-    for seconds in (1.0, GRACE_SECONDS):
-        if child.poll() is None:
-            child.terminate()
-        try:
-            child.wait(seconds)
-            return
-        except subprocess.TimeoutExpired:
-            continue
-    child.kill()
-    child.wait()
+    """SIGTERM asks; then SIGKILL, by process id."""
+    child.terminate()
+    try:
+        child.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 def _working_files() -> set[Path]:

@@ -1,0 +1,13 @@
+"""``manage.py retention``: delete what the settings keep no longer, and say what. Workers do so as well."""
+
+from django.core.management.base import BaseCommand
+
+from diffuser_api import retention
+
+
+class Command(BaseCommand):
+    help = "Delete photos of ended trainings, and pictures and LoRAs that are older than the settings say."
+
+    def handle(self, *args, **options):
+        for what, codes in retention.apply().items():
+            self.stdout.write(f"{what}: {len(codes)} deleted{': ' if codes else ''}{', '.join(codes)}")

@@ -1,0 +1,63 @@
+"""The queue's messages ("look at job X"): sent by the Tasks API, looked after in django-tasks-db's table.
+
+The only module that knows that table: another queue looks after its messages in its own way.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from django.utils import timezone
+from django_tasks import TaskResultStatus
+from django_tasks_db.models import DBTaskResult
+
+from diffuser_api import processes
+
+log = logging.getLogger(__name__)
+KEPT = timedelta(days=1)  # what is done with, for those who look for the cause of something
+AGAIN = 10  # the priority of a job that has been taken before: it doesn't go to the end of the queue
+
+
+def send(code: str, *, again: bool = False) -> None:
+    """In the caller's transaction, so that message and row come together."""
+    from diffuser_api.tasks import run_job
+
+    run_job.using(priority=AGAIN if again else 0).enqueue(code)
+
+
+def _of_jobs():
+    from diffuser_api.tasks import run_job
+
+    return DBTaskResult.objects.filter(task_path=run_job.module_path)
+
+
+def waiting() -> set[str]:
+    """Codes of the jobs for which a message waits."""
+    messages = _of_jobs().filter(status=TaskResultStatus.READY)
+    return {args_kwargs["args"][0] for args_kwargs in messages.values_list("args_kwargs", flat=True)}
+
+
+def release() -> int:
+    """Messages of any task that a dead worker of this machine had taken wait again; returns how many."""
+    released = 0
+    for message in DBTaskResult.objects.filter(status=TaskResultStatus.RUNNING):
+        worker = message.worker_ids[-1]
+        if processes.is_here(worker) and not processes.is_alive(worker):
+            released += DBTaskResult.objects.filter(pk=message.pk, status=TaskResultStatus.RUNNING).update(
+                status=TaskResultStatus.READY, started_at=None
+            )
+    if released:
+        log.warning("%d messages of dead workers wait again", released)
+    return released
+
+
+def forget(codes: set[str]) -> None:
+    """Removes every message of these jobs."""
+    for code in codes:
+        _of_jobs().filter(args_kwargs__args__0=code).delete()
+
+
+def forget_old() -> int:
+    """Removes what was taken long ago, finished or not: a job that still waits gets a new message."""
+    return DBTaskResult.objects.filter(started_at__lt=timezone.now() - KEPT).delete()[0]

@@ -1,0 +1,89 @@
+"""A worker that is stopped or killed in the middle of a picture, and a job that is cancelled there."""
+
+import signal
+
+import pytest
+
+from diffuser_api import generation_dispatcher, jobs
+from diffuser_api.models import Job
+from generation import folder as folders
+from tests.running_worker import is_gone, step_of, wait_until, worker
+from tests.small_models import make_small_family
+from tests.test_jobs import make_job
+
+
+@pytest.fixture(scope="module", autouse=True)
+def family(tmp_path_factory):
+    made = make_small_family(tmp_path_factory.mktemp("family"))
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, name in (("INPAINT", "inpaint"), ("CONTROLNET", "controlnet"), ("DETAIL", "text2img")):
+            patch.setenv(f"{variable}_MODEL", str(made / name))
+        yield made
+
+
+@pytest.fixture
+def folder(catalogue):
+    """Of a job that an earlier attempt has brought to its last step."""
+    job = make_job()
+    folder = generation_dispatcher.folder_of(job.code)
+    folder.mkdir()
+    generation_dispatcher.fill(folder, job)
+    folders.prepare(folder)
+    background = folders.Inputs.read(folder).background
+    for index in (1, 2, 3):
+        record = {"code": job.code, "seed": 1, "steps": []}
+        folders.write_picture(background, folders.picture_path(folder, index), record)
+    return folder
+
+
+def the_job() -> Job:
+    return Job.objects.get()
+
+
+def test_a_picture_goes_on_at_its_step_after_a_stop_and_after_kills(folder):
+    before = {path.name: path.stat().st_mtime_ns for path in folder.glob("?-*.png")}
+    with worker() as stopped:
+        step = wait_until(lambda: step_of(stopped, folder))
+        assert "harmonize" in step.cmdline()
+        stopped.send_signal(signal.SIGTERM)
+        stopped.wait(20)
+        assert is_gone(step)
+    assert (the_job().status, the_job().attempt) == ("queued", 1)
+
+    with worker() as killed:
+        orphan = wait_until(lambda: step_of(killed, folder))
+        killed.kill()
+        killed.wait()
+    assert the_job().status == "running"
+    assert {path.name: path.stat().st_mtime_ns for path in folder.glob("?-*.png")} == before
+
+    with worker() as process:
+        step = wait_until(lambda: step_of(process, folder))
+        assert is_gone(orphan) and the_job().attempt == 2
+        step.kill()
+        wait_until(lambda: the_job().is_finished)
+        assert (the_job().status, the_job().attempt) == ("succeeded", 3)
+        wait_until(lambda: not folder.exists())
+        process.terminate()
+        process.wait(20)
+    assert [timing["step"] for timing in the_job().timings] == ["harmonize"]
+
+
+def test_a_cancelled_picture_ends_with_its_processes_and_its_folder(folder):
+    with worker() as process:
+        step = wait_until(lambda: step_of(process, folder))
+        assert jobs.cancel(the_job().code)
+        wait_until(lambda: not folder.exists() and is_gone(step), 10)
+        assert process.poll() is None and the_job().status == "cancelled"
+
+
+def test_a_broken_picture_of_an_earlier_attempt_is_painted_again(folder):
+    whole, broken = folders.picture_path(folder, 2), folders.picture_path(folder, 3)
+    broken.write_bytes(broken.read_bytes()[: broken.stat().st_size // 2])
+    assert generation_dispatcher.can_go_on(folder)
+    assert whole.exists() and not broken.exists()
+
+
+def test_a_broken_request_is_laid_out_anew(folder):
+    (folder / "request.json").write_text("{")
+    assert not generation_dispatcher.can_go_on(folder)
