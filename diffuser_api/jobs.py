@@ -11,20 +11,26 @@ import logging
 import secrets
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from django.conf import settings
 from django.core.files import File
 from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
+from django.db.models import Max
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from diffuser_api.models import ActionImage, Job, LoraModel, PoiImage, TrainingPhoto
+from diffuser_api.models import ActionImage, Client, Job, LoraModel, PoiImage, TrainingPhoto
 from generation.folder import ORDER
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_WRITES = 0.5  # of progress
+SECONDS_TO_RETRY = 60  # what a client with too many jobs is told while no duration is known
+TURN_MEMORY = timedelta(days=1)  # a client that had no turn for so long counts as new
 JOBS_TO_LEARN_FROM = 20  # the estimate is the median duration of the last so many of the kind
 TRAINING_STEPS = ["train"]
 
@@ -32,8 +38,26 @@ TRAINING_STEPS = ["train"]
 # --- making -------------------------------------------------------------------------------------------------
 
 
+class QueueFull(Exception):
+    """The client has as many jobs waiting as it may; ``seconds`` until it is worth another try."""
+
+    def __init__(self, seconds: int):
+        super().__init__(f"{settings.MAX_JOBS_WAITING} of your jobs are waiting, and no more are taken.")
+        self.seconds = seconds
+
+
+def _check_room(client: Client | None) -> None:
+    """Raises QueueFull. Inside the transaction of ``_create``, so that on SQLite no race passes the limit."""
+    waiting = Job.objects.filter(client=client, status=Job.Status.QUEUED)
+    if waiting.count() >= settings.MAX_JOBS_WAITING:
+        raise QueueFull(round(typical_seconds(waiting[0].kind) or SECONDS_TO_RETRY))
+
+
 def _create(kind: Job.Kind, after: Callable[[Job], None] = lambda job: None, **fields) -> Job:
-    """The row and its queue message, in one transaction; ``after`` adds what else belongs to the row."""
+    """The row and its queue message, in one transaction; ``after`` adds what else belongs to the row.
+
+    Raises QueueFull.
+    """
     from diffuser_api.tasks import run_job
 
     while True:
@@ -42,6 +66,7 @@ def _create(kind: Job.Kind, after: Callable[[Job], None] = lambda job: None, **f
             continue
         try:
             with transaction.atomic():
+                _check_room(fields.get("client"))
                 job = Job.objects.create(code=code, kind=kind, **fields)
                 after(job)
                 run_job.enqueue(code)
@@ -53,7 +78,7 @@ def _create(kind: Job.Kind, after: Callable[[Job], None] = lambda job: None, **f
         return job
 
 
-def create_training(photos: Sequence[bytes]) -> Job:
+def create_training(photos: Sequence[bytes], *, client: Client | None = None, visitor: str = "") -> Job:
     """A training of these cleaned JPEG photos, whose files go again if the row can't be made."""
     stored = []
 
@@ -65,7 +90,7 @@ def create_training(photos: Sequence[bytes]) -> Job:
             row.save()
 
     try:
-        return _create(Job.Kind.TRAINING, store, steps=TRAINING_STEPS)
+        return _create(Job.Kind.TRAINING, store, steps=TRAINING_STEPS, client=client, visitor=visitor)
     except BaseException:
         for file in stored:
             file.storage.delete(file.name)
@@ -73,7 +98,14 @@ def create_training(photos: Sequence[bytes]) -> Job:
 
 
 def create_generation(
-    poi_image: PoiImage, action_image: ActionImage, lora: LoraModel | None, seed: int | None, **parameters
+    poi_image: PoiImage,
+    action_image: ActionImage,
+    lora: LoraModel | None,
+    seed: int | None,
+    *,
+    client: Client | None = None,
+    visitor: str = "",
+    **parameters,
 ) -> Job:
     """A picture. ``parameters``: age, gender, other_details, and what else the request said."""
     return _create(
@@ -84,6 +116,8 @@ def create_generation(
         seed=secrets.randbelow(2**32) if seed is None else seed,
         steps=list(ORDER) if lora else list(ORDER[:-1]),
         parameters=parameters,
+        client=client,
+        visitor=visitor,
     )
 
 
@@ -100,6 +134,36 @@ def claim(code: str) -> Job | None:
         log.info("job %s: nothing to do", code)
         return None
     return Job.objects.get(code=code)
+
+
+def in_turn() -> list[tuple[int, str]]:
+    """(pk, kind) of the queued jobs in the order in which they will be claimed.
+
+    Clients take turns: a client's first job comes before any other's second one, and of two firsts that one's
+    whose client waits longer since its last turn began. Among a client's own jobs, who came first.
+    """
+    queued = list(
+        Job.objects.filter(status=Job.Status.QUEUED).order_by("pk").values_list("pk", "kind", "client")
+    )
+    turns = Job.objects.filter(started_at__gt=timezone.now() - TURN_MEMORY).order_by()
+    last_turn = dict(turns.values_list("client").annotate(Max("started_at")))
+    long_ago = datetime.min.replace(tzinfo=UTC)
+    rounds, order = Counter(), []
+    for pk, kind, client in queued:
+        order.append((rounds[client], last_turn.get(client, long_ago), pk, kind))
+        rounds[client] += 1
+    return [(pk, kind) for *_, pk, kind in sorted(order)]
+
+
+def claim_next() -> Job | None:
+    """Take the queued job whose turn it is; None when there is none.
+
+    A queue message is only the news that there is work: which job its worker takes is decided here.
+    """
+    while turns := in_turn():
+        if job := claim(Job.objects.values_list("code", flat=True).get(pk=turns[0][0])):
+            return job
+    return None
 
 
 def run(job: Job) -> None:
@@ -168,7 +232,8 @@ def finish_training(code: str, lora: bytes) -> bool:
         with transaction.atomic():
             won = _end(code, Job.Status.SUCCEEDED, progress=1.0)
             if won:
-                row.job = Job.objects.get(code=code)
+                row.job = job = Job.objects.get(code=code)
+                row.client, row.visitor = job.client, job.visitor
                 row.save()
     except BaseException:
         row.file.storage.delete(stored)
@@ -206,15 +271,18 @@ def check_token(code: str, token: str) -> bool:
 # --- how long ----------------------------------------------------------------------------------------------
 
 
-def _ahead(job: Job):
-    """Running jobs, and queued ones that came earlier."""
-    running = Job.objects.filter(status=Job.Status.RUNNING)
-    return running | Job.objects.filter(status=Job.Status.QUEUED, pk__lt=job.pk)
+def _queued_before(job: Job) -> list[str]:
+    """The kinds of the queued jobs whose turn comes before that of this one."""
+    turns = in_turn()
+    pks = [pk for pk, _ in turns]
+    return [kind for _, kind in turns[: pks.index(job.pk)]] if job.pk in pks else []
 
 
 def position(job: Job) -> int | None:
     """How many jobs are before this one; None when it waits no more."""
-    return _ahead(job).count() if job.status == Job.Status.QUEUED else None
+    if job.status != Job.Status.QUEUED:
+        return None
+    return Job.objects.filter(status=Job.Status.RUNNING).count() + len(_queued_before(job))
 
 
 def typical_seconds(kind: str) -> float | None:
@@ -228,8 +296,11 @@ def eta_seconds(job: Job) -> int | None:
     """Seconds until the job is done, by what earlier jobs took; 0 when finished, None when unknown."""
     if job.is_finished:
         return 0
-    rows = [job] if job.status == Job.Status.RUNNING else [*_ahead(job), job]
-    typical = {kind: typical_seconds(kind) for kind in {row.kind for row in rows}}
+    left = [(job.kind, 1 - job.progress)]
+    if job.status == Job.Status.QUEUED:
+        running = Job.objects.filter(status=Job.Status.RUNNING).values_list("kind", "progress")
+        left += [(kind, 1 - done) for kind, done in running] + [(kind, 1.0) for kind in _queued_before(job)]
+    typical = {kind: typical_seconds(kind) for kind in {kind for kind, _ in left}}
     if None in typical.values():
         return None
-    return round(sum(typical[row.kind] * (1 - row.progress) for row in rows))
+    return round(sum(typical[kind] * share for kind, share in left))

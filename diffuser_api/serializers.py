@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
-from diffuser_api import catalogue, jobs
+from diffuser_api import access, catalogue, jobs
 from diffuser_api.models import NAME_LENGTH, Action, ActionImage, Job, Poi, PoiImage, ShotType
 from generation.request import AGES, GENDERS
 
@@ -83,7 +84,8 @@ class GenerateImageSerializer(serializers.Serializer):
                 problems[error.field] = [str(error)]
         if problems:
             raise serializers.ValidationError(problems)
-        return values | {"action_score": score, "lora": catalogue.lora_find(values["selected_lora"] or "")}
+        lora = catalogue.lora_find(values["selected_lora"] or "", self.context["request"].user)
+        return values | {"action_score": score, "lora": lora}
 
 
 class LoraTrainingSerializer(serializers.Serializer):
@@ -189,8 +191,10 @@ class JobSerializer(serializers.ModelSerializer):
 
 
 def output_url(job: Job, request) -> str:
-    """Where the picture will be, or is."""
-    return reverse("output", args=[job.code], request=request)
+    """Where the picture will be, or is; for a client, signed, so that a browser needs no token for it."""
+    url = reverse("output", args=[job.code], request=request)
+    signed = settings.OUTPUT_URLS == "signed" and job.client_id
+    return f"{url}?sig={access.sign_output(job.code)}" if signed else url
 
 
 class PoiImageSerializer(serializers.ModelSerializer):

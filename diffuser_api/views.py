@@ -14,12 +14,13 @@ from django_tasks_db.models import DBTaskResult
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from PIL import Image
 from rest_framework import status
+from rest_framework.exceptions import APIException
 from rest_framework.generics import ListAPIView, RetrieveAPIView
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-from diffuser_api import jobs, loras, uploads
+from diffuser_api import access, jobs, loras, uploads
 from diffuser_api.models import Action, ActionImage, Job, Poi, PoiImage
 from diffuser_api.parsers import BoundedMultiPartParser
 from diffuser_api.serializers import (
@@ -58,7 +59,7 @@ class LoraTraining(APIView):
             photos = uploads.clean_photos(request.FILES.getlist("images"))
         except uploads.PhotosRefused as refused:
             return Response({"images": refused.reasons}, status.HTTP_400_BAD_REQUEST)
-        job = jobs.create_training(photos)
+        job = jobs.create_training(photos, client=request.user.client, visitor=request.user.visitor)
         answer = {"lora_code": job.code, "status": job.status, "status_url": _status_url(job, request)}
         return Response(answer, status.HTTP_202_ACCEPTED)
 
@@ -66,6 +67,7 @@ class LoraTraining(APIView):
 class TrainingComplete(APIView):
     """For post-back.py: the LoRA, or the reason why there is none, with the job's one-time token."""
 
+    authentication_classes = permission_classes = []
     parser_classes = [BoundedMultiPartParser]
 
     @extend_schema(
@@ -108,7 +110,7 @@ class GenerateImage(APIView):
         },
     )
     def post(self, request):
-        serializer = GenerateImageSerializer(data=request.data)
+        serializer = GenerateImageSerializer(data=request.data, context={"request": request})
         serializer.is_valid(raise_exception=True)
         asked = serializer.validated_data
         job = jobs.create_generation(
@@ -116,6 +118,8 @@ class GenerateImage(APIView):
             asked["action_image"],
             asked["lora"],
             asked["seed"],
+            client=request.user.client,
+            visitor=request.user.visitor,
             age=asked["age"],
             gender=asked["gender"],
             other_details=asked["other_details"],
@@ -139,10 +143,14 @@ class JobDetail(RetrieveAPIView):
     serializer_class = JobSerializer
     lookup_field = "code"
 
+    def get_queryset(self):
+        return super().get_queryset().visible_to(self.request.user)
+
 
 class PoiList(ListAPIView):
     """The places and their images."""
 
+    authentication_classes = permission_classes = []
     queryset = Poi.objects.prefetch_related("images")
     serializer_class = PoiSerializer
 
@@ -150,16 +158,31 @@ class PoiList(ListAPIView):
 class ActionList(ListAPIView):
     """The actions and their shot types."""
 
+    authentication_classes = permission_classes = []
     queryset = Action.objects.prefetch_related("images")
     serializer_class = ActionSerializer
 
 
+def _pictures_for(request, code: str, pictures):
+    """Those of ``pictures`` that this request may fetch, ``code`` perhaps among them."""
+    if settings.OUTPUT_URLS == "plain" or access.signature_is_good(code, request.GET.get("sig", "")):
+        return pictures
+    if request.user.is_staff and request.user.has_perm("diffuser_api.view_job"):
+        return pictures
+    try:
+        return pictures.visible_to(access.caller_of(request))
+    except APIException:
+        return pictures.none()
+
+
 @require_safe
 def output(request, code):
-    """The finished picture; 404 until it is there."""
-    job = get_object_or_404(Job, code=code, status=Job.Status.SUCCEEDED, kind=Job.Kind.GENERATION)
+    """The finished picture; 404 until it is there, and for whom it isn't meant."""
+    pictures = Job.objects.filter(status=Job.Status.SUCCEEDED, kind=Job.Kind.GENERATION)
+    job = get_object_or_404(_pictures_for(request, code, pictures), code=code)
     try:
-        return FileResponse(job.output.open("rb"), content_type="image/png")
+        headers = {"Cache-Control": "private, max-age=3600"}
+        return FileResponse(job.output.open("rb"), content_type="image/png", headers=headers)
     except (OSError, ValueError) as error:
         raise Http404 from error
 
