@@ -6,8 +6,19 @@ from django.core.exceptions import ValidationError
 from django.urls import reverse
 from django.utils.html import format_html
 
-from diffuser_api import access
-from diffuser_api.models import Action, ActionImage, ApiToken, Client, Job, LoraModel, Poi, PoiImage, ShotType
+from diffuser_api import access, webhooks
+from diffuser_api.models import (
+    Action,
+    ActionImage,
+    ApiToken,
+    Client,
+    Job,
+    LoraModel,
+    Poi,
+    PoiImage,
+    ShotType,
+    Webhook,
+)
 from diffuser_api.skeletons import NoSkeleton, skeleton_of
 
 
@@ -112,6 +123,11 @@ class ClientAdmin(admin.ModelAdmin):
     list_display = ["name", "is_active", "created_at"]
     search_fields = ["name"]
     actions = ["issue_token"]
+    readonly_fields = ["webhook_key"]
+
+    @admin.display(description="key of its webhooks")
+    def webhook_key(self, client):
+        return webhooks.key_of(client) if client.pk else "-"
 
     def save_model(self, request, client, form, change):
         super().save_model(request, client, form, change)
@@ -143,3 +159,15 @@ class JobAdmin(ReadOnlyAdmin):
 class LoraModelAdmin(ReadOnlyAdmin):
     list_display = ["code", "client", "created_at", "job"]
     search_fields = ["code"]
+
+
+@admin.register(Webhook)
+class WebhookAdmin(ReadOnlyAdmin):
+    list_display = ["event", "job", "host", "status", "attempts", "next_try_at", "last_result"]
+    list_filter = ["status", "event"]
+    search_fields = ["job__code", "host"]
+    actions = ["send_again"]
+
+    @admin.action(description="Send again those that are dead or delivered", permissions=["view"])
+    def send_again(self, request, queryset):
+        self.message_user(request, f"{webhooks.send_again(queryset)} webhooks will be sent again")

@@ -24,6 +24,7 @@ from django.db.models import Max
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from diffuser_api import webhooks
 from diffuser_api.models import ActionImage, Client, Job, LoraModel, PoiImage, TrainingPhoto
 from generation.folder import ORDER
 
@@ -69,6 +70,7 @@ def _create(kind: Job.Kind, after: Callable[[Job], None] = lambda job: None, **f
                 _check_room(fields.get("client"))
                 job = Job.objects.create(code=code, kind=kind, **fields)
                 after(job)
+                webhooks.announce(code)
                 run_job.enqueue(code)
         except IntegrityError:
             if Job.objects.filter(code=code).exists():
@@ -78,7 +80,9 @@ def _create(kind: Job.Kind, after: Callable[[Job], None] = lambda job: None, **f
         return job
 
 
-def create_training(photos: Sequence[bytes], *, client: Client | None = None, visitor: str = "") -> Job:
+def create_training(
+    photos: Sequence[bytes], *, client: Client | None = None, visitor: str = "", webhook_url: str = ""
+) -> Job:
     """A training of these cleaned JPEG photos, whose files go again if the row can't be made."""
     stored = []
 
@@ -90,7 +94,14 @@ def create_training(photos: Sequence[bytes], *, client: Client | None = None, vi
             row.save()
 
     try:
-        return _create(Job.Kind.TRAINING, store, steps=TRAINING_STEPS, client=client, visitor=visitor)
+        return _create(
+            Job.Kind.TRAINING,
+            store,
+            steps=TRAINING_STEPS,
+            client=client,
+            visitor=visitor,
+            webhook_url=webhook_url,
+        )
     except BaseException:
         for file in stored:
             file.storage.delete(file.name)
@@ -105,6 +116,7 @@ def create_generation(
     *,
     client: Client | None = None,
     visitor: str = "",
+    webhook_url: str = "",
     **parameters,
 ) -> Job:
     """A picture. ``parameters``: age, gender, other_details, and what else the request said."""
@@ -118,6 +130,7 @@ def create_generation(
         parameters=parameters,
         client=client,
         visitor=visitor,
+        webhook_url=webhook_url,
     )
 
 
@@ -127,12 +140,14 @@ def create_generation(
 def claim(code: str) -> Job | None:
     """Take a queued job; None when it is gone, taken or finished."""
     now = timezone.now()
-    changed = Job.objects.filter(code=code, status=Job.Status.QUEUED).update(
-        status=Job.Status.RUNNING, started_at=now, heartbeat_at=now
-    )
-    if not changed:
-        log.info("job %s: nothing to do", code)
-        return None
+    with transaction.atomic():
+        changed = Job.objects.filter(code=code, status=Job.Status.QUEUED).update(
+            status=Job.Status.RUNNING, started_at=now, heartbeat_at=now
+        )
+        if not changed:
+            log.info("job %s: nothing to do", code)
+            return None
+        webhooks.announce(code)
     return Job.objects.get(code=code)
 
 
@@ -203,11 +218,14 @@ def add_timing(job: Job, timing: dict) -> None:
 
 def _end(code: str, status: Job.Status, **fields) -> bool:
     """From running to an end state; False when somebody else was first. A training's photos go with it."""
-    changed = Job.objects.filter(code=code, status=Job.Status.RUNNING).update(
-        status=status, finished_at=Now(), token_hash="", **fields
-    )
+    with transaction.atomic():
+        changed = Job.objects.filter(code=code, status=Job.Status.RUNNING).update(
+            status=status, finished_at=Now(), token_hash="", **fields
+        )
+        if changed:
+            TrainingPhoto.objects.filter(job__code=code).delete()
+            webhooks.announce(code)
     if changed:
-        TrainingPhoto.objects.filter(job__code=code).delete()
         log.info("job %s: %s %s", code, status, fields.get("error_code", ""))
     return bool(changed)
 

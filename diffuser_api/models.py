@@ -1,4 +1,6 @@
-"""The tables: the catalogue (places, actions), clients, LoRAs and jobs. No business rules here."""
+"""The tables: the catalogue (places, actions), clients, LoRAs, jobs and webhooks. No business rules here."""
+
+import uuid
 
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
@@ -9,6 +11,7 @@ from diffuser_api import masks
 NAME_LENGTH = 100
 DESCRIPTION_LENGTH = 300
 VISITOR_LENGTH = 64
+URL_LENGTH = 500
 code_validator = RegexValidator(r"^\d{8}$", "A code is eight digits.")
 
 
@@ -184,6 +187,7 @@ class Job(Owned):
     error_message = models.TextField(blank=True)
     token_hash = models.CharField(max_length=64, blank=True)  # sha256 of the one-time token of a training
     output = models.FileField(upload_to="outputs/", blank=True)
+    webhook_url = models.CharField(max_length=URL_LENGTH, blank=True)
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
     started_at = models.DateTimeField(null=True, blank=True, db_index=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -230,3 +234,31 @@ class LoraModel(Owned):
 
     def __str__(self):
         return self.code
+
+
+class Webhook(models.Model):
+    """One message to a job's webhook_url: that its status has changed."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        DELIVERED = "delivered"
+        DEAD = "dead"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="webhooks")
+    event = models.CharField(max_length=20)  # job.succeeded
+    host = models.CharField(max_length=255)  # of the URL
+    body = models.TextField()  # as it is signed and sent
+    status = models.CharField(max_length=9, choices=Status, default=Status.PENDING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_try_at = models.DateTimeField()
+    last_result = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [models.Index(fields=["status", "next_try_at"], name="webhooks_due")]
+
+    def __str__(self):
+        return f"{self.event} of {self.job_id}"

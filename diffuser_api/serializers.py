@@ -7,8 +7,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
-from diffuser_api import access, catalogue, jobs
-from diffuser_api.models import NAME_LENGTH, Action, ActionImage, Job, Poi, PoiImage, ShotType
+from diffuser_api import access, catalogue, guarded_post, jobs
+from diffuser_api.models import NAME_LENGTH, URL_LENGTH, Action, ActionImage, Job, Poi, PoiImage, ShotType
 from generation.request import AGES, GENDERS
 
 TEXT_LENGTH = 300
@@ -22,7 +22,25 @@ class OneOf(serializers.ChoiceField):
         self.error_messages["invalid_choice"] = f"Choose one of: {', '.join(self.choices)}."
 
 
-class GenerateImageSerializer(serializers.Serializer):
+class WebhookSerializer(serializers.Serializer):
+    """What trainings and pictures have in common."""
+
+    webhook_url = serializers.CharField(
+        max_length=URL_LENGTH,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="Is told of each change of the job's status, signed as Standard Webhooks.",
+    )
+
+    def validate_webhook_url(self, url):
+        try:
+            return url and guarded_post.check_url(url, settings.WEBHOOK_ALLOW_HTTP).geturl()
+        except ValueError as error:
+            raise serializers.ValidationError(f"This can't be used: {error}.") from error
+
+
+class GenerateImageSerializer(WebhookSerializer):
     """A request for a picture."""
 
     poi_name = serializers.CharField(max_length=NAME_LENGTH, help_text="Name of a place.")
@@ -88,7 +106,7 @@ class GenerateImageSerializer(serializers.Serializer):
         return values | {"action_score": score, "lora": lora}
 
 
-class LoraTrainingSerializer(serializers.Serializer):
+class LoraTrainingSerializer(WebhookSerializer):
     """Five photos of one person, in five parts of the same name."""
 
     images = serializers.ListField(child=serializers.FileField(), min_length=5, max_length=5)

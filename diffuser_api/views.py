@@ -34,6 +34,7 @@ from diffuser_api.serializers import (
     PhotosRefusedSerializer,
     PoiSerializer,
     TrainingCompleteSerializer,
+    WebhookSerializer,
     output_url,
 )
 
@@ -55,11 +56,18 @@ class LoraTraining(APIView):
         responses={202: LoraTrainingAnswerSerializer, 400: PhotosRefusedSerializer},
     )
     def post(self, request):
+        asked = WebhookSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
         try:
             photos = uploads.clean_photos(request.FILES.getlist("images"))
         except uploads.PhotosRefused as refused:
             return Response({"images": refused.reasons}, status.HTTP_400_BAD_REQUEST)
-        job = jobs.create_training(photos, client=request.user.client, visitor=request.user.visitor)
+        job = jobs.create_training(
+            photos,
+            client=request.user.client,
+            visitor=request.user.visitor,
+            webhook_url=asked.validated_data["webhook_url"],
+        )
         answer = {"lora_code": job.code, "status": job.status, "status_url": _status_url(job, request)}
         return Response(answer, status.HTTP_202_ACCEPTED)
 
@@ -120,6 +128,7 @@ class GenerateImage(APIView):
             asked["seed"],
             client=request.user.client,
             visitor=request.user.visitor,
+            webhook_url=asked["webhook_url"],
             age=asked["age"],
             gender=asked["gender"],
             other_details=asked["other_details"],
