@@ -1,5 +1,6 @@
 # make demo | run | test | lint | bench | bench-quality | clean. Each makes what it needs; nothing has to be activated.
 #   make run PORT=9000              another port
+#   make run OPEN_API=0             takes tokens only, also on this host
 #   make demo PYTHON=python3.12     another interpreter (3.11 or newer)
 
 SHELL := /bin/bash
@@ -11,6 +12,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 PORT ?= 8000
 export PORT
+OPEN_API ?= 1
 ifneq ($(PORT),8000)
 export SERVER_URL ?= http://127.0.0.1:$(PORT)
 endif
@@ -68,6 +70,7 @@ database: setup
 demo: database
 	@$(RUN) manage.py demo
 
+run: export OPEN_API := $(OPEN_API)
 run: database
 	@echo "http://127.0.0.1:$(PORT)  (Ctrl-C stops it)"
 	@$(RUN) -m honcho --env /dev/null start || test $$? -eq 130  # Ctrl-C is how it ends

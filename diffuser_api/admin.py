@@ -1,13 +1,24 @@
 """The editors' desk: a place with its images, an action with its three shots, each on one page."""
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.urls import reverse
 from django.utils.html import format_html
 
-from diffuser_api import retention
-from diffuser_api.models import Action, ActionImage, Job, LoraModel, Poi, PoiImage, ShotType
+from diffuser_api import access, retention, webhooks
+from diffuser_api.models import (
+    Action,
+    ActionImage,
+    ApiToken,
+    Client,
+    Job,
+    LoraModel,
+    Poi,
+    PoiImage,
+    ShotType,
+    Webhook,
+)
 from diffuser_api.skeletons import NoSkeleton, skeleton_of
 
 
@@ -102,10 +113,48 @@ class ReadOnlyAdmin(admin.ModelAdmin):
             retention.delete(code)
 
 
+class ApiTokenInline(admin.TabularInline):
+    """A client's tokens; to delete one withdraws it."""
+
+    model = ApiToken
+    extra = 0
+    readonly_fields = ["start", "created_at"]
+
+    def has_add_permission(self, request, obj=None):
+        return False
+
+
+@admin.register(Client)
+class ClientAdmin(admin.ModelAdmin):
+    inlines = [ApiTokenInline]
+    list_display = ["name", "is_active", "created_at"]
+    search_fields = ["name"]
+    actions = ["issue_token"]
+    readonly_fields = ["webhook_key"]
+
+    @admin.display(description="key of its webhooks")
+    def webhook_key(self, client):
+        return webhooks.key_of(client) if client.pk else "-"
+
+    def save_model(self, request, client, form, change):
+        super().save_model(request, client, form, change)
+        if not change:
+            self.show_token(request, client)
+
+    @admin.action(description="Issue one more token", permissions=["change"])
+    def issue_token(self, request, clients):
+        for client in clients:
+            self.show_token(request, client)
+
+    def show_token(self, request, client):
+        text = f'Token of "{client}", shown only now: {access.issue_token(client)}'
+        self.message_user(request, text, messages.WARNING)
+
+
 @admin.register(Job)
 class JobAdmin(ReadOnlyAdmin):
-    list_display = ["code", "kind", "status", "step", "percent", "created_at", "finished_at", "error_message"]
-    list_filter = ["kind", "status"]
+    list_display = ["code", "client", "kind", "status", "step", "percent", "created_at", "error_message"]
+    list_filter = ["kind", "status", "client"]
     search_fields = ["code"]
     exclude = ["token_hash"]
 
@@ -115,5 +164,17 @@ class JobAdmin(ReadOnlyAdmin):
 
 @admin.register(LoraModel)
 class LoraModelAdmin(ReadOnlyAdmin):
-    list_display = ["code", "created_at", "job"]
+    list_display = ["code", "client", "created_at", "job"]
     search_fields = ["code"]
+
+
+@admin.register(Webhook)
+class WebhookAdmin(ReadOnlyAdmin):
+    list_display = ["event", "job", "host", "status", "attempts", "next_try_at", "last_result"]
+    list_filter = ["status", "event"]
+    search_fields = ["job__code", "host"]
+    actions = ["send_again"]
+
+    @admin.action(description="Send again those that are dead or delivered", permissions=["view"])
+    def send_again(self, request, queryset):
+        self.message_user(request, f"{webhooks.send_again(queryset)} webhooks will be sent again")

@@ -71,6 +71,6 @@ def action_image_get(action: Action, shot_type: str) -> ActionImage:
     return image
 
 
-def lora_find(code: str) -> LoraModel | None:
-    """The visitor's LoRA; None for a code that is empty, unknown or not trained yet."""
-    return LoraModel.objects.filter(code=code).first() if code else None
+def lora_find(code: str, caller) -> LoraModel | None:
+    """The caller's LoRA; None for a code that is empty, unknown, another's, or not trained yet."""
+    return LoraModel.objects.visible_to(caller).filter(code=code).first() if code else None

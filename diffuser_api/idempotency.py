@@ -26,15 +26,15 @@ class KeyUsedOtherwise(APIException):
     default_code = "key_used_otherwise"
 
 
-def once(request, make: Callable[[Callable[[Job], None]], Job], owner: str = "") -> Job:
-    """The job that this key of the owner's made before; else what ``make`` makes, which calls what it is
+def once(request, make: Callable[[Callable[[Job], None]], Job]) -> Job:
+    """The job that this key of the caller's made before; else what ``make`` makes, which calls what it is
     given with the new job, in the transaction that makes it. Raises KeyUsedOtherwise, ValidationError."""
     key = request.headers.get(HEADER)
     if key is None:
         return make(lambda job: None)
     if not (1 <= len(key) <= LONGEST and key.isprintable()):
         raise ValidationError({HEADER: [f"Send 1 to {LONGEST} printable characters."]})
-    asked = _hash(request)
+    asked, owner = _hash(request), _owner(request.user)
 
     def remember(job: Job) -> None:
         IdempotencyKey.objects.create(owner=owner, key=key, body_hash=asked, job=job)
@@ -47,6 +47,11 @@ def once(request, make: Callable[[Callable[[Job], None]], Job], owner: str = "")
         if job := _find(owner, key, asked):
             return job
         raise
+
+
+def _owner(caller) -> str:
+    """Visitors of one client have keys of their own."""
+    return f"{caller.client.pk if caller.client else ''}/{caller.visitor}"
 
 
 def forget_old() -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,13 +21,12 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from diffuser_api import lease, messages, processes
-from diffuser_api.models import ActionImage, Job, LoraModel, PoiImage, TrainingPhoto
+from diffuser_api import lease, messages, processes, turns, webhooks
+from diffuser_api.models import ActionImage, Client, Job, LoraModel, PoiImage, TrainingPhoto
 from generation.folder import ORDER
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_WRITES = 0.5  # of progress
-JOBS_TO_LEARN_FROM = 20  # the estimate is the median duration of the last so many of the kind
 TRAINING_STEPS = ["train"]
 UNFINISHED = (Job.Status.QUEUED, Job.Status.RUNNING)
 MAX_ATTEMPTS = 3
@@ -38,15 +36,20 @@ MAX_ATTEMPTS = 3
 
 
 def _create(kind: Job.Kind, after: Callable[[Job], None] = lambda job: None, **fields) -> Job:
-    """The row and its queue message, in one transaction; ``after`` adds what else belongs to the row."""
+    """The row and its queue message, in one transaction; ``after`` adds what else belongs to the row.
+
+    Raises turns.QueueFull.
+    """
     while True:
         code = f"{secrets.randbelow(10**8):08d}"
         if LoraModel.objects.filter(code=code).exists():
             continue
         try:
             with transaction.atomic():
+                turns.check_room(fields.get("client"))
                 job = Job.objects.create(code=code, kind=kind, **fields)
                 after(job)
+                webhooks.announce(code)
                 messages.send(code)
         except IntegrityError:
             if Job.objects.filter(code=code).exists():
@@ -56,7 +59,14 @@ def _create(kind: Job.Kind, after: Callable[[Job], None] = lambda job: None, **f
         return job
 
 
-def create_training(photos: Sequence[bytes], also: Callable[[Job], None] = lambda job: None) -> Job:
+def create_training(
+    photos: Sequence[bytes],
+    also: Callable[[Job], None] = lambda job: None,
+    *,
+    client: Client | None = None,
+    visitor: str = "",
+    webhook_url: str = "",
+) -> Job:
     """A training of these cleaned JPEG photos, whose files go again if the row can't be made. ``also`` is
     done in the same transaction."""
     stored = []
@@ -70,7 +80,14 @@ def create_training(photos: Sequence[bytes], also: Callable[[Job], None] = lambd
         also(job)
 
     try:
-        return _create(Job.Kind.TRAINING, store, steps=TRAINING_STEPS)
+        return _create(
+            Job.Kind.TRAINING,
+            store,
+            steps=TRAINING_STEPS,
+            client=client,
+            visitor=visitor,
+            webhook_url=webhook_url,
+        )
     except BaseException:
         for file in stored:
             file.storage.delete(file.name)
@@ -83,6 +100,10 @@ def create_generation(
     lora: LoraModel | None,
     seed: int | None,
     also: Callable[[Job], None] = lambda job: None,
+    *,
+    client: Client | None = None,
+    visitor: str = "",
+    webhook_url: str = "",
     **parameters,
 ) -> Job:
     """A picture. ``parameters``: age, gender, other_details, and what else the request said."""
@@ -95,6 +116,9 @@ def create_generation(
         seed=secrets.randbelow(2**32) if seed is None else seed,
         steps=list(ORDER) if lora else list(ORDER[:-1]),
         parameters=parameters,
+        client=client,
+        visitor=visitor,
+        webhook_url=webhook_url,
     )
 
 
@@ -104,13 +128,27 @@ def create_generation(
 def claim(code: str) -> Job | None:
     """Take a queued job; None when it is gone, taken or finished."""
     now = timezone.now()
-    changed = Job.objects.filter(code=code, status=Job.Status.QUEUED).update(
-        status=Job.Status.RUNNING, worker=processes.name(), started_at=now, heartbeat_at=now
-    )
-    if not changed:
-        log.info("job %s: nothing to do", code)
-        return None
+    with transaction.atomic():
+        changed = Job.objects.filter(code=code, status=Job.Status.QUEUED).update(
+            status=Job.Status.RUNNING, worker=processes.name(), started_at=now, heartbeat_at=now
+        )
+        if not changed:
+            log.info("job %s: nothing to do", code)
+            return None
+        webhooks.announce(code)
     return Job.objects.get(code=code)
+
+
+def claim_next() -> Job | None:
+    """Take the queued job whose turn it is; None when there is none.
+
+    A queue message is only the news that there is work: which job its worker takes is decided here.
+    """
+    while waiting := turns.in_turn():
+        code = Job.objects.filter(pk=waiting[0][0]).values_list("code", flat=True).first()
+        if code and (job := claim(code)):
+            return job
+    return None
 
 
 def run(job: Job) -> None:
@@ -179,6 +217,7 @@ def requeue(job: Job, attempt: int) -> bool:
             status=Job.Status.QUEUED, attempt=attempt, worker="", heartbeat_at=None, token_hash=""
         )
         if changed:
+            webhooks.announce(job.code)
             messages.send(job.code, again=True)
             log.info("job %s: queued again, attempt %d", job.code, attempt)
     return bool(changed)
@@ -202,6 +241,7 @@ def _end(rows: QuerySet[Job], status: Job.Status, **fields) -> bool:
         changed = rows.update(status=status, finished_at=Now(), token_hash="", worker="", **fields)
         if changed:
             TrainingPhoto.objects.filter(job__code=code).delete()
+            webhooks.announce(code)
             log.info("job %s: %s %s", code, status, fields.get("error_code", ""))
     return bool(changed)
 
@@ -223,7 +263,7 @@ def finish_generation(job: Job, picture: Path) -> bool:
 
 def finish_training(job: Job, lora: bytes) -> bool:
     """Make the LoRA usable and the job succeeded, both or neither."""
-    row = LoraModel(code=job.code, job=job)
+    row = LoraModel(code=job.code, job=job, client=job.client, visitor=job.visitor)
     row.file.save(f"{job.code}.safetensors", ContentFile(lora), save=False)
     stored = row.file.name
     try:
@@ -274,35 +314,3 @@ def find_by_token(code: str, token: str) -> Job | None:
     """The job, for the token that was issued last and until the job ends; else None."""
     job = Job.objects.filter(code=code).exclude(token_hash="").first()
     return job if secrets.compare_digest(job.token_hash if job else "", _hash(token)) else None
-
-
-# --- how long ----------------------------------------------------------------------------------------------
-
-
-def _ahead(job: Job):
-    """Running jobs, and queued ones that came earlier."""
-    running = Job.objects.filter(status=Job.Status.RUNNING)
-    return running | Job.objects.filter(status=Job.Status.QUEUED, pk__lt=job.pk)
-
-
-def position(job: Job) -> int | None:
-    """How many jobs are before this one; None when it waits no more."""
-    return _ahead(job).count() if job.status == Job.Status.QUEUED else None
-
-
-def typical_seconds(kind: str) -> float | None:
-    """Median duration of the last succeeded jobs of this kind; None when there was none yet."""
-    finished = Job.objects.filter(kind=kind, status=Job.Status.SUCCEEDED, started_at__isnull=False)
-    times = finished.order_by("-finished_at").values_list("started_at", "finished_at")[:JOBS_TO_LEARN_FROM]
-    return statistics.median((end - start).total_seconds() for start, end in times) if times else None
-
-
-def eta_seconds(job: Job) -> int | None:
-    """Seconds until the job is done, by what earlier jobs took; 0 when finished, None when unknown."""
-    if job.is_finished:
-        return 0
-    rows = [job] if job.status == Job.Status.RUNNING else [*_ahead(job), job]
-    typical = {kind: typical_seconds(kind) for kind in {row.kind for row in rows}}
-    if None in typical.values():
-        return None
-    return round(sum(typical[row.kind] * (1 - row.progress) for row in rows))

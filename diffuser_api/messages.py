@@ -1,4 +1,4 @@
-"""The queue's messages ("look at job X"): sent by the Tasks API, looked after in django-tasks-db's table.
+"""The queue's messages ("there is work"): sent by the Tasks API, looked after in django-tasks-db's table.
 
 The only module that knows that table: another queue looks after its messages in its own way.
 """
@@ -32,10 +32,9 @@ def _of_jobs():
     return DBTaskResult.objects.filter(task_path=run_job.module_path)
 
 
-def waiting() -> set[str]:
-    """Codes of the jobs for which a message waits."""
-    messages = _of_jobs().filter(status=TaskResultStatus.READY)
-    return {args_kwargs["args"][0] for args_kwargs in messages.values_list("args_kwargs", flat=True)}
+def waiting() -> int:
+    """How many messages wait."""
+    return _of_jobs().filter(status=TaskResultStatus.READY).count()
 
 
 def release() -> int:

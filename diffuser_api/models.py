@@ -1,4 +1,6 @@
-"""The tables: the catalogue (places, actions), the LoRAs, and the jobs. No business rules here."""
+"""The tables: the catalogue (places, actions), clients, LoRAs, jobs and webhooks. No business rules here."""
+
+import uuid
 
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
@@ -8,6 +10,8 @@ from diffuser_api import masks
 
 NAME_LENGTH = 100
 DESCRIPTION_LENGTH = 300
+VISITOR_LENGTH = 64
+URL_LENGTH = 500
 code_validator = RegexValidator(r"^\d{8}$", "A code is eight digits.")
 
 
@@ -100,7 +104,58 @@ class ActionImage(models.Model):
                 raise ValidationError(errors)
 
 
-class Job(models.Model):
+class Client(models.Model):
+    """A front-end that calls the API. Its jobs and LoRAs are its own; no other client sees them."""
+
+    name = models.CharField(max_length=NAME_LENGTH, unique=True)
+    is_active = models.BooleanField(
+        default=True, help_text="Off: its tokens are refused, nothing is deleted."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self):
+        return self.name
+
+
+class ApiToken(models.Model):
+    """One of a client's tokens; deleting it withdraws it. Only its hash is kept."""
+
+    client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="tokens")
+    hash = models.CharField(max_length=64, unique=True, editable=False)  # sha256
+    start = models.CharField(max_length=12, editable=False)  # of the token, to tell it from others
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["created_at"]
+        verbose_name = "API token"
+
+    def __str__(self):
+        return f"{self.start}..."
+
+
+class OwnedQuerySet(models.QuerySet):
+    def visible_to(self, caller):
+        """The rows of the caller's client; of one visitor alone if the caller speaks for one."""
+        rows = self.filter(client=caller.client)
+        return rows.filter(visitor=caller.visitor) if caller.visitor else rows
+
+
+class Owned(models.Model):
+    """What belongs to a client (none: made without a token, by OPEN_API) and maybe to one of its visitors."""
+
+    # A client with jobs or LoRAs can't be deleted: with no client, everybody on this host could see them.
+    client = models.ForeignKey(Client, null=True, blank=True, on_delete=models.PROTECT)
+    visitor = models.CharField(max_length=VISITOR_LENGTH, blank=True)  # X-Visitor of the request
+    objects = OwnedQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+
+
+class Job(Owned):
     """One training or generation. Its row is the truth about it; ``jobs.py`` alone changes the status."""
 
     class Kind(models.TextChoices):
@@ -133,8 +188,9 @@ class Job(models.Model):
     error_message = models.TextField(blank=True)
     token_hash = models.CharField(max_length=64, blank=True)  # sha256 of the one-time token of a training
     output = models.FileField(upload_to="outputs/", blank=True)
+    webhook_url = models.CharField(max_length=URL_LENGTH, blank=True)
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
-    started_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True, db_index=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
 
@@ -179,7 +235,7 @@ class TrainingPhoto(models.Model):
         return f"photo {self.index} of {self.job_id}"
 
 
-class LoraModel(models.Model):
+class LoraModel(Owned):
     """A visitor's trained face model. It has the code of the training that made it."""
 
     code = models.CharField(max_length=8, unique=True, validators=[code_validator])
@@ -195,3 +251,31 @@ class LoraModel(models.Model):
 
     def __str__(self):
         return self.code
+
+
+class Webhook(models.Model):
+    """One message to a job's webhook_url: that its status has changed."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        DELIVERED = "delivered"
+        DEAD = "dead"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="webhooks")
+    event = models.CharField(max_length=20)  # job.succeeded
+    host = models.CharField(max_length=255)  # of the URL
+    body = models.TextField()  # as it is signed and sent
+    status = models.CharField(max_length=9, choices=Status, default=Status.PENDING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_try_at = models.DateTimeField()
+    last_result = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [models.Index(fields=["status", "next_try_at"], name="webhooks_due")]
+
+    def __str__(self):
+        return f"{self.event} of {self.job_id}"

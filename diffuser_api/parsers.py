@@ -2,9 +2,11 @@
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFieldsSent, TooManyFilesSent
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import ParseError, Throttled
 from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 from rest_framework.views import exception_handler
+
+from diffuser_api import turns
 
 
 def _bound(parser_context, limit: int) -> None:
@@ -40,11 +42,13 @@ class BoundedMultiPartParser(MultiPartParser):
 
 
 def answer_errors(error, context):
-    """DRF's answer; and a 400 in the same form for what Django refuses while it reads a body."""
+    """DRF's answer, also to what Django refuses while it reads a body (400) and to a full queue (429)."""
     if isinstance(error, TooManyFilesSent | TooManyFieldsSent):
         error = ParseError("The request has too many fields or files.")
     elif isinstance(error, RequestDataTooBig):
         error = ParseError("The request is too large.")
+    elif isinstance(error, turns.QueueFull):
+        error = Throttled(wait=error.seconds, detail=str(error))
     elif isinstance(error, SuspiciousOperation | UnicodeError):
         error = ParseError("The request could not be read; check its form and encoding.")
     return exception_handler(error, context)

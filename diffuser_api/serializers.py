@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
-from diffuser_api import catalogue, jobs
-from diffuser_api.models import NAME_LENGTH, Action, ActionImage, Job, Poi, PoiImage, ShotType
+from diffuser_api import access, catalogue, guarded_post, turns
+from diffuser_api.models import NAME_LENGTH, URL_LENGTH, Action, ActionImage, Job, Poi, PoiImage, ShotType
 from generation.request import AGES, GENDERS
 
 TEXT_LENGTH = 300
@@ -21,7 +22,25 @@ class OneOf(serializers.ChoiceField):
         self.error_messages["invalid_choice"] = f"Choose one of: {', '.join(self.choices)}."
 
 
-class GenerateImageSerializer(serializers.Serializer):
+class WebhookSerializer(serializers.Serializer):
+    """What trainings and pictures have in common."""
+
+    webhook_url = serializers.CharField(
+        max_length=URL_LENGTH,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="Is told of each change of the job's status, signed as Standard Webhooks.",
+    )
+
+    def validate_webhook_url(self, url):
+        try:
+            return url and guarded_post.check_url(url, settings.WEBHOOK_ALLOW_HTTP).geturl()
+        except ValueError as error:
+            raise serializers.ValidationError(f"This can't be used: {error}.") from error
+
+
+class GenerateImageSerializer(WebhookSerializer):
     """A request for a picture."""
 
     poi_name = serializers.CharField(max_length=NAME_LENGTH, help_text="Name of a place.")
@@ -83,10 +102,11 @@ class GenerateImageSerializer(serializers.Serializer):
                 problems[error.field] = [str(error)]
         if problems:
             raise serializers.ValidationError(problems)
-        return values | {"action_score": score, "lora": catalogue.lora_find(values["selected_lora"] or "")}
+        lora = catalogue.lora_find(values["selected_lora"] or "", self.context["request"].user)
+        return values | {"action_score": score, "lora": lora}
 
 
-class LoraTrainingSerializer(serializers.Serializer):
+class LoraTrainingSerializer(WebhookSerializer):
     """Five photos of one person, in five parts of the same name."""
 
     images = serializers.ListField(child=serializers.FileField(), min_length=5, max_length=5)
@@ -173,11 +193,11 @@ class JobSerializer(serializers.ModelSerializer):
 
     @extend_schema_field(serializers.IntegerField(allow_null=True))
     def get_position(self, job):
-        return jobs.position(job)
+        return turns.position(job)
 
     @extend_schema_field(serializers.IntegerField(allow_null=True))
     def get_eta_seconds(self, job):
-        return jobs.eta_seconds(job)
+        return turns.eta_seconds(job)
 
     @extend_schema_field(JobErrorSerializer(allow_null=True))
     def get_error(self, job):
@@ -189,8 +209,10 @@ class JobSerializer(serializers.ModelSerializer):
 
 
 def output_url(job: Job, request) -> str:
-    """Where the picture will be, or is."""
-    return reverse("output", args=[job.code], request=request)
+    """Where the picture will be, or is; for a client, signed, so that a browser needs no token for it."""
+    url = reverse("output", args=[job.code], request=request)
+    signed = settings.OUTPUT_URLS == "signed" and job.client_id
+    return f"{url}?sig={access.sign_output(job.code)}" if signed else url
 
 
 class PoiImageSerializer(serializers.ModelSerializer):

@@ -84,12 +84,13 @@ def is_dead(job: Job) -> bool:
 
 
 def resend_messages() -> None:
-    """A waiting job has a message that waits."""
-    codes = set(Job.objects.filter(status=Job.Status.QUEUED).values_list("code", flat=True))
-    for code in sorted(codes - messages.waiting()):
-        if Job.objects.filter(code=code, status=Job.Status.QUEUED).exists():
-            log.warning("job %s: its message was lost and is sent again", code)
-            messages.send(code, again=True)
+    """For each waiting job a message waits; any will do, since each worker takes the job whose turn it is."""
+    codes = list(Job.objects.filter(status=Job.Status.QUEUED).values_list("code", flat=True))
+    lost = len(codes) - messages.waiting()
+    for code in codes[: max(0, lost)]:
+        messages.send(code, again=True)
+    if lost > 0:
+        log.warning("%d messages were lost and are sent again", lost)
 
 
 def remove_folders() -> None:

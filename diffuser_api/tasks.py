@@ -1,4 +1,4 @@
-"""What the queue calls. A message says "look at job X"; the job's row says what is so."""
+"""What the queue calls. A message says "there is work"; which job's turn it is, the rows say."""
 
 from django_tasks import task
 
@@ -7,6 +7,7 @@ from diffuser_api import jobs
 
 @task()
 def run_job(code: str) -> None:
-    job = jobs.claim(code)
+    """``code``: the job that the message came with, not always the one whose turn it is."""
+    job = jobs.claim_next()
     if job:
         jobs.run(job)

@@ -14,12 +14,13 @@ from django_tasks_db.models import DBTaskResult
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from PIL import Image
 from rest_framework import status
+from rest_framework.exceptions import APIException
 from rest_framework.generics import ListAPIView, RetrieveDestroyAPIView
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-from diffuser_api import idempotency, jobs, loras, retention, uploads, waiting
+from diffuser_api import access, idempotency, jobs, loras, retention, uploads, waiting
 from diffuser_api.models import Action, ActionImage, Job, LoraModel, Poi, PoiImage
 from diffuser_api.parsers import BoundedMultiPartParser
 from diffuser_api.serializers import (
@@ -33,6 +34,7 @@ from diffuser_api.serializers import (
     PhotosRefusedSerializer,
     PoiSerializer,
     TrainingCompleteSerializer,
+    WebhookSerializer,
     output_url,
 )
 
@@ -59,8 +61,17 @@ class LoraTraining(APIView):
         responses={202: LoraTrainingAnswerSerializer, 400: PhotosRefusedSerializer},
     )
     def post(self, request):
+        asked = WebhookSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+
         def make(remember) -> Job:
-            return jobs.create_training(uploads.clean_photos(request.FILES.getlist("images")), remember)
+            return jobs.create_training(
+                uploads.clean_photos(request.FILES.getlist("images")),
+                remember,
+                client=request.user.client,
+                visitor=request.user.visitor,
+                webhook_url=asked.validated_data["webhook_url"],
+            )
 
         try:
             job = waiting.wait(request, idempotency.once(request, make))
@@ -73,6 +84,7 @@ class LoraTraining(APIView):
 class TrainingComplete(APIView):
     """For post-back.py: the LoRA, or the reason why there is none, with the job's one-time token."""
 
+    authentication_classes = permission_classes = []
     parser_classes = [BoundedMultiPartParser]
 
     @extend_schema(
@@ -117,7 +129,7 @@ class GenerateImage(APIView):
     )
     def post(self, request):
         def make(remember) -> Job:
-            serializer = GenerateImageSerializer(data=request.data)
+            serializer = GenerateImageSerializer(data=request.data, context={"request": request})
             serializer.is_valid(raise_exception=True)
             asked = serializer.validated_data
             return jobs.create_generation(
@@ -126,6 +138,9 @@ class GenerateImage(APIView):
                 asked["lora"],
                 asked["seed"],
                 remember,
+                client=request.user.client,
+                visitor=request.user.visitor,
+                webhook_url=asked["webhook_url"],
                 age=asked["age"],
                 gender=asked["gender"],
                 other_details=asked["other_details"],
@@ -154,6 +169,9 @@ class JobDetail(RetrieveDestroyAPIView):
     serializer_class = JobSerializer
     lookup_field = "code"
 
+    def get_queryset(self):
+        return super().get_queryset().visible_to(self.request.user)
+
     def perform_destroy(self, job):
         retention.delete(job.code)
 
@@ -170,7 +188,7 @@ class JobCancel(APIView):
         },
     )
     def post(self, request, code):
-        job = get_object_or_404(Job, code=code)
+        job = get_object_or_404(Job.objects.visible_to(request.user), code=code)
         if not jobs.cancel(code):
             return Response({"detail": "The job has finished already."}, status.HTTP_409_CONFLICT)
         job.refresh_from_db()
@@ -182,7 +200,7 @@ class LoraDetail(APIView):
 
     @extend_schema(responses={204: None, 404: ErrorSerializer})
     def delete(self, request, code):
-        get_object_or_404(LoraModel, code=code)
+        get_object_or_404(LoraModel.objects.visible_to(request.user), code=code)
         retention.delete(code)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -190,6 +208,7 @@ class LoraDetail(APIView):
 class PoiList(ListAPIView):
     """The places and their images."""
 
+    authentication_classes = permission_classes = []
     queryset = Poi.objects.prefetch_related("images")
     serializer_class = PoiSerializer
 
@@ -197,16 +216,31 @@ class PoiList(ListAPIView):
 class ActionList(ListAPIView):
     """The actions and their shot types."""
 
+    authentication_classes = permission_classes = []
     queryset = Action.objects.prefetch_related("images")
     serializer_class = ActionSerializer
 
 
+def _pictures_for(request, code: str, pictures):
+    """Those of ``pictures`` that this request may fetch, ``code`` perhaps among them."""
+    if settings.OUTPUT_URLS == "plain" or access.signature_is_good(code, request.GET.get("sig", "")):
+        return pictures
+    if request.user.is_staff and request.user.has_perm("diffuser_api.view_job"):
+        return pictures
+    try:
+        return pictures.visible_to(access.caller_of(request))
+    except APIException:
+        return pictures.none()
+
+
 @require_safe
 def output(request, code):
-    """The finished picture; 404 until it is there."""
-    job = get_object_or_404(Job, code=code, status=Job.Status.SUCCEEDED, kind=Job.Kind.GENERATION)
+    """The finished picture; 404 until it is there, and for whom it isn't meant."""
+    pictures = Job.objects.filter(status=Job.Status.SUCCEEDED, kind=Job.Kind.GENERATION)
+    job = get_object_or_404(_pictures_for(request, code, pictures), code=code)
     try:
-        return FileResponse(job.output.open("rb"), content_type="image/png")
+        headers = {"Cache-Control": "private, max-age=3600"}
+        return FileResponse(job.output.open("rb"), content_type="image/png", headers=headers)
     except (OSError, ValueError) as error:
         raise Http404 from error
 

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from ipaddress import ip_network
 from pathlib import Path
 
 import environ
@@ -28,6 +29,24 @@ def _at_least(name: str, default: int, least: int) -> int:
     return value
 
 
+def _rate(text: str) -> tuple[int, int]:
+    """ "600/minute" as (600, seconds). 0: no limit."""
+    periods = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+    number, _, period = text.partition("/")
+    if not number.isdecimal() or period not in periods:
+        raise ImproperlyConfigured(f"{text!r} must be a number, a slash, and one of {', '.join(periods)}")
+    return int(number), periods[period]
+
+
+def _networks(texts: list[str]) -> list[str]:
+    for text in texts:
+        try:
+            ip_network(text)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{text!r} must be a network such as 10.0.0.0/8: {error}") from error
+    return texts
+
+
 # --- where things are ---------------------------------------------------------------------------------------
 DATA_DIR = _folder("DATA_DIR", "data")  # the storage's root: pictures, LoRAs, outputs and the SQLite file
 TMP_DATA_DIR = _folder("TMP_DATA_DIR", "tmp_data")  # one folder for each running job
@@ -47,9 +66,26 @@ MAX_PIXELS_MP = _at_least("MAX_PIXELS_MP", 40, 1)  # megapixels of each picture
 WAITING_REQUESTS = _at_least("WAITING_REQUESTS", 3, 0)  # that hold a thread of the web server each
 ACTION_MIN_SCORE = env.float("ACTION_MIN_SCORE", action_picker.MIN_SCORE)  # cosine, -1..1
 
+CLIENT_RATE = _rate(env.str("CLIENT_RATE", "6000/minute"))  # requests with a client's token
+ADDRESS_RATE = _rate(env.str("ADDRESS_RATE", "600/minute"))  # other requests of one address
+MAX_JOBS_WAITING = _at_least("MAX_JOBS_WAITING", 100, 1)  # of one client
+
 # --- how long things are kept -------------------------------------------------------------------------------
 KEEP_OUTPUTS_DAYS = _at_least("KEEP_OUTPUTS_DAYS", 0, 0)  # 0: until they are deleted
 KEEP_LORAS_DAYS = _at_least("KEEP_LORAS_DAYS", 0, 0)
+
+# --- who may do what ----------------------------------------------------------------------------------------
+OPEN_API = env.bool("OPEN_API", False)  # no token is needed by requests from OPEN_API_NETWORKS
+OPEN_API_NETWORKS = _networks(env.list("OPEN_API_NETWORKS", default=["127.0.0.0/8", "::1/128"]))
+OUTPUT_URLS = env.str("OUTPUT_URLS", "signed")  # signed: an owner's or a signature's only; plain: everybody's
+if OUTPUT_URLS not in ("signed", "plain"):
+    raise ImproperlyConfigured(f"OUTPUT_URLS={OUTPUT_URLS} must be signed or plain")
+OUTPUT_URL_HOURS = _at_least("OUTPUT_URL_HOURS", 24, 1)
+NUM_PROXIES = _at_least("NUM_PROXIES", 0, 0)  # that add the sender's address to X-Forwarded-For
+
+# --- webhooks -----------------------------------------------------------------------------------------------
+WEBHOOK_ALLOW_HTTP = env.bool("WEBHOOK_ALLOW_HTTP", False)
+WEBHOOK_ALLOWED_NETWORKS = _networks(env.list("WEBHOOK_ALLOWED_NETWORKS", default=[]))  # beside public ones
 
 # --- security -----------------------------------------------------------------------------------------------
 DEBUG = env.bool("DEBUG", False)
@@ -100,6 +136,8 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "diffuser_api.access.client_middleware",
+    "diffuser_api.throttles.throttle_middleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -154,8 +192,8 @@ TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 
 # --- API ----------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [],
-    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["diffuser_api.access.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "UNAUTHENTICATED_USER": None,
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": [
@@ -171,6 +209,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Five photos of a visitor train a LoRA; place, action and a few words give a picture.",
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "ENUM_NAME_OVERRIDES": {

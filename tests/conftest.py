@@ -23,6 +23,7 @@ os.environ["DATA_DIR"] = str(_SCRATCH / "data")
 os.environ["TMP_DATA_DIR"] = str(_SCRATCH / "tmp_data")
 os.environ["TRAINING_APP_DIR"] = str(_SCRATCH / "training-app")
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["OPEN_API"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
@@ -35,6 +36,7 @@ def own_data_folder(tmp_path, settings):
     """The storage's root is empty at the start of each test."""
     settings.MEDIA_ROOT = tmp_path / "data"
     settings.DATA_DIR = tmp_path / "data"
+    settings.OPEN_API = True  # tests of tokens switch it off
     settings.TMP_DATA_DIR = tmp_path / "tmp_data"
     settings.TRAINING_APP_DIR = tmp_path / "training-app"
     for folder in (settings.DATA_DIR, settings.TMP_DATA_DIR, settings.TRAINING_APP_DIR):

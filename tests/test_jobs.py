@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-from diffuser_api import jobs
+from diffuser_api import jobs, turns
 from diffuser_api.models import ActionImage, Job, PoiImage
 
 
@@ -74,24 +74,24 @@ def test_progress_is_of_the_whole_job_and_written_twice_a_second_at_most(job):
 def test_position_counts_the_jobs_before(job):
     second, third = make_job(), make_job()
     jobs.claim(job.code)
-    assert jobs.position(Job.objects.get(pk=job.pk)) is None
-    assert (jobs.position(second), jobs.position(third)) == (1, 2)
+    assert turns.position(Job.objects.get(pk=job.pk)) is None
+    assert (turns.position(second), turns.position(third)) == (1, 2)
 
 
 def test_the_estimate_is_learned_from_earlier_jobs(job):
-    assert jobs.eta_seconds(job) is None
+    assert turns.eta_seconds(job) is None
     now = timezone.now()
     for seconds in (10, 20, 90):
         done = make_job()
         Job.objects.filter(pk=done.pk).update(
             status="succeeded", started_at=now - timedelta(seconds=seconds), finished_at=now
         )
-    assert jobs.eta_seconds(job) == 20
+    assert turns.eta_seconds(job) == 20
     last = make_job()
-    assert jobs.eta_seconds(last) == 40
+    assert turns.eta_seconds(last) == 40
     running = jobs.claim(job.code)
     jobs.progress(running, step="detail", index=2, done=10, of=10)
-    assert jobs.eta_seconds(Job.objects.get(pk=job.pk)) == 10
+    assert turns.eta_seconds(Job.objects.get(pk=job.pk)) == 10
 
 
 def test_a_job_whose_place_was_deleted_fails_with_a_reason(job, settings):

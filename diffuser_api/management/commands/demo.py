@@ -192,7 +192,8 @@ def _servers(log):
     """A web server and a worker; yields the server's address once it answers, ends both whatever happens."""
     port = _free_port()
     address = f"http://127.0.0.1:{port}"
-    environment = {**os.environ, "SERVER_URL": address, "ALLOWED_HOSTS": "127.0.0.1", "PYTHONUNBUFFERED": "1"}
+    changes = {"SERVER_URL": address, "ALLOWED_HOSTS": "127.0.0.1", "OPEN_API": "1", "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, **changes}
     web = [sys.executable, "-m", "gunicorn", "djangoproject.wsgi", "--bind", f"127.0.0.1:{port}"]
     worker = [sys.executable, "manage.py", "worker", "--interval", "0.2"]
     children: list[subprocess.Popen] = []

@@ -1,0 +1,157 @@
+"""Who asks, and what may they do: a client by its token or, with OPEN_API, whoever is on this host.
+
+A client is a front-end, not a person: it has no password and no account, only tokens of 256 random bits, of
+which a plain sha256 is kept. What a caller may see is ``visible_to`` in ``models``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+
+from django.conf import settings
+from django.core import signing
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, ParseError
+
+from diffuser_api.models import VISITOR_LENGTH, ApiToken, Client
+
+PREFIX = "cart_"  # lets a person, and a scanner for leaked secrets, tell what the text is
+VISITOR = re.compile(rf"[!-~]{{1,{VISITOR_LENGTH}}}")
+FORWARDING_HEADERS = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
+SECONDS_OF_ONE_URL = 3600  # a signed URL stays the same for so long, so that a browser can keep the picture
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks. ``client`` is None for a request without a token, ``visitor`` empty for all of a client's."""
+
+    client: Client | None
+    visitor: str = ""
+    is_authenticated = True  # what REST framework's permissions ask
+
+
+# --- tokens -------------------------------------------------------------------------------------------------
+
+
+def token_hash(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def issue_token(client: Client) -> str:
+    """A new token, which nobody can be told again."""
+    token = PREFIX + secrets.token_urlsafe(32)
+    ApiToken.objects.create(client=client, hash=token_hash(token), start=token[:9])
+    return token
+
+
+def _token(request) -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def client_middleware(get_response):
+    """Sets ``request.client``: the client whose token the request carries, or None."""
+
+    def answer(request):
+        token, request.client = _token(request), None
+        if token.startswith(PREFIX):
+            known = ApiToken.objects.filter(hash=token_hash(token), client__is_active=True)
+            found = known.select_related("client").first()
+            request.client = found.client if found else None
+        return get_response(request)
+
+    return answer
+
+
+# --- callers ------------------------------------------------------------------------------------------------
+
+
+def caller_of(request) -> Caller:
+    """Raises NotAuthenticated, AuthenticationFailed (both 401) or ParseError (400), saying what to do."""
+    if request.client is None:
+        if _token(request):
+            raise AuthenticationFailed(
+                "This token is unknown, withdrawn, or of a client that is switched off."
+            )
+        if not settings.OPEN_API:
+            raise NotAuthenticated(
+                "Send the header `Authorization: Bearer TOKEN`; `manage.py create_client NAME` makes a token."
+            )
+        if reason := why_not_open(request):
+            raise NotAuthenticated(f"OPEN_API answers without a token only on its own host: {reason}.")
+    visitor = request.headers.get("X-Visitor", "")
+    if visitor and not VISITOR.fullmatch(visitor):
+        raise ParseError(f"X-Visitor takes 1 to {VISITOR_LENGTH} visible ASCII characters.")
+    return Caller(request.client, visitor)
+
+
+def why_not_open(request) -> str:
+    """Why a request without a token isn't from this host; empty if it is.
+
+    The address alone isn't enough: a proxy on this host forwards strangers from 127.0.0.1, and a web page
+    that a person here looks at can make their browser send forms to it.
+    """
+    address = request.META.get("REMOTE_ADDR", "")
+    if not in_networks(address, settings.OPEN_API_NETWORKS):
+        return f"this request comes from {address or 'a socket'}, which is not in OPEN_API_NETWORKS"
+    forwarded = next((name for name in FORWARDING_HEADERS if name in request.headers), None)
+    if forwarded:
+        return f"this request came through a proxy ({forwarded})"
+    if request.method not in ("GET", "HEAD") and request.headers.get("Sec-Fetch-Site") == "cross-site":
+        return "this request was sent by another site's page"
+    return ""
+
+
+def in_networks(address: str, networks: list[str]) -> bool:
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return False
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    return any(ip in ip_network(network) for network in networks)
+
+
+class TokenAuthentication(BaseAuthentication):
+    def authenticate(self, request):
+        return caller_of(request._request), None
+
+    def authenticate_header(self, request):
+        return 'Bearer realm="cartolina"'
+
+
+class TokenScheme(OpenApiAuthenticationExtension):
+    """How the schema speaks of it."""
+
+    target_class = TokenAuthentication
+    name = "token"
+
+    def get_security_definition(self, auto_schema):
+        return {"type": "http", "scheme": "bearer", "description": "A client's token."}
+
+
+# --- signed URLs of pictures --------------------------------------------------------------------------------
+
+
+def _signer() -> signing.Signer:
+    return signing.Signer(salt="diffuser_api.output", sep=".")
+
+
+def sign_output(code: str) -> str:
+    """The value of ``?sig=`` with which anybody may fetch this picture for the next OUTPUT_URL_HOURS."""
+    now = int(time.time()) // SECONDS_OF_ONE_URL * SECONDS_OF_ONE_URL
+    expires = now + SECONDS_OF_ONE_URL + settings.OUTPUT_URL_HOURS * 3600
+    return _signer().sign(f"{code}.{expires}").removeprefix(f"{code}.")
+
+
+def signature_is_good(code: str, signature: str) -> bool:
+    try:
+        expires = int(_signer().unsign(f"{code}.{signature}").partition(".")[2])
+    except (signing.BadSignature, ValueError):
+        return False
+    return time.time() < expires

@@ -1,0 +1,108 @@
+"""How many requests a client, or an address with no token, may make. Right with any number of web processes.
+
+Each counted request is one statement on a small SQLite file of its own: it is atomic where Django's shared
+caches read and then write, it doesn't wait for the jobs' database, and losing it costs nothing. The rule is
+GCRA, a leaky bucket in one number: the time at which the bucket would be empty again. Several web machines
+count each for itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import sqlite3
+import threading
+import time
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+
+from django.conf import settings
+from django.http import JsonResponse
+
+UNCOUNTED = ("/healthz", "/readyz", "/metrics")
+_connections = threading.local()
+log = logging.getLogger(__name__)
+
+
+def throttle_middleware(get_response):
+    """Answers 429 with Retry-After to whoever asks too often. Comes after ``client_middleware``."""
+
+    def answer(request):
+        if request.path not in UNCOUNTED and (wait := take(*_who(request))):
+            seconds = math.ceil(wait)
+            body = {"detail": f"Too many requests; try again in {seconds} s."}
+            return JsonResponse(body, status=429, headers={"Retry-After": str(seconds)})
+        return get_response(request)
+
+    return answer
+
+
+def _who(request) -> tuple[str, tuple[int, int]]:
+    if request.client:
+        return f"client {request.client.pk}", settings.CLIENT_RATE
+    return f"address {address_of(request)}", settings.ADDRESS_RATE
+
+
+def address_of(request) -> str:
+    """The sender's address, or the last that the outermost of NUM_PROXIES wrote; of IPv6, the network /64."""
+    address = request.META.get("REMOTE_ADDR", "")
+    if settings.NUM_PROXIES:
+        passed = request.headers.get("X-Forwarded-For", "").split(",")
+        address = passed[-min(settings.NUM_PROXIES, len(passed))].strip() or address
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return "unknown"
+    return str(ip if ip.version == 4 else ip_network(f"{ip}/64", strict=False))
+
+
+def take(key: str, rate: tuple[int, int]) -> float:
+    """Count one request of ``key``: 0 if it may go on, else the seconds that it is too early."""
+    number, period = rate
+    if not number:
+        return 0.0
+    now, each = time.time(), period / number
+    burst = period - each  # how far ahead of now the bucket may be before this request
+    values = {"key": key, "now": now, "each": each, "burst": burst}
+    try:
+        database = _database()
+        if database.execute(_TAKE, values).fetchone():
+            return 0.0
+        empty = database.execute("SELECT empty FROM bucket WHERE key = :key", {"key": key}).fetchone()
+    except sqlite3.Error as error:
+        log.warning(
+            "requests are not counted: %s", error
+        )  # and go on: a full disk must not close the service
+        if not isinstance(error, sqlite3.OperationalError):  # damaged; a new file does as well
+            _file().unlink(missing_ok=True)
+        _connections.path = None
+        return 0.0
+    return max(0.001, empty[0] - burst - now) if empty else 0.0
+
+
+_TAKE = """
+    INSERT INTO bucket (key, empty) VALUES (:key, :now + :each)
+    ON CONFLICT (key) DO UPDATE SET empty = max(empty, :now) + :each WHERE empty - :now <= :burst
+    RETURNING 1
+"""
+
+
+def _file() -> Path:
+    return Path(settings.DATA_DIR) / "throttles.sqlite3"
+
+
+def _database() -> sqlite3.Connection:
+    """This thread's connection. Old buckets go now and then, so the file stays small."""
+    path = _file()
+    if getattr(_connections, "path", None) != path:
+        connection = sqlite3.connect(path, timeout=2, isolation_level=None)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS bucket (key TEXT PRIMARY KEY, empty REAL) WITHOUT ROWID"
+        )
+        _connections.path, _connections.open = path, connection
+    if random.random() < 0.001:
+        _connections.open.execute("DELETE FROM bucket WHERE empty < ?", (time.time(),))
+    return _connections.open
