@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.http import FileResponse, Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils.translation import get_language_from_request
 from django.views.decorators.http import require_safe
 from django_tasks_db.models import DBTaskResult
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -19,7 +20,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-from diffuser_api import jobs, loras, uploads
+from diffuser_api import jobs, loras, photo_sentences, uploads
 from diffuser_api.models import Action, ActionImage, Job, Poi, PoiImage
 from diffuser_api.parsers import BoundedMultiPartParser
 from diffuser_api.serializers import (
@@ -30,6 +31,8 @@ from diffuser_api.serializers import (
     JobSerializer,
     LoraTrainingAnswerSerializer,
     LoraTrainingSerializer,
+    PhotoCheckAnswerSerializer,
+    PhotoCheckSerializer,
     PhotosRefusedSerializer,
     PoiSerializer,
     TrainingCompleteSerializer,
@@ -38,6 +41,12 @@ from diffuser_api.serializers import (
 
 THUMBNAIL_SIDE = 512  # pixels
 FREE_MB_NEEDED = 200  # to take a job
+
+
+def _language(request) -> str:
+    """The one of our sentences' languages that the client likes best."""
+    wanted = get_language_from_request(request).split("-")[0]
+    return wanted if wanted in photo_sentences.LANGUAGES else photo_sentences.LANGUAGES[0]
 
 
 def _status_url(job: Job, request) -> str:
@@ -55,12 +64,30 @@ class LoraTraining(APIView):
     )
     def post(self, request):
         try:
-            photos = uploads.clean_photos(request.FILES.getlist("images"))
+            photos, warnings = uploads.clean_photos(request.FILES.getlist("images"), _language(request))
         except uploads.PhotosRefused as refused:
             return Response({"images": refused.reasons}, status.HTTP_400_BAD_REQUEST)
         job = jobs.create_training(photos)
         answer = {"lora_code": job.code, "status": job.status, "status_url": _status_url(job, request)}
+        if warnings:
+            answer["warnings"] = warnings
         return Response(answer, status.HTTP_202_ACCEPTED)
+
+
+class PhotoCheck(APIView):
+    """Would this photo be accepted for a training? Asked before the five are sent; nothing is kept."""
+
+    parser_classes = [BoundedMultiPartParser]
+
+    @extend_schema(
+        request={"multipart/form-data": PhotoCheckSerializer},
+        responses={200: PhotoCheckAnswerSerializer, 400: OpenApiResponse(description="No file `image`.")},
+    )
+    def post(self, request):
+        serializer = PhotoCheckSerializer(data=request.FILES)
+        serializer.is_valid(raise_exception=True)
+        accepted, findings = uploads.check_photo(serializer.validated_data["image"], _language(request))
+        return Response({"accepted": accepted, "findings": findings})
 
 
 class TrainingComplete(APIView):

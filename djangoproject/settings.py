@@ -46,6 +46,10 @@ MAX_UPLOAD_MB = _at_least("MAX_UPLOAD_MB", 15, 1)  # each picture
 MAX_PIXELS_MP = _at_least("MAX_PIXELS_MP", 40, 1)  # megapixels of each picture
 ACTION_MIN_SCORE = env.float("ACTION_MIN_SCORE", action_picker.MIN_SCORE)  # cosine, -1..1
 
+PHOTO_CHECKS = env.str("PHOTO_CHECKS", "strict")  # what of a visitor's photos is refused
+if PHOTO_CHECKS not in ("strict", "warn", "off"):
+    raise ImproperlyConfigured(f"PHOTO_CHECKS={PHOTO_CHECKS!r} is not one of strict, warn, off")
+
 # --- security -----------------------------------------------------------------------------------------------
 DEBUG = env.bool("DEBUG", False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
