@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
-from diffuser_api import access, catalogue, guarded_post, turns
+from diffuser_api import access, catalogue, guarded_post, photo_sentences, turns
 from diffuser_api.models import NAME_LENGTH, URL_LENGTH, Action, ActionImage, Job, Poi, PoiImage, ShotType
 from generation.request import AGES, GENDERS
 
@@ -112,20 +112,39 @@ class LoraTrainingSerializer(WebhookSerializer):
     images = serializers.ListField(child=serializers.FileField(), min_length=5, max_length=5)
 
 
+class PhotoReasonSerializer(serializers.Serializer):
+    index = serializers.IntegerField(help_text="1 to 5 in the order sent; 0 speaks of all of them.")
+    code = serializers.CharField()
+    message = serializers.CharField(help_text="English, or Italian where Accept-Language asks for it.")
+
+
 class LoraTrainingAnswerSerializer(serializers.Serializer):
     lora_code = serializers.CharField()
     status = serializers.ChoiceField(Job.Status.choices)
     status_url = serializers.URLField()
-
-
-class PhotoReasonSerializer(serializers.Serializer):
-    index = serializers.IntegerField(help_text="1 to 5 in the order sent; 0 speaks of all of them.")
-    code = serializers.CharField()
-    message = serializers.CharField()
+    warnings = PhotoReasonSerializer(
+        many=True, required=False, help_text="Of photos that were taken all the same (PHOTO_CHECKS=warn)."
+    )
 
 
 class PhotosRefusedSerializer(serializers.Serializer):
     images = PhotoReasonSerializer(many=True)
+
+
+class PhotoCheckSerializer(serializers.Serializer):
+    """One photo."""
+
+    image = serializers.FileField(allow_empty_file=True)
+
+
+class PhotoFindingSerializer(serializers.Serializer):
+    code = serializers.ChoiceField(photo_sentences.CODES)
+    message = serializers.CharField(help_text="English, or Italian where Accept-Language asks for it.")
+
+
+class PhotoCheckAnswerSerializer(serializers.Serializer):
+    accepted = serializers.BooleanField()
+    findings = PhotoFindingSerializer(many=True)
 
 
 class TrainingCompleteSerializer(serializers.Serializer):

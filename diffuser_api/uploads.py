@@ -1,130 +1,31 @@
-"""Pictures from strangers: decoded fully, made plain RGB with no metadata, or refused with a reason."""
+"""Pictures from strangers: cleaned and judged in a process of their own, or refused with a reason.
+
+Nothing of a photo is decoded here: see ``generation.vision.photo_gate``, and ``photo_sentences`` for the
+words. PHOTO_CHECKS says what a finding means: strict refuses the photo, warn tells and goes on, off doesn't
+look. A file that is no proper picture, or the same picture twice, is refused in any case.
+"""
 
 from __future__ import annotations
 
-import io
-import warnings
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
 
-import imagehash
-import pillow_heif
 from django.conf import settings
-from PIL import Image, ImageCms, ImageOps
 
-pillow_heif.register_heif_opener()
+from diffuser_api.photo_sentences import sentence
+from generation.vision.compare import find_twin, strangers
 
-FORMATS = ("JPEG", "PNG", "WEBP", "HEIF")
-MIN_SIDE = 256  # pixels
-KEPT_SIDE = 2048  # pixels: a training looks at no more than that
-SAME_PICTURE = 4  # bits of 64 in which the perceptual hashes of one picture's copies may differ
-Image.MAX_IMAGE_PIXELS = None  # our own limit is checked before anything is decoded
-
-
-class PhotoRefused(Exception):
-    """``code`` for programs, ``message`` for the person who sent the photo."""
-
-    def __init__(self, code: str, message: str):
-        super().__init__(message)
-        self.code, self.message = code, message
-
-
-def clean_photo(file) -> tuple[bytes, imagehash.ImageHash]:
-    """A JPEG in sRGB, upright, without metadata, and its perceptual hash. Raises PhotoRefused."""
-    picture = _to_srgb(_decode(_open(file)))
-    picture.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
-    clean = io.BytesIO()
-    Image.frombytes("RGB", picture.size, picture.tobytes()).save(clean, "JPEG", quality=95, subsampling=0)
-    return clean.getvalue(), imagehash.phash(picture)
-
-
-def _open(file) -> Image.Image:
-    """The picture with its header read and judged, nothing decoded yet."""
-    if file.size == 0:
-        raise PhotoRefused("empty", "The file is empty; choose the photo again.")
-    if file.size > settings.MAX_UPLOAD_MB * 2**20:
-        raise PhotoRefused(
-            "too_large", f"The file is larger than {settings.MAX_UPLOAD_MB} MB; send a smaller one."
-        )
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            picture = Image.open(file, formats=FORMATS)
-    except Exception as error:  # decoders of hostile files raise whatever they like
-        raise PhotoRefused(
-            "not_a_picture", "The file is no JPEG, PNG, WebP or HEIC picture; send the photo in one of these."
-        ) from error
-    if picture.width * picture.height > settings.MAX_PIXELS_MP * 1_000_000:
-        raise PhotoRefused(
-            "too_many_pixels",
-            f"The photo has more than {settings.MAX_PIXELS_MP} megapixels; send it smaller.",
-        )
-    if min(picture.size) < MIN_SIDE:
-        raise PhotoRefused(
-            "too_small",
-            f"The photo is {picture.width} x {picture.height} pixels; at least {MIN_SIDE} on each side.",
-        )
-    if picture.format in ("PNG", "WEBP") and getattr(picture, "is_animated", False):
-        raise PhotoRefused("animated", "The picture is animated; send a still photo.")
-    return picture
-
-
-def _decode(picture: Image.Image) -> Image.Image:
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            picture.load()
-            return ImageOps.exif_transpose(picture)
-    except Exception as error:
-        raise PhotoRefused(
-            "broken", "The picture is damaged or cut off; send the original file again."
-        ) from error
-
-
-def _to_srgb(picture: Image.Image) -> Image.Image:
-    """8-bit RGB; 16-bit grey is scaled, a colour profile applied, transparency laid over white."""
-    if picture.mode.startswith("I"):
-        picture = picture.convert("I").point(lambda value: value / 256).convert("L")
-    elif profile := picture.info.get("icc_profile"):
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            mode = "RGBA" if picture.mode in ("RGBA", "LA", "PA") else "RGB"
-            picture = ImageCms.profileToProfile(
-                picture, source, ImageCms.createProfile("sRGB"), outputMode=mode
-            )
-        except (ImageCms.PyCMSError, OSError, ValueError):
-            pass  # a broken profile: the plain colours are the best guess
-    if "A" in picture.getbands() or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    return picture.convert("RGB")
-
-
-def clean_photos(files: list) -> list[bytes]:
-    """Exactly five photos, no two the same. Raises PhotosRefused with every reason at once."""
-    if len(files) != 5:
-        raise PhotosRefused(
-            [
-                {
-                    "index": 0,
-                    "code": "wrong_count",
-                    "message": f"Send exactly five photos; {len(files)} arrived.",
-                }
-            ]
-        )
-    cleaned, hashes, refusals = [], {}, []
-    for index, file in enumerate(files, start=1):
-        try:
-            photo, fingerprint = clean_photo(file)
-        except PhotoRefused as refused:
-            refusals.append({"index": index, "code": refused.code, "message": refused.message})
-            continue
-        twin = next((i for i, other in hashes.items() if other - fingerprint <= SAME_PICTURE), None)
-        if twin:
-            message = f"This is the same picture as photo {twin}; send five different ones."
-            refusals.append({"index": index, "code": "duplicate", "message": message})
-        hashes[index] = fingerprint
-        cleaned.append(photo)
-    if refusals:
-        raise PhotosRefused(refusals)
-    return cleaned
+STRICT, WARN, OFF = PHOTO_CHECKS = ("strict", "warn", "off")
+SECONDS = 60  # for all photos; the process itself allows each less
+# What the process may see of ours: no secret key, no database.
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "MODEL_PROFILE")
+_at_once = threading.BoundedSemaphore(os.cpu_count() or 1)
 
 
 class PhotosRefused(Exception):
@@ -133,3 +34,123 @@ class PhotosRefused(Exception):
     def __init__(self, reasons: list[dict]):
         super().__init__(f"{len(reasons)} reasons")
         self.reasons = reasons
+
+
+@dataclass
+class Seen:
+    """One photo after the gate. ``clean``: a JPEG in sRGB, upright, without metadata; None if refused."""
+
+    refusals: list[dict] = field(default_factory=list)  # {"code", "values"}
+    findings: list[dict] = field(default_factory=list)
+    clean: bytes | None = None
+    fingerprint: int | None = None
+    embedding: list[float] | None = None
+
+
+def clean_photos(files: list, language: str = "en") -> tuple[list[bytes], list[dict]]:
+    """Exactly five photos, no two the same, and what is to be warned of, as reasons.
+
+    Raises PhotosRefused with every reason at once.
+    """
+    if len(files) != 5:
+        raise PhotosRefused([_reason(0, "wrong_count", language, count=len(files))])
+    photos = dict(enumerate(_look_at(files), start=1))
+    fingerprints: dict[int, int] = {}
+    for number, photo in photos.items():
+        if photo.fingerprint is None:
+            continue
+        if twin := find_twin(photo.fingerprint, fingerprints):
+            photo.refusals.append({"code": "duplicate", "values": {"twin": twin}})
+        fingerprints[number] = photo.fingerprint
+    for number in strangers({n: photo.embedding for n, photo in photos.items() if photo.embedding}):
+        photos[number].findings.append({"code": "another_person", "values": {}})
+
+    refusals = _reasons({n: photo.refusals for n, photo in photos.items()}, language)
+    findings = _reasons({n: photo.findings for n, photo in photos.items()}, language)
+    if settings.PHOTO_CHECKS == STRICT:
+        refusals = sorted(refusals + findings, key=lambda reason: reason["index"])
+    if refusals:
+        raise PhotosRefused(refusals)
+    return [photo.clean for photo in photos.values()], findings
+
+
+def check_photo(file, language: str = "en") -> tuple[bool, list[dict]]:
+    """Would this photo be accepted, and what there is to say about it: {"code", "message"}."""
+    [photo] = _look_at([file])
+    accepted = not photo.refusals and (settings.PHOTO_CHECKS != STRICT or not photo.findings)
+    said = photo.refusals + photo.findings
+    return accepted, [
+        {"code": one["code"], "message": sentence(one["code"], language, **one["values"])} for one in said
+    ]
+
+
+def _reason(index: int, code: str, language: str, **values: int) -> dict:
+    return {"index": index, "code": code, "message": sentence(code, language, **values)}
+
+
+def _reasons(found: dict[int, list[dict]], language: str) -> list[dict]:
+    return [
+        _reason(number, one["code"], language, **one["values"])
+        for number, all_ in found.items()
+        for one in all_
+    ]
+
+
+def _look_at(files: list) -> list[Seen]:
+    """Each file through the gate, in order."""
+    photos = {number: Seen() for number in range(1, len(files) + 1)}
+    with tempfile.TemporaryDirectory(prefix="photos-") as name:
+        folder, waiting = Path(name), []
+        for number, file in enumerate(files, start=1):
+            if file.size == 0:
+                photos[number].refusals.append({"code": "empty", "values": {}})
+            elif file.size > settings.MAX_UPLOAD_MB * 2**20:
+                limit = {"limit": settings.MAX_UPLOAD_MB}
+                photos[number].refusals.append({"code": "too_large", "values": limit})
+            else:
+                with (folder / str(number)).open("wb") as target:
+                    target.writelines(file.chunks())
+                waiting.append(number)
+        while waiting:
+            for line in _run_gate(folder, waiting):
+                _take(line, photos[line["number"]], folder)
+                waiting.remove(line["number"])
+            if waiting:  # the process died of this one; the others get another
+                photos[waiting.pop(0)].refusals.append({"code": "too_heavy", "values": {}})
+    return list(photos.values())
+
+
+def _run_gate(folder: Path, numbers: list[int]) -> list[dict]:
+    """What the process said before it ended, by itself or by a photo. Raises RuntimeError if we broke it."""
+    look = "clean" if settings.PHOTO_CHECKS == OFF else "look"
+    command = [sys.executable, "-m", "generation.vision.photo_gate", str(folder)]
+    command += [str(settings.MAX_PIXELS_MP), look, *map(str, numbers)]
+    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    with _at_once:
+        try:
+            done = subprocess.run(
+                command,
+                cwd=settings.BASE_DIR,
+                env=environment | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=SECONDS,
+            )
+        except subprocess.TimeoutExpired as late:
+            return _lines(late.stdout or b"")
+    if done.returncode > 0:
+        raise RuntimeError(f"the photo gate failed: {done.stderr.decode(errors='replace')[-2000:]}")
+    return _lines(done.stdout)
+
+
+def _lines(output: bytes) -> list[dict]:
+    return [json.loads(line) for line in output.splitlines(keepends=True) if line.endswith(b"\n")]
+
+
+def _take(line: dict, photo: Seen, folder: Path) -> None:
+    if refused := line.get("refused"):
+        photo.refusals.append(refused)
+        return
+    photo.findings = line["findings"]
+    photo.fingerprint, photo.embedding = line["fingerprint"], line["embedding"]
+    photo.clean = (folder / f"{line['number']}.jpg").read_bytes()

@@ -11,6 +11,7 @@ urlpatterns = [
     path(
         "api/lora-training/<str:code>/complete/", views.TrainingComplete.as_view(), name="training-complete"
     ),
+    path("api/photos/check/", views.PhotoCheck.as_view(), name="photo-check"),
     path("api/generate-image/", views.GenerateImage.as_view(), name="generate-image"),
     path("api/jobs/<str:code>/", views.JobDetail.as_view(), name="job"),
     path("api/jobs/<str:code>/cancel/", views.JobCancel.as_view(), name="job-cancel"),

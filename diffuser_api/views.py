@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.http import FileResponse, Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils.translation import get_language_from_request
 from django.views.decorators.http import require_safe
 from django_tasks_db.models import DBTaskResult
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -20,7 +21,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-from diffuser_api import access, idempotency, jobs, loras, retention, uploads, waiting
+from diffuser_api import access, idempotency, jobs, loras, photo_sentences, retention, uploads, waiting
 from diffuser_api.models import Action, ActionImage, Job, LoraModel, Poi, PoiImage
 from diffuser_api.parsers import BoundedMultiPartParser
 from diffuser_api.serializers import (
@@ -31,6 +32,8 @@ from diffuser_api.serializers import (
     JobSerializer,
     LoraTrainingAnswerSerializer,
     LoraTrainingSerializer,
+    PhotoCheckAnswerSerializer,
+    PhotoCheckSerializer,
     PhotosRefusedSerializer,
     PoiSerializer,
     TrainingCompleteSerializer,
@@ -40,6 +43,12 @@ from diffuser_api.serializers import (
 
 THUMBNAIL_SIDE = 512  # pixels
 FREE_MB_NEEDED = 200  # to take a job
+
+
+def _language(request) -> str:
+    """The one of our sentences' languages that the client likes best."""
+    wanted = get_language_from_request(request).split("-")[0]
+    return wanted if wanted in photo_sentences.LANGUAGES else photo_sentences.LANGUAGES[0]
 
 
 def _status_url(job: Job, request) -> str:
@@ -64,9 +73,13 @@ class LoraTraining(APIView):
         asked = WebhookSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
 
+        warnings = []
+
         def make(remember) -> Job:
+            photos, found = uploads.clean_photos(request.FILES.getlist("images"), _language(request))
+            warnings.extend(found)
             return jobs.create_training(
-                uploads.clean_photos(request.FILES.getlist("images")),
+                photos,
                 remember,
                 client=request.user.client,
                 visitor=request.user.visitor,
@@ -78,7 +91,25 @@ class LoraTraining(APIView):
         except uploads.PhotosRefused as refused:
             return Response({"images": refused.reasons}, status.HTTP_400_BAD_REQUEST)
         answer = {"lora_code": job.code, "status": job.status, "status_url": _status_url(job, request)}
+        if warnings:
+            answer["warnings"] = warnings
         return Response(answer, _created_or_accepted(job))
+
+
+class PhotoCheck(APIView):
+    """Would this photo be accepted for a training? Asked before the five are sent; nothing is kept."""
+
+    parser_classes = [BoundedMultiPartParser]
+
+    @extend_schema(
+        request={"multipart/form-data": PhotoCheckSerializer},
+        responses={200: PhotoCheckAnswerSerializer, 400: OpenApiResponse(description="No file `image`.")},
+    )
+    def post(self, request):
+        serializer = PhotoCheckSerializer(data=request.FILES)
+        serializer.is_valid(raise_exception=True)
+        accepted, findings = uploads.check_photo(serializer.validated_data["image"], _language(request))
+        return Response({"accepted": accepted, "findings": findings})
 
 
 class TrainingComplete(APIView):

@@ -66,6 +66,9 @@ MAX_PIXELS_MP = _at_least("MAX_PIXELS_MP", 40, 1)  # megapixels of each picture
 WAITING_REQUESTS = _at_least("WAITING_REQUESTS", 3, 0)  # that hold a thread of the web server each
 ACTION_MIN_SCORE = env.float("ACTION_MIN_SCORE", action_picker.MIN_SCORE)  # cosine, -1..1
 
+PHOTO_CHECKS = env.str("PHOTO_CHECKS", "strict")  # what of a visitor's photos is refused
+if PHOTO_CHECKS not in ("strict", "warn", "off"):
+    raise ImproperlyConfigured(f"PHOTO_CHECKS={PHOTO_CHECKS!r} is not one of strict, warn, off")
 CLIENT_RATE = _rate(env.str("CLIENT_RATE", "6000/minute"))  # requests with a client's token
 ADDRESS_RATE = _rate(env.str("ADDRESS_RATE", "600/minute"))  # other requests of one address
 MAX_JOBS_WAITING = _at_least("MAX_JOBS_WAITING", 100, 1)  # of one client

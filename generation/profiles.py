@@ -72,6 +72,7 @@ class ModelProfile:
     style: PromptStyle
     training: TrainingSettings
     half_on_gpu: bool = True
+    eyes: str = "generation.vision.photographs"  # the module that sees in pictures of people
 
 
 MINIATURE = ModelProfile(
@@ -106,6 +107,7 @@ MINIATURE = ModelProfile(
             ("MIXED_PRECISION", "no"),
         ),
     ),
+    eyes="generation.miniature.eyes",
 )
 
 SD15 = ModelProfile(

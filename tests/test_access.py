@@ -29,6 +29,7 @@ TABLE = {
     "readyz": ("GET /readyz", 200, 200, 200, 200, 200),
     # 400: let in, and the empty request is refused. 403: only the training's own token opens it.
     "lora-training": ("POST /api/lora-training/", 401, 400, 400, 400, 401),
+    "photo-check": ("POST /api/photos/check/", 401, 400, 400, 400, 401),
     "generate-image": ("POST /api/generate-image/", 401, 400, 400, 400, 401),
     "training-complete": ("POST /api/lora-training/{job}/complete/", 403, 403, 403, 403, 403),
     "job": ("GET /api/jobs/{job}/", 401, 404, 200, 404, 401),

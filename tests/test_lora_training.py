@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pillow_heif
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from PIL import Image
@@ -10,6 +11,7 @@ from PIL import Image
 from diffuser_api.models import Job, TrainingPhoto
 
 URL = "/api/lora-training/"
+pillow_heif.register_heif_opener()
 
 
 def send(client, photos, names=None):

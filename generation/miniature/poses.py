@@ -1,7 +1,6 @@
-"""Actions and shot types as 18 OpenPose joints, and the skeleton picture that ControlNet reads.
+"""Actions and shot types as 18 OpenPose joints (in the order of generation.vision.openpose).
 
-Joints are (x, y) in scene units, or None where the frame cuts them off. Order and colours are
-OpenPose's body model of 18 keypoints (https://github.com/CMU-Perceptual-Computing-Lab/openpose).
+Joints are (x, y) in scene units, or None where the frame cuts them off.
 """
 
 from __future__ import annotations
@@ -10,23 +9,27 @@ import math
 import random
 from dataclasses import dataclass
 
-import numpy as np
-from PIL import Image
-
 from generation.miniature.canvas import SCENE, Point
+from generation.vision.openpose import (
+    L_ANKLE,
+    L_EAR,
+    L_ELBOW,
+    L_EYE,
+    L_HIP,
+    L_KNEE,
+    L_SHOULDER,
+    L_WRIST,
+    NOSE,
+    R_ANKLE,
+    R_EAR,
+    R_ELBOW,
+    R_EYE,
+    R_HIP,
+    R_KNEE,
+    R_SHOULDER,
+    R_WRIST,
+)
 
-(NOSE, NECK, R_SHOULDER, R_ELBOW, R_WRIST, L_SHOULDER, L_ELBOW, L_WRIST, R_HIP, R_KNEE, R_ANKLE) = range(11)
-(L_HIP, L_KNEE, L_ANKLE, R_EYE, L_EYE, R_EAR, L_EAR) = range(11, 18)
-LIMBS = (
-    (NECK, R_SHOULDER), (NECK, L_SHOULDER), (R_SHOULDER, R_ELBOW), (R_ELBOW, R_WRIST), (L_SHOULDER, L_ELBOW),
-    (L_ELBOW, L_WRIST), (NECK, R_HIP), (R_HIP, R_KNEE), (R_KNEE, R_ANKLE), (NECK, L_HIP), (L_HIP, L_KNEE),
-    (L_KNEE, L_ANKLE), (NECK, NOSE), (NOSE, R_EYE), (R_EYE, R_EAR), (NOSE, L_EYE), (L_EYE, L_EAR),
-)  # fmt: skip
-OPENPOSE_COLOURS = (
-    (255, 0, 0), (255, 85, 0), (255, 170, 0), (255, 255, 0), (170, 255, 0), (85, 255, 0), (0, 255, 0),
-    (0, 255, 85), (0, 255, 170), (0, 255, 255), (0, 170, 255), (0, 85, 255), (0, 0, 255), (85, 0, 255),
-    (170, 0, 255), (255, 0, 255), (255, 0, 170), (255, 0, 85),
-)  # fmt: skip
 SHOT_TYPES = ("CLS", "MES", "FUS")
 # A standing person's height in scene units, from and to, for each shot type.
 HEIGHTS = {"CLS": (350.0, 400.0), "MES": (205.0, 228.0), "FUS": (118.0, 146.0)}
@@ -133,26 +136,3 @@ def make_pose(
     dy = ground - lowest - action.lift * height
     moved = tuple((x + dx, y + dy) for x, y in joints)
     return Pose(moved, height, (head[0] + dx, head[1] + dy), head_half, tilt, ground)
-
-
-def draw_skeleton(joints: list[Point | None], size: tuple[int, int], stick: int = 4) -> Image.Image:
-    """The OpenPose picture of ``joints`` (pixels, None: not seen) on black, as ControlNet knows it.
-
-    Limbs are ellipses of half-width ``stick`` pixels at 60 % of their colour, joints full discs over them.
-    """
-    import cv2
-
-    canvas = np.zeros((size[1], size[0], 3), np.uint8)
-    for (a, b), colour in zip(LIMBS, OPENPOSE_COLOURS, strict=False):
-        if joints[a] is None or joints[b] is None:
-            continue
-        (xa, ya), (xb, yb) = joints[a], joints[b]
-        centre = (int((xa + xb) / 2), int((ya + yb) / 2))
-        axes = (int(math.hypot(xa - xb, ya - yb) / 2), stick)
-        degrees = math.degrees(math.atan2(ya - yb, xa - xb))
-        outline = cv2.ellipse2Poly(centre, axes, int(degrees), 0, 360, 1)
-        cv2.fillConvexPoly(canvas, outline, [int(c * 0.6) for c in colour])
-    for joint, colour in zip(joints, OPENPOSE_COLOURS, strict=True):
-        if joint is not None:
-            cv2.circle(canvas, (int(joint[0]), int(joint[1])), stick, colour, thickness=-1)
-    return Image.fromarray(canvas)

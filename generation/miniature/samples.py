@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter
 
-from generation.miniature import captions, people, poses, scenes
+from generation.miniature import captions, people, scenes
 from generation.miniature.canvas import SCENE, View
 from generation.miniature.train_vae import close_up_view
 from generation.miniature.training import log
+from generation.vision import openpose
 
 LATENT = SCENE // 8
 FACE_SHARE = 0.3  # of all samples
@@ -145,5 +146,5 @@ def caption(index: int, rng: random.Random) -> str:
 
 def skeleton_picture(scene: scenes.Scene) -> torch.Tensor:
     """(3, 256, 256) in 0..1."""
-    picture = np.asarray(poses.draw_skeleton(scene.pose.visible(), (SCENE, SCENE)))
+    picture = np.asarray(openpose.draw(scene.pose.visible(), (SCENE, SCENE)))
     return torch.from_numpy(picture.copy()).permute(2, 0, 1).float().div(255)

@@ -16,6 +16,7 @@ from generation.miniature.canvas import SCENE, Colour, Pen, Point, View, mix, sh
 from generation.miniature.people import COLOURS, GARMENTS, TROUSERS, Person
 from generation.miniature.places import Place
 from generation.miniature.poses import Pose
+from generation.vision import openpose
 
 HELD_OUT = 1_000_000
 
@@ -113,7 +114,7 @@ def face_mask(scene: Scene, view: View | None = None) -> Image.Image:
 
 def skeleton(scene: Scene) -> Image.Image:
     """The OpenPose picture of the scene's pose, 256x256."""
-    return poses.draw_skeleton(scene.pose.visible(), (SCENE, SCENE))
+    return openpose.draw(scene.pose.visible(), (SCENE, SCENE))
 
 
 # --- the figure -------------------------------------------------------------------------------------------
@@ -125,11 +126,11 @@ def draw_figure(pen: Pen, scene: Scene) -> None:
     joints = pose.joints
     people.draw_back_hair(pen, person, pose.head, pose.head_half, pose.tilt)
     for hip, knee, ankle in (
-        (poses.R_HIP, poses.R_KNEE, poses.R_ANKLE),
-        (poses.L_HIP, poses.L_KNEE, poses.L_ANKLE),
+        (openpose.R_HIP, openpose.R_KNEE, openpose.R_ANKLE),
+        (openpose.L_HIP, openpose.L_KNEE, openpose.L_ANKLE),
     ):
         _draw_leg(pen, scene, joints[hip], joints[knee], joints[ankle])
-    neck, chest = joints[poses.NECK], shade(COLOURS[scene.colour], 1.0)
+    neck, chest = joints[openpose.NECK], shade(COLOURS[scene.colour], 1.0)
     _draw_body(pen, scene, chest)
     pen.taper(
         pose.head,
@@ -140,8 +141,8 @@ def draw_figure(pen: Pen, scene: Scene) -> None:
     )
     people.draw_head(pen, person, pose.head, pose.head_half, pose.tilt)
     for shoulder, elbow, wrist in (
-        (poses.R_SHOULDER, poses.R_ELBOW, poses.R_WRIST),
-        (poses.L_SHOULDER, poses.L_ELBOW, poses.L_WRIST),
+        (openpose.R_SHOULDER, openpose.R_ELBOW, openpose.R_WRIST),
+        (openpose.L_SHOULDER, openpose.L_ELBOW, openpose.L_WRIST),
     ):
         _draw_arm(pen, scene, joints[shoulder], joints[elbow], joints[wrist])
 
@@ -161,17 +162,17 @@ def _draw_leg(pen: Pen, scene: Scene, hip: Point, knee: Point, ankle: Point) -> 
     thick = 0.085 if scene.person.gender == "man" else 0.078
     _outlined(pen, knee, ankle, colour, (thick - 0.02) * unit, 0.048 * unit, edge)
     _outlined(pen, hip, knee, colour, (thick + 0.012) * unit, (thick - 0.02) * unit, edge)
-    side = 1 if hip[0] > scene.pose.joints[poses.NECK][0] else -1
+    side = 1 if hip[0] > scene.pose.joints[openpose.NECK][0] else -1
     shoe = mix((60, 46, 40), (30, 30, 36), 0.5)
     pen.ellipse((ankle[0] + side * 0.012 * unit, ankle[1] + 0.018 * unit), 0.042 * unit, 0.024 * unit, shoe)
 
 
 def _draw_body(pen: Pen, scene: Scene, colour: Colour) -> None:
     joints, unit = scene.pose.joints, scene.pose.height
-    (lx, ly), (rx, ry) = joints[poses.L_SHOULDER], joints[poses.R_SHOULDER]
-    (lhx, lhy), (rhx, rhy) = joints[poses.L_HIP], joints[poses.R_HIP]
+    (lx, ly), (rx, ry) = joints[openpose.L_SHOULDER], joints[openpose.R_SHOULDER]
+    (lhx, lhy), (rhx, rhy) = joints[openpose.L_HIP], joints[openpose.R_HIP]
     wide = 0.034 * unit
-    neck_y, waist_y = joints[poses.NECK][1], ly + 0.6 * (lhy - ly)
+    neck_y, waist_y = joints[openpose.NECK][1], ly + 0.6 * (lhy - ly)
     waist = 0.012 * unit if scene.person.gender == "woman" else 0.028 * unit
     left_hip, right_hip = lhx + wide, rhx - wide
     hem = lhy + 0.025 * unit
