@@ -8,7 +8,7 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from generation import action_picker
+from generation import action_picker, isolation
 from generation.profiles import get_profile
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -57,6 +57,7 @@ SERVER_URL = env.str("SERVER_URL", "http://127.0.0.1:8000")  # where a finished 
 
 try:
     MODEL_PROFILE = get_profile().name
+    STEP_ISOLATION = isolation.chosen_name()
 except ValueError as error:
     raise ImproperlyConfigured(str(error)) from error
 

@@ -1,7 +1,8 @@
 """A whole picture, one process per step: ``python -m generation.generator REQUEST.json``.
 
 A process that swaps diffusion models keeps memory that it can't give back, so every step is an
-operating-system process of its own; they hand the picture on through the job's folder.
+operating-system process of its own (``isolation`` says whose child); they hand the picture on through the
+job's folder.
 ``generator_classic.py`` is the same steps in one process, the version to read first. Nothing here imports
 torch, so a web worker can call it.
 """
@@ -11,18 +12,15 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from generation import folder
+from generation import folder, isolation
 
 ROOT = Path(__file__).resolve().parent.parent
-END_SECONDS = 5.0  # how long a step has to end after SIGTERM
 log = logging.getLogger(__name__)
 
 
@@ -53,26 +51,14 @@ def generate(job: Path, on_event: Callable[[dict], None] | None = None) -> Path:
 
 
 def run_step(name: str, index: int, job: Path, tell: Callable[[dict], None]) -> None:
-    """One step in a fresh interpreter, ended when this call is left in any way. Raises StepFailed."""
-    command = [sys.executable, "-m", "generation.steps", name, str(job.resolve())]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    """One step in a process of its own, which has ended however this call is left. Raises StepFailed."""
+
+    def on_line(line: str) -> None:
+        message = json.loads(line)
+        tell({"event": "progress" if "done" in message else "step", **message})
+
     with tempfile.TemporaryFile("w+", dir=job) as stderr:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-        )
-        try:
-            for line in process.stdout:
-                message = json.loads(line)
-                tell({"event": "progress" if "done" in message else "step", **message})
-            status = process.wait()
-        finally:
-            _end(process)
+        status = isolation.chosen().run(name, job, stderr, on_line)
         stderr.seek(0)
         said = [line for line in stderr.read().splitlines() if line.strip()]
     for line in said:
@@ -82,17 +68,6 @@ def run_step(name: str, index: int, job: Path, tell: Callable[[dict], None]) -> 
             f"its process was ended by signal {-status}" if status < 0 else f"its process ended with {status}"
         )
         raise StepFailed(name, said[-1] if said and status > 0 else ended, killed=status < 0)
-
-
-def _end(process: subprocess.Popen) -> None:
-    process.stdout.close()
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _print_progress(event: dict) -> None:

@@ -1,8 +1,11 @@
-"""What there is to compute with: device, number format and attention, chosen once per process and logged."""
+"""What there is to compute with: device, number format and attention, chosen once and logged.
+
+Measuring starts threads and may touch CUDA, after which a process can't be forked: a template has it measured
+in a child and takes the result over with ``adopt``.
+"""
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import time
@@ -55,14 +58,30 @@ def fast_cpu_dtype() -> torch.dtype:
         return torch.bfloat16 if _seconds(torch.float32) > 1.5 * _seconds(torch.bfloat16) else torch.float32
 
 
-@functools.cache
+_chosen: dict[bool, Hardware] = {}
+
+
 def choose(half_on_gpu: bool = True) -> Hardware:
     """CUDA, float16, xformers where it runs; else the CPU, float32 unless bfloat16 is measured faster."""
+    if half_on_gpu not in _chosen:
+        _chosen[half_on_gpu] = hardware = _measured(half_on_gpu)
+        attention = "xformers" if hardware.xformers else "PyTorch scaled-dot-product"
+        log.info("device %s, %s, attention: %s", hardware.device, hardware.dtype, attention)
+    return _chosen[half_on_gpu]
+
+
+def adopt(hardware: Hardware, half_on_gpu: bool) -> None:
+    """Take over what another process of this machine has chosen."""
+    _chosen[half_on_gpu] = hardware
+
+
+def _measured(half_on_gpu: bool) -> Hardware:
     if torch.cuda.is_available():
-        hardware = Hardware("cuda", torch.float16 if half_on_gpu else torch.float32, _xformers_runs())
-    else:
-        torch.set_num_threads(os.cpu_count() or 1)
-        hardware = Hardware("cpu", fast_cpu_dtype(), False)
-    attention = "xformers" if hardware.xformers else "PyTorch scaled-dot-product"
-    log.info("device %s, %s, attention: %s", hardware.device, hardware.dtype, attention)
-    return hardware
+        return Hardware("cuda", torch.float16 if half_on_gpu else torch.float32, _xformers_runs())
+    use_all_cores()
+    return Hardware("cpu", fast_cpu_dtype(), False)
+
+
+def use_all_cores() -> None:
+    """As many threads as this process may use cores. After this, it can't be forked any more."""
+    torch.set_num_threads(len(os.sched_getaffinity(0)))

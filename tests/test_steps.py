@@ -93,7 +93,7 @@ def test_loading_does_not_change_the_files_of_a_model(family, tmp_path):
 def test_a_missing_model_folder_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("INPAINT_MODEL", str(tmp_path / "nowhere"))
     with pytest.raises(pipelines.ModelMissing, match="nowhere"):
-        pipelines.load_face(get_profile())
+        pipelines.Shelf().pipeline("face", get_profile())
 
 
 def test_pickled_weights_are_not_loaded(family, tmp_path, monkeypatch):
@@ -105,7 +105,7 @@ def test_pickled_weights_are_not_loaded(family, tmp_path, monkeypatch):
     torch.save({}, unet / "diffusion_pytorch_model.bin")
     monkeypatch.setenv("INPAINT_MODEL", str(tmp_path / "inpaint"))
     with pytest.raises(pipelines.ModelMissing):
-        pipelines.load_face(get_profile())
+        pipelines.Shelf().pipeline("face", get_profile())
 
 
 def test_unknown_profile_names_the_known(monkeypatch):

@@ -1,7 +1,8 @@
 """``manage.py worker``: takes jobs from the queue, one at a time, and sweeps up behind itself and others.
 
-django-tasks-db's worker, with two things more: it begins with a sweep and sweeps on, and when asked to end it
-breaks off its job, which goes back to the queue as far as it has come.
+django-tasks-db's worker, with three things more: it begins with a sweep and sweeps on; it has the models loaded
+before they are needed; and when asked to end it breaks off its job, which goes back to the queue as far as it
+has come.
 """
 
 import os
@@ -11,6 +12,7 @@ from django.core.management.base import BaseCommand
 from django_tasks_db.management.commands import db_worker
 
 from diffuser_api import lease, processes, sweep
+from generation import isolation
 
 SECONDS_TO_LEAVE = 15.0  # after which the worker ends whatever it is at; the next sweep puts the rest right
 
@@ -45,6 +47,7 @@ class Command(BaseCommand):
             max_tasks=None,
         )
         worker.configure_signals()
+        isolation.prepare()  # models are loaded before the first job is there
         sweep.sweep()
         threading.Thread(target=sweep.forever, daemon=True).start()
         worker.run()
