@@ -21,6 +21,7 @@ from pathlib import Path
 import requests
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from PIL import Image
 
 from generation.miniature import demo_content
 
@@ -83,6 +84,9 @@ class Command(BaseCommand):
             self._print_timings(job)
         self.stdout.write(f"LoRA code {training['code']}, output code {generation['code']}, seed {SEED}")
         self.stdout.write(self.style.SUCCESS(f"picture: {path}"))
+        sheet = Path(settings.DATA_DIR) / "demo.jpg"
+        draw_sheet(person.photos, background.picture, path).save(sheet, quality=90)
+        self.stdout.write(f"with the photos and the empty place beside it: {sheet}")
 
     def _print_timings(self, job: dict) -> None:
         self.stdout.write(f"{job['kind']} {job['code']}: {job['wall_seconds']:.0f} s")
@@ -94,6 +98,18 @@ class Command(BaseCommand):
                 f"  {row['step']:10} {row.get('pid', '-'):>8} {texts[0]:>9} {texts[1]:>7} {texts[2]:>12}"
                 f" {row.get('peak_rss_mb') or 0:>8.0f}"
             )
+
+
+def draw_sheet(photos: list[Image.Image], place: Image.Image, picture: Path) -> Image.Image:
+    """What went in and what came out: the photos above, the empty place and the picture below."""
+    large, small = 380, 152
+    sheet = Image.new("RGB", (2 * large, small + large), "white")
+    for number, photo in enumerate(photos):
+        sheet.paste(photo.resize((small, small), Image.Resampling.LANCZOS), (number * small, 0))
+    with Image.open(picture) as painted:
+        for column, shown in enumerate((place, painted.convert("RGB"))):
+            sheet.paste(shown.resize((large, large), Image.Resampling.LANCZOS), (column * large, small))
+    return sheet
 
 
 class Client:

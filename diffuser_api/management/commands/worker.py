@@ -1,8 +1,8 @@
 """``manage.py worker``: takes jobs from the queue, one at a time, and sweeps up behind itself and others.
 
-django-tasks-db's worker, with three things more: it begins with a sweep and sweeps on; it has the models loaded
-before they are needed; and when asked to end it breaks off its job, which goes back to the queue as far as it
-has come.
+django-tasks-db's worker, with three things more: it begins with a sweep and sweeps on; it has the models
+loaded before they are needed; and when asked to end it breaks off its job, which goes back to the queue as
+far as it has come.
 """
 
 import os
