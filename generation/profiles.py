@@ -72,6 +72,7 @@ class ModelProfile:
     style: PromptStyle
     training: TrainingSettings
     half_on_gpu: bool = True
+    skeleton_side: int = 512  # short side at which the ControlNet knows its skeletons' lines
     eyes: str = "generation.vision.photographs"  # the module that sees in pictures of people
 
 
@@ -107,6 +108,7 @@ MINIATURE = ModelProfile(
             ("MIXED_PRECISION", "no"),
         ),
     ),
+    skeleton_side=256,
     eyes="generation.miniature.eyes",
 )
 

@@ -3,9 +3,13 @@
     python -m generation.skeleton IN OUT
 
 writes OUT, a PNG of IN's size: the body's 18 joints and their limbs on black. Run once per action image,
-in a process of its own, because controlnet_aux imports torch and takes seconds to do so. Knows no Django.
-The detector's weights come from POSE_DETECTOR_MODEL: a Hub id (default lllyasviel/Annotators) or a folder
-that holds body_pose_model.pth. They are CMU's, licensed for non-commercial use.
+in a process of its own. Knows no Django. POSE_DETECTOR says what reads the joints:
+
+    mediapipe (default)   the eyes of generation.vision, which need nothing else
+    openpose              controlnet_aux's detector, which imports torch and takes seconds to do so. Its
+                          weights come from POSE_DETECTOR_MODEL: a Hub id (default lllyasviel/Annotators) or
+                          a folder that holds body_pose_model.pth, and are for non-commercial use (CMU's)
+
 Exits 1 with one line on stderr when there are no weights, no readable picture, or no person in it.
 """
 
@@ -18,9 +22,15 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from generation.profiles import get_profile
+from generation.vision.openpose import picture_of
+from generation.vision.seen import Pose
+
+DETECTORS = ("mediapipe", "openpose")
 WEIGHTS = "body_pose_model.pth"
 DEFAULT_MODEL = "lllyasviel/Annotators"
 DEFAULT_REVISION = "982e7edaec38759d914a963c48c4726685de7d96"
+NOBODY = "no person was found in the picture: use one that shows the whole body clearly"
 CONTACT_SECONDS = 10.0  # for the first word from the Hub; without a network an editor waits no longer
 
 
@@ -63,6 +73,19 @@ def read_picture(path: Path) -> Image.Image:
     return Image.alpha_composite(white, picture).convert("RGB")
 
 
+def find_pose(picture: Image.Image) -> Pose:
+    """The joints of the clearest person. SkeletonError if there is none.
+
+    An editor's mannequin or photo needn't be of the profile's own world, so the other eyes look as well.
+    """
+    from generation.vision import eyes, photographs
+
+    for see in dict.fromkeys((eyes(), photographs)):
+        if pose := see.read_pose(picture):
+            return pose
+    raise SkeletonError(NOBODY)
+
+
 def detect_skeleton(picture: Image.Image, weights: Path) -> Image.Image:
     """The skeleton (RGB on black) of the people in ``picture``, of its size. SkeletonError if there is none.
 
@@ -75,7 +98,7 @@ def detect_skeleton(picture: Image.Image, weights: Path) -> Image.Image:
     detector = OpenposeDetector(Body(str(weights)))  # the body alone; hands and face need 300 MB more
     skeleton = detector(picture, detect_resolution=512, image_resolution=512)
     if skeleton.getbbox() is None:
-        raise SkeletonError("no person was found in the picture: use one that shows the whole body clearly")
+        raise SkeletonError(NOBODY)
     return skeleton.resize(picture.size, Image.Resampling.BILINEAR)
 
 
@@ -84,10 +107,16 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m generation.skeleton IN OUT", file=sys.stderr)
         return 2
     source, target = map(Path, arguments)
+    detector = os.environ.get("POSE_DETECTOR") or DETECTORS[0]
     try:
+        if detector not in DETECTORS:
+            raise SkeletonError(f"POSE_DETECTOR={detector} is not one of {', '.join(DETECTORS)}")
         picture = read_picture(source)
-        weights = find_weights(os.environ.get("POSE_DETECTOR_MODEL") or DEFAULT_MODEL)
-        skeleton = detect_skeleton(picture, weights)
+        if detector == "openpose":
+            weights = find_weights(os.environ.get("POSE_DETECTOR_MODEL") or DEFAULT_MODEL)
+            skeleton = detect_skeleton(picture, weights)
+        else:
+            skeleton = picture_of(find_pose(picture), picture.size, get_profile().skeleton_side)
     except SkeletonError as error:
         print(error, file=sys.stderr)
         return 1

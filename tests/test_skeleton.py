@@ -5,16 +5,19 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from generation.miniature import scenes
+from generation.miniature.canvas import View
 from generation.skeleton import SkeletonError, find_weights, read_picture
 
 
 def run_skeleton(*arguments, **environment):
     return subprocess.run(
         [sys.executable, "-m", "generation.skeleton", *map(str, arguments)],
-        env={**os.environ, **environment},
+        env={**os.environ, "POSE_DETECTOR": "openpose", **environment},
         capture_output=True,
         text=True,
         timeout=120,
@@ -63,6 +66,27 @@ def test_unreachable_hub_fails_soon(picture, tmp_path):
     assert time.monotonic() - start < 30
     assert result.returncode == 1
     assert "can't be reached" in result.stderr.splitlines()[-1]
+
+
+def test_by_default_the_embedded_eyes_find_the_pose(tmp_path):
+    figure = scenes.random_scene(scenes.HELD_OUT + 3, shot="MES")
+    scenes.draw_scene(figure, View(pixels=512)).save(tmp_path / "drawn.png")
+    result = run_skeleton(tmp_path / "drawn.png", tmp_path / "out.png", POSE_DETECTOR="")
+    assert result.returncode == 0, result.stderr
+    drawn = np.asarray(Image.open(tmp_path / "out.png").resize((256, 256)).convert("L")) > 20
+    known = np.asarray(scenes.skeleton(figure).convert("L")) > 20
+    assert (drawn & known).sum() > 0.4 * (drawn | known).sum()
+
+
+def test_by_default_nobody_is_found_where_nobody_is(picture, tmp_path):
+    result = run_skeleton(picture, tmp_path / "out.png", POSE_DETECTOR="")
+    assert (result.returncode, len(result.stderr.splitlines())) == (1, 1)
+    assert "no person" in result.stderr
+
+
+def test_another_detector_is_refused(picture, tmp_path):
+    result = run_skeleton(picture, tmp_path / "out.png", POSE_DETECTOR="crystal ball")
+    assert result.returncode == 1 and "POSE_DETECTOR" in result.stderr
 
 
 def test_folder_without_weights(tmp_path):

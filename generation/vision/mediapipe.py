@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from generation.vision.model_files import BODY, FACE_FAR, FACE_NEAR, JOINTS, OUTLINE, ModelFile
+from generation.vision.model_files import BODY, FACE_FAR, FACE_NEAR, JOINTS, ModelFile
 
 OVERLAP = 0.3  # two boxes that share more than that of their union are of one thing
 BODY_MARGIN = 1.25  # of the square around a body that its joints are read in
@@ -180,9 +180,3 @@ def read_body(pixels: np.ndarray, middle: tuple[float, float], side: float, turn
     places = rows[:, :2] @ to_picture[:, :2].T + to_picture[:, 2]
     seen = sigmoid(rows[:, 3])
     return Body(np.column_stack([places, seen]), float(presence[0]), sigmoid(outline[..., 0]), to_picture)
-
-
-def outline(pixels: np.ndarray) -> np.ndarray:
-    """(256, 256), 0..1: where people are, of the picture stretched to a square."""
-    square = cv2.resize(pixels, (256, 256), interpolation=cv2.INTER_AREA)
-    return run(OUTLINE, square / 255)[0][..., 0]

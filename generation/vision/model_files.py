@@ -65,11 +65,6 @@ JOINTS = ModelFile(
     "Apache-2.0",
     "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
 )
-OUTLINE = ModelFile(
-    "selfie_segmentation.tflite",
-    "Apache-2.0",
-    "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
-)
 FACE_CNN = ModelFile(
     "mmod_human_face_detector.dat",
     "CC0-1.0",
@@ -88,4 +83,4 @@ IDENTITY = ModelFile(
     "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
     packaged=True,
 )
-FILES = (FACE_NEAR, FACE_FAR, BODY, JOINTS, OUTLINE, FACE_CNN, FIVE_POINTS, IDENTITY)
+FILES = (FACE_NEAR, FACE_FAR, BODY, JOINTS, FACE_CNN, FIVE_POINTS, IDENTITY)

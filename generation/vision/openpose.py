@@ -12,7 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-Point = tuple[float, float]
+from generation.vision.seen import Joint, Point
+
+CONFIDENT = 0.3  # joints that are surer than that are drawn
 
 (NOSE, NECK, R_SHOULDER, R_ELBOW, R_WRIST, L_SHOULDER, L_ELBOW, L_WRIST, R_HIP, R_KNEE, R_ANKLE) = range(11)
 (L_HIP, L_KNEE, L_ANKLE, R_EYE, L_EYE, R_EAR, L_EAR) = range(11, 18)
@@ -54,3 +56,14 @@ def draw(joints: Sequence[Point | None], size: tuple[int, int], stick: int = 4) 
         if joint is not None:
             cv2.circle(canvas, (int(joint[0]), int(joint[1])), stick, colour, thickness=-1)
     return Image.fromarray(canvas)
+
+
+def picture_of(pose: Sequence[Joint | None], size: tuple[int, int], side: int = 512) -> Image.Image:
+    """The skeleton of ``pose``, of the picture's ``size``.
+
+    It is drawn at ``side`` pixels on the short side, where lines are as wide as ControlNet was trained with.
+    """
+    scale = side / min(size)
+    joints = [(j.x * scale, j.y * scale) if j and j.confidence > CONFIDENT else None for j in pose]
+    drawn = draw(joints, (round(size[0] * scale), round(size[1] * scale)))
+    return drawn.resize(size, Image.Resampling.BILINEAR)

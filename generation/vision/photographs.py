@@ -1,4 +1,4 @@
-"""The eyes for photographs: MediaPipe's small models for faces, bodies and outlines, dlib's for identity.
+"""The eyes for photographs: MediaPipe's small models for faces and bodies, dlib's for identity.
 
 Which face detector and why: benchmarks/faces.py measures them all.
 """
@@ -37,6 +37,7 @@ from generation.vision.seen import Face, Joint, Point, Pose
 
 LOOKED_AT = 1024  # pixels on the long side: enough for the smallest face that is of use
 SURE = 0.5  # score from which a face is one
+SURE_NEAR = 0.7  # likewise for the detector of near faces, which sees faces in colours and stones below that
 BODY_SURE = 0.5
 Square = tuple[Point, float, float]  # middle, side, turn in radians
 # MediaPipe's landmarks for OpenPose's joints; the neck is the middle of the shoulders, as in OpenPose.
@@ -74,8 +75,8 @@ def find_faces(picture: Image.Image) -> list[Face]:
     """All faces, the largest first."""
     pixels, times = _smaller(picture, LOOKED_AT)
     found = mediapipe.detect(FACE_FAR, pixels, SURE)
-    if not found:  # so near that the other detector's window is the right one
-        found = mediapipe.detect(FACE_NEAR, pixels, SURE)
+    if not found:  # perhaps so near that it fills the picture
+        found = mediapipe.detect(FACE_NEAR, pixels, SURE_NEAR)
     faces = [_face(pixels, one, times) for one in found]
     return sorted(faces, key=lambda face: -face.width)
 
@@ -145,12 +146,9 @@ def read_pose(picture: Image.Image, square: Square | None = None) -> Pose | None
 
 def person_mask(picture: Image.Image, square: Square | None = None) -> Image.Image:
     """Mode L, of the picture's size: 0..255, how sure a pixel is a person's. All black when there is none."""
-    pixels, _ = _smaller(picture, LOOKED_AT)
-    whole = mediapipe.outline(pixels)
-    mask = cv2.resize(whole, picture.size, interpolation=cv2.INTER_LINEAR)
     seen = _body(picture, square)
-    if seen is not None:
-        body, times = seen
-        near = cv2.warpAffine(body.outline, body.to_picture * times, picture.size)
-        mask = np.maximum(mask, near) if near.max() > 0.5 else mask
+    if seen is None:
+        return Image.new("L", picture.size)
+    body, times = seen
+    mask = cv2.warpAffine(body.outline, body.to_picture * times, picture.size)
     return Image.fromarray((np.clip(mask, 0, 1) * 255).astype(np.uint8))
