@@ -20,7 +20,7 @@ import requests
 
 from tests.running_service import RunningService
 
-WAITING_JOBS = 3  # that there are at least
+WAITING_JOBS = 2  # that there are at least
 SECONDS_TO_END = 1200.0  # for the last jobs, when the killing is over
 
 
