@@ -186,8 +186,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,  # seconds that a writer waits for another
-        # secure_delete: what is deleted is overwritten.
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;"
+        # FULL: a job that was accepted, and a deletion, outlive a power cut. secure_delete: what is deleted
+        # is overwritten.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=20000;"
         " PRAGMA secure_delete=ON;",
     }
     # A file, as in earnest: a database in memory knows no waiting for a lock.

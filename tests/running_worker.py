@@ -36,7 +36,7 @@ def worker():
         process.wait()
 
 
-def wait_until(condition, seconds: float = 60.0):
+def wait_until(condition, seconds: float = 240.0):
     """The first true value of ``condition``."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from diffuser_api import jobs, turns
-from diffuser_api.models import ActionImage, Job, PoiImage
+from diffuser_api.models import ActionImage, Job, LoraModel, PoiImage
 
 
 @pytest.fixture
@@ -17,9 +17,9 @@ def job(catalogue):
     return make_job()
 
 
-def make_job() -> Job:
+def make_job(lora: LoraModel | None = None) -> Job:
     place, action = PoiImage.objects.first(), ActionImage.objects.first()
-    return jobs.create_generation(place, action, None, 1, age="adult", gender="man", other_details="")
+    return jobs.create_generation(place, action, lora, 1, age="adult", gender="man", other_details="")
 
 
 def test_row_and_message_come_together(job):

@@ -3,10 +3,12 @@
 import signal
 
 import pytest
+from django.core.files.base import ContentFile
 
 from diffuser_api import generation_dispatcher, jobs
-from diffuser_api.models import Job
+from diffuser_api.models import Job, LoraModel
 from generation import folder as folders
+from tests.job_folders import make_lora
 from tests.running_worker import is_gone, step_of, wait_until, worker
 from tests.small_models import make_small_family
 from tests.test_jobs import make_job
@@ -22,15 +24,17 @@ def family(tmp_path_factory):
 
 
 @pytest.fixture
-def folder(catalogue):
-    """Of a job that an earlier attempt has brought to its last step."""
-    job = make_job()
+def folder(catalogue, family, tmp_path):
+    """Of a job that an earlier attempt has brought to its fifth and last step."""
+    weights = make_lora(family / "inpaint" / "unet", tmp_path / "lora.safetensors").read_bytes()
+    lora = LoraModel.objects.create(code="12345678", file=ContentFile(weights, "12345678.safetensors"))
+    job = make_job(lora)
     folder = generation_dispatcher.folder_of(job.code)
     folder.mkdir()
     generation_dispatcher.fill(folder, job)
     folders.prepare(folder)
     background = folders.Inputs.read(folder).background
-    for index in (1, 2, 3):
+    for index in (1, 2, 3, 4):
         record = {"code": job.code, "seed": 1, "steps": []}
         folders.write_picture(background, folders.picture_path(folder, index), record)
     return folder
@@ -44,7 +48,7 @@ def test_a_picture_goes_on_at_its_step_after_a_stop_and_after_kills(folder):
     before = {path.name: path.stat().st_mtime_ns for path in folder.glob("?-*.png")}
     with worker() as stopped:
         step = wait_until(lambda: step_of(stopped, folder))
-        assert "harmonize" in step.cmdline()
+        assert "face" in step.cmdline()
         stopped.send_signal(signal.SIGTERM)
         stopped.wait(20)
         assert is_gone(step)
@@ -66,7 +70,7 @@ def test_a_picture_goes_on_at_its_step_after_a_stop_and_after_kills(folder):
         wait_until(lambda: not folder.exists())
         process.terminate()
         process.wait(20)
-    assert [timing["step"] for timing in the_job().timings] == ["harmonize"]
+    assert [timing["step"] for timing in the_job().timings] == ["face"]
 
 
 def test_a_cancelled_picture_ends_with_its_processes_and_its_folder(folder):
@@ -78,7 +82,7 @@ def test_a_cancelled_picture_ends_with_its_processes_and_its_folder(folder):
 
 
 def test_a_broken_picture_of_an_earlier_attempt_is_painted_again(folder):
-    whole, broken = folders.picture_path(folder, 2), folders.picture_path(folder, 3)
+    whole, broken = folders.picture_path(folder, 3), folders.picture_path(folder, 4)
     broken.write_bytes(broken.read_bytes()[: broken.stat().st_size // 2])
     assert generation_dispatcher.can_go_on(folder)
     assert whole.exists() and not broken.exists()
