@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from django.core.checks import Warning, register
+from django.conf import settings
+from django.core.checks import Tags, Warning, register
 
 from generation.profiles import get_profile
 
@@ -20,3 +21,17 @@ def model_folders_exist(app_configs, **kwargs):
         for model in dict.fromkeys(models)
         if Path(model.id).is_absolute() and not Path(model.id).is_dir()
     ]
+
+
+@register(Tags.security, deploy=True)
+def strangers_are_told_apart(app_configs, **kwargs):
+    found = []
+    if settings.OPEN_API:
+        hint = "Set OPEN_API=false and give each front-end a token: `manage.py create_client NAME`."
+        found.append(Warning("OPEN_API takes requests without a token.", hint=hint, id="cartolina.W002"))
+    if settings.HTTPS and not settings.NUM_PROXIES:
+        hint = "Set NUM_PROXIES to the number of proxies that add to X-Forwarded-For, 1 as a rule."
+        found.append(
+            Warning("Behind the proxy, all visitors count as one address.", hint=hint, id="cartolina.W003")
+        )
+    return found
