@@ -8,18 +8,23 @@ from django.core.checks import Tags, Warning, register
 from generation.profiles import get_profile
 
 
-@register()
-def model_folders_exist(app_configs, **kwargs):
+def missing_model_folders() -> list[str]:
+    """Those of the profile that are named by a path; what has an id comes from the Hub."""
     profile = get_profile()
     models = (profile.inpaint_model, profile.controlnet_model, profile.detail_model, profile.training_model)
+    paths = dict.fromkeys(model.id for model in models if Path(model.id).is_absolute())
+    return [path for path in paths if not Path(path).is_dir()]
+
+
+@register()
+def model_folders_exist(app_configs, **kwargs):
     return [
         Warning(
-            f"The model folder {model.id} does not exist.",
+            f"The model folder {path} does not exist.",
             hint="Run `make setup`, which completes the embedded models, or correct the setting.",
             id="cartolina.W001",
         )
-        for model in dict.fromkeys(models)
-        if Path(model.id).is_absolute() and not Path(model.id).is_dir()
+        for path in missing_model_folders()
     ]
 
 

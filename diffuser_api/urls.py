@@ -23,4 +23,5 @@ urlpatterns = [
     path("data/thumbnails/actions/<int:pk>/<field>", views.action_thumbnail, name="action-thumbnail"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
+    path("metrics", views.metrics_page, name="metrics"),
 ]

@@ -78,6 +78,8 @@ if OUTPUT_URLS not in ("signed", "plain"):
 OUTPUT_URL_HOURS = _at_least("OUTPUT_URL_HOURS", 24, 1)
 NUM_PROXIES = _at_least("NUM_PROXIES", 0, 0)  # that add the sender's address to X-Forwarded-For
 
+METRICS_TOKEN = env.str("METRICS_TOKEN", "")  # of Prometheus; /metrics is there only with one
+
 # --- webhooks -----------------------------------------------------------------------------------------------
 WEBHOOK_ALLOW_HTTP = env.bool("WEBHOOK_ALLOW_HTTP", False)
 WEBHOOK_ALLOWED_NETWORKS = _networks(env.list("WEBHOOK_ALLOWED_NETWORKS", default=[]))  # beside public ones
