@@ -44,11 +44,12 @@ def test_settings_of_the_demo_are_no_production_settings():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("CLIENT_RATE", "fast"), ("ADDRESS_RATE", "5/fortnight"), ("OUTPUT_URLS", "public")]
-    + [("OPEN_API_NETWORKS", "here"), ("WEBHOOK_ALLOWED_NETWORKS", "10.0.0.1/8"), ("NUM_PROXIES", "-1")],
+    [("CLIENT_RATE", "fast"), ("OUTPUT_URLS", "public"), ("WEBHOOK_ALLOWED_NETWORKS", "10.0.0.1/8")],
 )
 def test_a_wrong_setting_stops_the_start_and_is_named(name, value):
-    result = check_deploy(**{name: value})
+    command = [sys.executable, "-c", "import djangoproject.settings"]
+    environment = os.environ | {name: value}
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert result.returncode == 1 and value in result.stderr.splitlines()[-1]
 
 
