@@ -55,6 +55,11 @@ def _token(request) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
+def carries(request, token: str) -> bool:
+    """Is this the token that the request carries?"""
+    return secrets.compare_digest(token_hash(_token(request)), token_hash(token))
+
+
 def client_middleware(get_response):
     """Sets ``request.client``: the client whose token the request carries, or None."""
 

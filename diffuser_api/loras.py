@@ -1,13 +1,18 @@
-"""Is a file that claims to be a LoRA one? Read with safetensors and numpy, so that nothing in it can run."""
+"""Is a file that claims to be a LoRA one? Read by safetensors' own parser, so that nothing in it can run."""
 
 from __future__ import annotations
 
-import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load
+import re
+from math import prod
 
-PREFIXES = ("lora_unet_", "lora_te_")
-ENDINGS = (".lora_down.weight", ".lora_up.weight", ".alpha")
+import numpy as np
+from safetensors import SafetensorError, deserialize
+
+KEY = re.compile(r"(lora_(?:unet|te)_\w{1,200})\.(lora_down\.weight|lora_up\.weight|alpha)")
+DTYPES = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
+MOST_TENSORS = 5000  # SD 1.5's UNet and text encoder have 792
+HIGHEST_RANK = 256
+LARGEST_SIDE = 20_480  # SD 1.5's widest layer has 10,240
 
 
 class NotALora(Exception):
@@ -15,15 +20,42 @@ class NotALora(Exception):
 
 
 def check(content: bytes) -> None:
-    """Raises NotALora unless ``content`` is a safetensors file of kohya's LoRA keys with finite numbers."""
+    """Raises NotALora unless ``content`` is a safetensors file of whole, finite layers in kohya's format."""
     try:
-        tensors = load(content)
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise NotALora(f"This is no safetensors file that can be read: {error}") from error
-    if not tensors:
-        raise NotALora("The file holds no tensors.")
+        tensors = dict(deserialize(content))
+    except (SafetensorError, ValueError, TypeError) as error:
+        raise NotALora(f"This is no safetensors file that can be read: {error}"[:300]) from error
+    if not 0 < len(tensors) <= MOST_TENSORS:
+        raise NotALora(f"The file holds {len(tensors)} tensors; a LoRA has 1 to {MOST_TENSORS}.")
+    layers: dict[str, dict[str, list[int]]] = {}
     for key, tensor in tensors.items():
-        if not key.startswith(PREFIXES) or not key.endswith(ENDINGS):
+        matched = KEY.fullmatch(key)
+        if not matched:
             raise NotALora(f"{key[:100]!r} is not a key of a LoRA in kohya's format.")
-        if not np.isfinite(tensor.astype(np.float32)).all():
-            raise NotALora(f"{key[:100]!r} holds numbers that are not finite.")
+        _check_numbers(key, tensor)
+        layers.setdefault(matched[1], {})[matched[2]] = tensor["shape"]
+    for name, shapes in layers.items():
+        _check_layer(name, shapes)
+
+
+def _check_numbers(key: str, tensor: dict) -> None:
+    if tensor["dtype"] not in DTYPES:
+        raise NotALora(f"{key!r} is of type {tensor['dtype']}; a LoRA has {', '.join(DTYPES)}.")
+    numbers = np.frombuffer(tensor["data"], DTYPES[tensor["dtype"]])
+    if tensor["dtype"] == "BF16":  # the upper half of a float32
+        numbers = (numbers.astype(np.uint32) << 16).view(np.float32)
+    if numbers.size != prod(tensor["shape"]) or not np.isfinite(numbers).all():
+        raise NotALora(f"{key!r} holds numbers that are not finite.")
+
+
+def _check_layer(name: str, shapes: dict[str, list[int]]) -> None:
+    """``down`` is rank x in, ``up`` out x rank, for a convolution with the kernel's sides after them."""
+    down, up, alpha = (shapes.get(part) for part in ("lora_down.weight", "lora_up.weight", "alpha"))
+    if down is None or up is None:
+        raise NotALora(f"{name!r} lacks its lora_down.weight or its lora_up.weight.")
+    if len(down) not in (2, 4) or len(up) != len(down) or down[0] != up[1]:
+        raise NotALora(f"{name!r} has shapes {down} and {up}, which don't fit together.")
+    if not 1 <= down[0] <= HIGHEST_RANK or not all(1 <= side <= LARGEST_SIDE for side in (*down, *up)):
+        raise NotALora(f"{name!r} has shapes {down} and {up}; the rank is 1 to {HIGHEST_RANK}.")
+    if alpha is not None and prod(alpha) != 1:
+        raise NotALora(f"{name!r} has an alpha of shape {alpha}; it is one number.")

@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFieldsSent, TooManyFilesSent
+from django.http import UnreadablePostError
 from rest_framework.exceptions import ParseError, Throttled
 from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 from rest_framework.views import exception_handler
@@ -49,6 +50,8 @@ def answer_errors(error, context):
         error = ParseError("The request is too large.")
     elif isinstance(error, turns.QueueFull):
         error = Throttled(wait=error.seconds, detail=str(error))
+    elif isinstance(error, UnreadablePostError):
+        error = ParseError("The request ended, or went silent, before it was whole.")
     elif isinstance(error, SuspiciousOperation | UnicodeError):
         error = ParseError("The request could not be read; check its form and encoding.")
     return exception_handler(error, context)

@@ -20,7 +20,7 @@ from pathlib import Path
 from django.conf import settings
 from django.http import JsonResponse
 
-UNCOUNTED = ("/healthz", "/readyz", "/metrics")
+UNCOUNTED = ("/healthz", "/readyz")
 _connections = threading.local()
 log = logging.getLogger(__name__)
 

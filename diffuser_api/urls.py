@@ -1,7 +1,7 @@
 """The API's URLs and the pictures'."""
 
 from django.urls import path, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from diffuser_api import views
 
@@ -19,11 +19,12 @@ urlpatterns = [
     path("api/pois/", views.PoiList.as_view(), name="pois"),
     path("api/actions/", views.ActionList.as_view(), name="actions"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     re_path(r"^data/outputs/(?P<code>\d{8})(?:\.png)?$", views.output, name="output-png"),
     path("data/outputs/<code>", views.output, name="output"),
     path("data/thumbnails/pois/<int:pk>/<field>", views.poi_thumbnail, name="poi-thumbnail"),
     path("data/thumbnails/actions/<int:pk>/<field>", views.action_thumbnail, name="action-thumbnail"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
+    path("metrics", views.metrics_page, name="metrics"),
 ]

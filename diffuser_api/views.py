@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import io
-import shutil
 
 from django.conf import settings
-from django.db import DatabaseError
 from django.http import FileResponse, Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.translation import get_language_from_request
 from django.views.decorators.http import require_safe
-from django_tasks_db.models import DBTaskResult
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from PIL import Image
 from rest_framework import status
@@ -21,7 +18,18 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-from diffuser_api import access, idempotency, jobs, loras, photo_sentences, retention, uploads, waiting
+from diffuser_api import (
+    access,
+    health,
+    idempotency,
+    jobs,
+    loras,
+    metrics,
+    photo_sentences,
+    retention,
+    uploads,
+    waiting,
+)
 from diffuser_api.models import Action, ActionImage, Job, LoraModel, Poi, PoiImage
 from diffuser_api.parsers import BoundedMultiPartParser
 from diffuser_api.serializers import (
@@ -42,7 +50,6 @@ from diffuser_api.serializers import (
 )
 
 THUMBNAIL_SIDE = 512  # pixels
-FREE_MB_NEEDED = 200  # to take a job
 
 
 def _language(request) -> str:
@@ -317,15 +324,15 @@ def healthz(request):
 
 @require_safe
 def readyz(request):
-    """Work can be taken: database and queue answer, and there is room for pictures."""
-    parts = {}
-    for name, model in (("database", Job), ("queue", DBTaskResult)):
-        try:
-            model.objects.exists()
-            parts[name] = "ok"
-        except DatabaseError:
-            parts[name] = "not migrated or not reachable; run `manage.py migrate`"
-    free_mb = shutil.disk_usage(settings.DATA_DIR).free // 2**20
-    parts["disk"] = "ok" if free_mb >= FREE_MB_NEEDED else f"{free_mb} MB free, {FREE_MB_NEEDED} needed"
+    """Work can be taken; if not, the part that is in the way says so."""
+    parts = health.parts()
     ready = all(state == "ok" for state in parts.values())
     return JsonResponse({"status": "ok" if ready else "not ready", **parts}, status=200 if ready else 503)
+
+
+@require_safe
+def metrics_page(request):
+    """For Prometheus, with METRICS_TOKEN; 404 without one."""
+    if not settings.METRICS_TOKEN or not access.carries(request, settings.METRICS_TOKEN):
+        raise Http404
+    return HttpResponse(metrics.text(), content_type="text/plain; version=0.0.4; charset=utf-8")

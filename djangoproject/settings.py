@@ -87,6 +87,8 @@ if OUTPUT_URLS not in ("signed", "plain"):
 OUTPUT_URL_HOURS = _at_least("OUTPUT_URL_HOURS", 24, 1)
 NUM_PROXIES = _at_least("NUM_PROXIES", 0, 0)  # that add the sender's address to X-Forwarded-For
 
+METRICS_TOKEN = env.str("METRICS_TOKEN", "")  # of Prometheus; /metrics is there only with one
+
 # --- webhooks -----------------------------------------------------------------------------------------------
 WEBHOOK_ALLOW_HTTP = env.bool("WEBHOOK_ALLOW_HTTP", False)
 WEBHOOK_ALLOWED_NETWORKS = _networks(env.list("WEBHOOK_ALLOWED_NETWORKS", default=[]))  # beside public ones
@@ -139,6 +141,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "diffuser_api.headers.headers_middleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "diffuser_api.access.client_middleware",
     "diffuser_api.throttles.throttle_middleware",
@@ -228,7 +231,12 @@ SPECTACULAR_SETTINGS = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "formatters": {
+        "line": {
+            "()": "djangoproject.logs.OneLine",
+            "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
+        }
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
 }

@@ -36,11 +36,11 @@ def _fitted(parts: list[tuple[int, str]], count_tokens: Callable[[str], int]) ->
     while count_tokens(_join(kept)) > CLIP_TOKENS:
         rank, text = max(kept, key=lambda part: part[0])
         if len(kept) > 1:
-            log.warning("prompt over %d tokens: left out %r", CLIP_TOKENS, text)
+            log.warning("prompt over %d tokens: a part of %d characters is left out", CLIP_TOKENS, len(text))
             kept.remove((rank, text))
         else:
             words = text.split()
-            log.warning("prompt over %d tokens: left out the word %r", CLIP_TOKENS, words[-1])
+            log.warning("prompt over %d tokens: its last word is left out", CLIP_TOKENS)
             shorter = " ".join(words[:-1]) if len(words) > 1 else text[: len(text) // 2]
             kept = [(rank, shorter)]
     return _join(kept)

@@ -27,6 +27,7 @@ TABLE = {
     "action-thumbnail": ("GET /data/thumbnails/actions/{shot}/skeleton", 200, 200, 200, 200, 200),
     "healthz": ("GET /healthz", 200, 200, 200, 200, 200),
     "readyz": ("GET /readyz", 200, 200, 200, 200, 200),
+    "metrics": ("GET /metrics", 404, 404, 404, 404, 404),
     # 400: let in, and the empty request is refused. 403: only the training's own token opens it.
     "lora-training": ("POST /api/lora-training/", 401, 400, 400, 400, 401),
     "photo-check": ("POST /api/photos/check/", 401, 400, 400, 400, 401),

@@ -1,5 +1,7 @@
 """POST /api/lora-training/<code>/complete/: the LoRA's way in, for the holder of the one-time token."""
 
+import json
+
 import numpy as np
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -18,6 +20,16 @@ def a_lora(**changes) -> bytes:
         f"{KEY}.alpha": np.array(4, np.float16),
     }
     return save(tensors | changes)
+
+
+def a_bfloat16_lora() -> bytes:
+    """numpy has no such type, so the file is written by hand: length, header, numbers that are all 1."""
+    header, end = {}, 0
+    for name, shape in {"lora_down.weight": [4, 8], "lora_up.weight": [8, 4], "alpha": []}.items():
+        begin, end = end, end + 2 * int(np.prod(shape))
+        header[f"{KEY}.{name}"] = {"dtype": "BF16", "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + b"\x80\x3f" * (end // 2)
 
 
 @pytest.fixture
@@ -80,8 +92,40 @@ def test_a_failure_is_told_with_its_reason(client, training):
         a_lora()[:100],
         save({"unet.weight": np.ones(3, np.float32)}),
         a_lora(**{f"{KEY}.alpha": np.array(np.nan, np.float16)}),
+        a_lora(**{f"{KEY}.lora_up.weight": np.full((8, 4), np.inf, np.float32)}),
+        a_lora(**{f"{KEY}.lora_up.weight": np.ones((8, 3), np.float16)}),
+        a_lora(**{f"{KEY}.lora_up.weight": np.ones((8, 4, 1, 1), np.float16)}),
+        a_lora(**{f"{KEY}.lora_down.weight": np.ones((0, 8), np.float16)}),
+        a_lora(**{f"{KEY}.lora_down.weight": np.ones((4, 8), np.int32)}),
+        a_lora(**{f"{KEY}.alpha": np.ones(2, np.float16)}),
+        save({f"{KEY}.lora_down.weight": np.ones((4, 8), np.float16)}),
+        save({f"{KEY}/../x.alpha": np.ones(1, np.float16)}),
+        save({f"{KEY}{n}.alpha": np.ones(1, np.float16) for n in range(5001)}),
+        (2**62).to_bytes(8, "little") + a_lora()[8:],
+        a_lora() + b"\0" * 100,
+        b"PK\x03\x04" + b"\0" * 500,
     ],
-    ids=["empty", "text", "cut off", "other keys", "not a number"],
+    ids=[
+        "empty",
+        "text",
+        "cut off",
+        "other keys",
+        "not a number",
+        "infinite",
+        "ranks differ",
+        "flat and deep",
+    ]
+    + [
+        "no rank",
+        "whole numbers",
+        "two alphas",
+        "half a layer",
+        "path",
+        "too many",
+        "huge header",
+        "tail",
+        "zip",
+    ],
 )
 def test_a_file_that_is_no_lora_is_refused(content, client, training, own_data_folder):
     job, token = training
@@ -89,6 +133,18 @@ def test_a_file_that_is_no_lora_is_refused(content, client, training, own_data_f
     assert answer.status_code == 400
     assert not LoraModel.objects.exists() and Job.objects.get().status == "running"
     assert not list(own_data_folder.glob("loras/*"))
+
+
+@pytest.mark.parametrize("changes", [{}, {"convolution": True}, {"bfloat16": True}])
+def test_every_kind_of_lora_is_taken(changes, client, training):
+    job, token = training
+    content = a_lora()
+    if "convolution" in changes:
+        down, up = np.ones((4, 8, 3, 3), np.float16), np.ones((8, 4, 1, 1), np.float16)
+        content = a_lora(**{f"{KEY}.lora_down.weight": down, f"{KEY}.lora_up.weight": up})
+    if "bfloat16" in changes:
+        content = a_bfloat16_lora()
+    assert deliver(client, job.code, token, lora=lora_file(content)).status_code == 204
 
 
 def test_neither_file_nor_error_is_refused(client, training):

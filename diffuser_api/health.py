@@ -1,0 +1,69 @@
+"""Can work be taken? Each part that it needs says "ok" or what to do about it."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import DatabaseError
+from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
+
+from diffuser_api.checks import missing_model_folders
+from diffuser_api.models import Job
+
+FREE_MB_NEEDED = 200  # to take a job
+LONGEST_SILENCE = timedelta(minutes=2)  # with a job waiting and none running: no worker takes jobs
+
+
+def parts() -> dict[str, str]:
+    return {
+        "database": _answers(Job),
+        "queue": _answers(DBTaskResult),
+        "disk": _disk(),
+        "models": _models(),
+        "worker": _worker(),
+    }
+
+
+def _answers(model) -> str:
+    try:
+        model.objects.exists()
+        return "ok"
+    except DatabaseError:
+        return "not migrated or not reachable; run `manage.py migrate`"
+
+
+def _disk() -> str:
+    for folder in (settings.DATA_DIR, settings.TMP_DATA_DIR):
+        try:
+            free_mb = shutil.disk_usage(folder).free // 2**20
+        except OSError:
+            return f"{folder.name} is not there"
+        if free_mb < FREE_MB_NEEDED:
+            return f"{free_mb} MB free for {folder.name}, {FREE_MB_NEEDED} needed"
+    return "ok"
+
+
+def _models() -> str:
+    missing = missing_model_folders()
+    return (
+        f"{len(missing)} model folders are missing; run `make setup` or correct the settings"
+        if missing
+        else "ok"
+    )
+
+
+def _worker() -> str:
+    """Judged by what workers do: one that lives takes a waiting job or is at work on another."""
+    since = timezone.now() - LONGEST_SILENCE
+    try:
+        waiting = Job.objects.filter(status=Job.Status.QUEUED, created_at__lt=since)
+        at_work = Job.objects.filter(status=Job.Status.RUNNING, heartbeat_at__gte=since)
+        ended = Job.objects.filter(finished_at__gte=since)
+        if waiting.exists() and not at_work.exists() and not ended.exists():
+            return "jobs wait and none runs; start a worker"
+    except DatabaseError:
+        return "unknown while the database doesn't answer"
+    return "ok"
