@@ -115,6 +115,12 @@ class RunningService:
                 process.kill()
                 process.wait()
 
+    def answers(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/readyz", timeout=5).ok
+        except requests.RequestException:
+            return False
+
     def ask(self, key: str, lora: str = "", seed: int = 1, **headers: str) -> requests.Response:
         return requests.post(
             f"{self.url}/api/generate-image/",
