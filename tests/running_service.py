@@ -62,6 +62,7 @@ class RunningService:
             "CONTROLNET_MODEL": str(models / "controlnet"),
             "DETAIL_MODEL": str(models / "text2img"),
             "TRAINING_MODEL": str(models / "inpaint"),
+            "OMP_WAIT_POLICY": "PASSIVE",
             **variables,
         }
         self.environment.pop("DATABASE_URL", None)
