@@ -163,7 +163,7 @@ def main() -> None:
         weights = make_weights(folder / "models", folder)
         service.tend()
         try:
-            wait_for(lambda: answers(service))
+            wait_for(service.answers)
             print("seconds until nothing is left      cancel            delete")
             for case in cases():
                 row = []
@@ -182,13 +182,6 @@ def name_of(kind: str, step: int) -> str:
     if step == 0:
         return "waiting"
     return f"{step} {STEPS[step - 1]}" if kind == "generation" else "training"
-
-
-def answers(service: RunningService) -> bool:
-    try:
-        return requests.get(f"{service.url}/readyz", timeout=5).ok
-    except requests.RequestException:
-        return False
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The machine loses power, again and again, while jobs come in: has each row its file, and each file its row?
+"""The machine loses power again and again while jobs come in: is each row's file there, each file's row?
 
 ``python -m benchmarks.power_cuts --cuts 100 --seed 1``. Everything is killed at once, the database's writers
 included, and what the code has not synced to the disk is cut short at a random length. Then all starts again.

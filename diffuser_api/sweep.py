@@ -65,8 +65,8 @@ def end_dead_runs() -> None:
     """Jobs whose worker is gone are tried again or fail; what is left of its processes is ended first."""
     dead = [job for job in Job.objects.filter(status=Job.Status.RUNNING) if is_dead(job)]
     for job in dead:
-        if processes.is_here(job.worker):
-            processes.end_worker(job.worker)
+        if processes.is_here(job.worker) and job.worker != processes.name():
+            processes.end_worker(job.worker)  # it may hang
     processes.end_orphans()
     for job in dead:
         step = f" in step {job.step}" if job.step else ""
@@ -76,8 +76,6 @@ def end_dead_runs() -> None:
 def is_dead(job: Job) -> bool:
     """Whether nobody runs a running job any more, as far as can be told from here."""
     silent = timezone.now() - (job.heartbeat_at or job.created_at)
-    if job.worker == processes.name():
-        return False
     if processes.is_here(job.worker):
         return not processes.is_alive(job.worker) or silent > SILENT_HERE
     return silent > SILENT_ELSEWHERE

@@ -9,7 +9,7 @@ from django.http import FileResponse, Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.translation import get_language_from_request
 from django.views.decorators.http import require_safe
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from PIL import Image
 from rest_framework import status
 from rest_framework.exceptions import APIException
@@ -50,6 +50,19 @@ from diffuser_api.serializers import (
 )
 
 THUMBNAIL_SIDE = 512  # pixels
+HEADERS = [
+    OpenApiParameter(
+        idempotency.HEADER,
+        location=OpenApiParameter.HEADER,
+        description="The same key within a day gives the same job; with another request: 422.",
+    ),
+    OpenApiParameter(
+        "Prefer",
+        location=OpenApiParameter.HEADER,
+        description=f"wait=N: answer 201 if the job succeeds within N seconds ({waiting.LONGEST_SECONDS} at "
+        "most), else 202. A server that has no room for more waiting requests answers at once.",
+    ),
+]
 
 
 def _language(request) -> str:
@@ -73,8 +86,13 @@ class LoraTraining(APIView):
     parser_classes = [BoundedMultiPartParser]
 
     @extend_schema(
+        parameters=HEADERS,
         request={"multipart/form-data": LoraTrainingSerializer},
-        responses={202: LoraTrainingAnswerSerializer, 400: PhotosRefusedSerializer},
+        responses={
+            **dict.fromkeys((201, 202), LoraTrainingAnswerSerializer),
+            400: PhotosRefusedSerializer,
+            422: ErrorSerializer,
+        },
     )
     def post(self, request):
         asked = WebhookSerializer(data=request.data)
@@ -159,10 +177,12 @@ class GenerateImage(APIView):
     """A picture of a person, in a place, doing something. Answered at once; the picture takes a while."""
 
     @extend_schema(
+        parameters=HEADERS,
         request=GenerateImageSerializer,
         responses={
-            202: GenerateImageAnswerSerializer,
+            **dict.fromkeys((201, 202), GenerateImageAnswerSerializer),
             400: OpenApiResponse(description="Field: list of reasons."),
+            422: ErrorSerializer,
         },
     )
     def post(self, request):

@@ -62,6 +62,7 @@ class RunningService:
             "CONTROLNET_MODEL": str(models / "controlnet"),
             "DETAIL_MODEL": str(models / "text2img"),
             "TRAINING_MODEL": str(models / "inpaint"),
+            "OMP_WAIT_POLICY": "PASSIVE",
             **variables,
         }
         self.environment.pop("DATABASE_URL", None)
@@ -114,6 +115,12 @@ class RunningService:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+    def answers(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/readyz", timeout=5).ok
+        except requests.RequestException:
+            return False
 
     def ask(self, key: str, lora: str = "", seed: int = 1, **headers: str) -> requests.Response:
         return requests.post(

@@ -70,6 +70,14 @@ def test_a_living_workers_job_is_left_alone(job):
         living.kill()
 
 
+def test_a_job_that_its_worker_has_dropped_waits_again(job):
+    """Its last word could not be written, say, while the database was locked."""
+    mine = jobs.claim(job.code)
+    Job.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=300))
+    sweep.sweep()
+    assert jobs.is_lost(mine) and Job.objects.get().status == "queued"
+
+
 def test_a_worker_elsewhere_is_known_by_its_heartbeat(job):
     elsewhere = "ffffffff-1-1-1"
     given_to(elsewhere, job, heartbeat_at=timezone.now() - timedelta(seconds=10))
