@@ -8,6 +8,7 @@ import socket
 import struct
 
 SECONDS_OF_SILENCE = 10
+control_socket_disable = True  # signals are enough, and two servers of one user would share it
 
 
 def post_worker_init(worker):

@@ -64,9 +64,7 @@ def main() -> None:
                 time.sleep(0.02)
             delays.append(time.monotonic() - began)
         beside = seconds_of(picture)
-        print(
-            f"one picture: {alone:.1f} s with no webhooks, {beside:.1f} s beside {TELLERS} jobs that have some"
-        )
+        print(f"one picture: {alone:.1f} s with no webhooks, {beside:.1f} s beside {TELLERS} jobs with some")
         p50, worst = statistics.median(delays), max(delays)
         print(
             f"the good receiver's {len(delays)} messages came after {p50:.2f} s (p50), {worst:.2f} s (worst)"
