@@ -9,6 +9,7 @@ import struct
 
 control_socket_disable = True  # it would leave a socket in the user's home folder
 SECONDS_OF_SILENCE = 10
+control_socket_disable = True  # signals are enough, and two servers of one user would share it
 
 
 def post_worker_init(worker):
