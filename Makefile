@@ -22,7 +22,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 WEIGHTS := generation/miniature/weights
 UNET := unet/diffusion_pytorch_model.safetensors
-BENCHMARKS = $(patsubst benchmarks/%.py,%,$(filter-out benchmarks/__init__.py benchmarks/quality.py,$(wildcard benchmarks/*.py)))
+BENCHMARKS = $(filter-out quality service,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/*.py)))
 
 help:
 	@echo "make demo    five photos in, a picture out: trains, paints, says where the picture is"
@@ -30,7 +30,7 @@ help:
 	@echo "make test    all tests, one whole training and generation among them"
 	@echo "make lint    style, types of file, migrations, settings"
 	@echo "make bench   measurements, printed as tables"
-	@echo "make bench-quality   what the pictures are worth: half an hour, a table, a contact sheet"
+	@echo "make bench-quality   what the pictures are worth: a table and a contact sheet, in half an hour"
 	@echo "make clean   removes the environment, caches and working files; data/ stays"
 
 # --- what the targets need ---------------------------------------------------------------------------

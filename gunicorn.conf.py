@@ -7,7 +7,6 @@ sends a byte now and then still holds a thread: where strangers come, a proxy th
 import socket
 import struct
 
-control_socket_disable = True  # it would leave a socket in the user's home folder
 SECONDS_OF_SILENCE = 10
 control_socket_disable = True  # signals are enough, and two servers of one user would share it
 
