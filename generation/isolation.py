@@ -24,6 +24,8 @@ from generation.request import GenerationRequest
 from generation.server import OnLine, Server, end, start_module
 from generation.steps import STEPS, models_of
 
+# Also on CUDA, by reasoning and not yet by measurement: a child has a CUDA context to make and its models to
+# move over, for which it leaves the GPU empty behind it, so a card that can't hold all models will do.
 DEFAULT = "template"
 
 

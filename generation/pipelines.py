@@ -127,7 +127,7 @@ class Shelf:
 
 
 def _same_files(one: Path, other: Path) -> bool:
-    names = [sorted(path.name for path in folder.iterdir()) for folder in (one, other)]
+    names = [sorted(path.name for path in folder.glob("*")) for folder in (one, other)]
     return names[0] == names[1] and all(filecmp.cmp(one / n, other / n, shallow=False) for n in names[0])
 
 
