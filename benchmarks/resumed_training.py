@@ -69,6 +69,7 @@ def lay_out_photos(app: Path) -> None:
 def start(app: Path, model: Path, receiver: Receiver) -> subprocess.Popen:
     lay_out_photos(app)
     variables = {
+        "RESOLUTION": "64,64",  # small random models learn nothing from more
         "PYTHON": sys.executable,
         "MODEL": str(model),
         "TRAINING_APP_DIR": str(app),
