@@ -210,13 +210,20 @@ class JobSerializer(serializers.ModelSerializer):
             "timings",
         ]
 
+    def _before(self, job) -> list[str]:
+        """Asked once for both fields, which so agree: every poll of every waiting client comes by here."""
+        known = self.context.setdefault("queued_before", {})
+        if job.pk not in known:
+            known[job.pk] = turns.queued_before(job) if job.status == Job.Status.QUEUED else []
+        return known[job.pk]
+
     @extend_schema_field(serializers.IntegerField(allow_null=True))
     def get_position(self, job):
-        return turns.position(job)
+        return turns.position(job, self._before(job))
 
     @extend_schema_field(serializers.IntegerField(allow_null=True))
     def get_eta_seconds(self, job):
-        return turns.eta_seconds(job)
+        return turns.eta_seconds(job, self._before(job))
 
     @extend_schema_field(JobErrorSerializer(allow_null=True))
     def get_error(self, job):

@@ -57,18 +57,19 @@ def in_turn() -> list[tuple[int, str]]:
     return [(pk, kind) for *_, pk, kind in sorted(order)]
 
 
-def _queued_before(job: Job) -> list[str]:
+def queued_before(job: Job) -> list[str]:
     """The kinds of the queued jobs whose turn comes before that of this one."""
     turns = in_turn()
     pks = [pk for pk, _ in turns]
     return [kind for _, kind in turns[: pks.index(job.pk)]] if job.pk in pks else []
 
 
-def position(job: Job) -> int | None:
-    """How many jobs are before this one; None when it waits no more."""
+def position(job: Job, before: list[str] | None = None) -> int | None:
+    """How many jobs are before this one; None when it waits no more. ``before``: of ``queued_before``."""
     if job.status != Job.Status.QUEUED:
         return None
-    return Job.objects.filter(status=Job.Status.RUNNING).count() + len(_queued_before(job))
+    before = queued_before(job) if before is None else before
+    return Job.objects.filter(status=Job.Status.RUNNING).count() + len(before)
 
 
 def typical_seconds(kind: str) -> float | None:
@@ -78,14 +79,15 @@ def typical_seconds(kind: str) -> float | None:
     return statistics.median((end - start).total_seconds() for start, end in times) if times else None
 
 
-def eta_seconds(job: Job) -> int | None:
+def eta_seconds(job: Job, before: list[str] | None = None) -> int | None:
     """Seconds until the job is done, by what earlier jobs took; 0 when finished, None when unknown."""
     if job.is_finished:
         return 0
     left = [(job.kind, 1 - job.progress)]
     if job.status == Job.Status.QUEUED:
         running = Job.objects.filter(status=Job.Status.RUNNING).values_list("kind", "progress")
-        left += [(kind, 1 - done) for kind, done in running] + [(kind, 1.0) for kind in _queued_before(job)]
+        before = queued_before(job) if before is None else before
+        left += [(kind, 1 - done) for kind, done in running] + [(kind, 1.0) for kind in before]
     typical = {kind: typical_seconds(kind) for kind in {kind for kind, _ in left}}
     if None in typical.values():
         return None
