@@ -53,13 +53,18 @@ def _create(kind: Job.Kind, after: Callable[[Job], None] = lambda job: None, **f
         return job
 
 
-def create_training(photos: Sequence[bytes]) -> Job:
-    """A training of these cleaned JPEG photos, whose files go again if the row can't be made."""
+def create_training(photos: Sequence[bytes], faces: Sequence[list[float] | None] | None = None) -> Job:
+    """A training of these cleaned JPEG photos, whose files go again if the row can't be made.
+
+    ``faces``: each photo's embedding, None where there is none.
+    """
     stored = []
 
     def store(job: Job) -> None:
-        for index, photo in enumerate(photos, start=1):
-            row = TrainingPhoto(job=job, index=index)
+        for index, (photo, face) in enumerate(
+            zip(photos, faces or [None] * len(photos), strict=True), start=1
+        ):
+            row = TrainingPhoto(job=job, index=index, face=face)
             row.file.save(f"{job.code}-{index}.jpg", ContentFile(photo), save=False)
             stored.append(row.file)
             row.save()
@@ -161,7 +166,8 @@ def finish_generation(code: str, picture: Path) -> bool:
 
 def finish_training(code: str, lora: bytes) -> bool:
     """Make the LoRA usable and the job succeeded, both or neither."""
-    row = LoraModel(code=code)
+    photos = TrainingPhoto.objects.filter(job__code=code, face__isnull=False)
+    row = LoraModel(code=code, faces=list(photos.values_list("face", flat=True)))
     row.file.save(f"{code}.safetensors", ContentFile(lora), save=False)
     stored = row.file.name
     try:

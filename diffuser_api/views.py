@@ -67,7 +67,7 @@ class LoraTraining(APIView):
             photos, warnings = uploads.clean_photos(request.FILES.getlist("images"), _language(request))
         except uploads.PhotosRefused as refused:
             return Response({"images": refused.reasons}, status.HTTP_400_BAD_REQUEST)
-        job = jobs.create_training(photos)
+        job = jobs.create_training([one.clean for one in photos], [one.embedding for one in photos])
         answer = {"lora_code": job.code, "status": job.status, "status_url": _status_url(job, request)}
         if warnings:
             answer["warnings"] = warnings
