@@ -96,6 +96,7 @@ def fill(folder: Path, job: Job) -> None:
         place_description=place.description,
         lora=_copy(job.lora.file, folder, "lora") if job.lora else None,
         lora_code=job.lora.code if job.lora else None,
+        faces=job.lora.faces if job.lora else None,
     ).save(folder)
 
 

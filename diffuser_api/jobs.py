@@ -63,17 +63,20 @@ def create_training(
     photos: Sequence[bytes],
     also: Callable[[Job], None] = lambda job: None,
     *,
+    faces: Sequence[list[float] | None] | None = None,
     client: Client | None = None,
     visitor: str = "",
     webhook_url: str = "",
 ) -> Job:
     """A training of these cleaned JPEG photos, whose files go again if the row can't be made. ``also`` is
-    done in the same transaction."""
+    done in the same transaction. ``faces``: each photo's embedding, None where there is none."""
     stored = []
 
     def store(job: Job) -> None:
-        for index, photo in enumerate(photos, start=1):
-            row = TrainingPhoto(job=job, index=index)
+        for index, (photo, face) in enumerate(
+            zip(photos, faces or [None] * len(photos), strict=True), start=1
+        ):
+            row = TrainingPhoto(job=job, index=index, face=face)
             row.file.save(f"{job.code}-{index}.jpg", ContentFile(photo), save=False)
             stored.append(row.file)
             row.save()
@@ -263,7 +266,9 @@ def finish_generation(job: Job, picture: Path) -> bool:
 
 def finish_training(job: Job, lora: bytes) -> bool:
     """Make the LoRA usable and the job succeeded, both or neither."""
-    row = LoraModel(code=job.code, job=job, client=job.client, visitor=job.visitor)
+    photos = TrainingPhoto.objects.filter(job=job, face__isnull=False)
+    faces = list(photos.values_list("face", flat=True))
+    row = LoraModel(code=job.code, job=job, client=job.client, visitor=job.visitor, faces=faces)
     row.file.save(f"{job.code}.safetensors", ContentFile(lora), save=False)
     stored = row.file.name
     try:

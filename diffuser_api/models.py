@@ -227,6 +227,7 @@ class TrainingPhoto(models.Model):
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="photos")
     index = models.PositiveSmallIntegerField()
     file = models.FileField(upload_to="photos/")
+    face = models.JSONField(null=True, blank=True)  # who is on it, as 128 numbers
 
     class Meta:
         ordering = ["index"]
@@ -240,6 +241,7 @@ class LoraModel(Owned):
 
     code = models.CharField(max_length=8, unique=True, validators=[code_validator])
     file = models.FileField(upload_to="loras/")
+    faces = models.JSONField(default=list, blank=True)  # of the photos: what a painted face is compared with
     job = models.OneToOneField(
         Job, null=True, blank=True, on_delete=models.SET_NULL, related_name="trained_lora"
     )

@@ -178,6 +178,13 @@ class JobErrorSerializer(serializers.Serializer):
     message = serializers.CharField()
 
 
+class LikenessSerializer(serializers.Serializer):
+    face = serializers.BooleanField(help_text="A face was found where it was painted.")
+    distance = serializers.FloatField(
+        allow_null=True, help_text="To the visitor's photos; up to 0.6 it is the same person."
+    )
+
+
 class JobSerializer(serializers.ModelSerializer):
     position = serializers.SerializerMethodField(
         help_text="Jobs before this one; null when it waits no more."
@@ -187,6 +194,7 @@ class JobSerializer(serializers.ModelSerializer):
     )
     error = serializers.SerializerMethodField()
     output_url = serializers.SerializerMethodField()
+    likeness = serializers.SerializerMethodField(help_text="Of the painted face; null without a face step.")
     steps = serializers.ListField(child=serializers.CharField(), help_text="The job's steps, in order.")
     timings = serializers.ListField(child=serializers.DictField(), help_text="What each finished step took.")
 
@@ -207,6 +215,7 @@ class JobSerializer(serializers.ModelSerializer):
             "started_at",
             "finished_at",
             "seed",
+            "likeness",
             "timings",
         ]
 
@@ -228,6 +237,10 @@ class JobSerializer(serializers.ModelSerializer):
     @extend_schema_field(JobErrorSerializer(allow_null=True))
     def get_error(self, job):
         return {"code": job.error_code, "message": job.error_message} if job.error_code else None
+
+    @extend_schema_field(LikenessSerializer(allow_null=True))
+    def get_likeness(self, job):
+        return next((timing["likeness"] for timing in reversed(job.timings) if timing.get("likeness")), None)
 
     @extend_schema_field(serializers.URLField(allow_null=True))
     def get_output_url(self, job):

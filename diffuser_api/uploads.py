@@ -49,7 +49,7 @@ class Seen:
     embedding: list[float] | None = None
 
 
-def clean_photos(files: list, language: str = "en") -> tuple[list[bytes], list[dict]]:
+def clean_photos(files: list, language: str = "en") -> tuple[list[Seen], list[dict]]:
     """Exactly five photos, no two the same, and what is to be warned of, as reasons.
 
     Raises PhotosRefused with every reason at once.
@@ -73,7 +73,7 @@ def clean_photos(files: list, language: str = "en") -> tuple[list[bytes], list[d
         refusals = sorted(refusals + findings, key=lambda reason: reason["index"])
     if refusals:
         raise PhotosRefused(refusals)
-    return [photo.clean for photo in photos.values()], findings
+    return list(photos.values()), findings
 
 
 def check_photo(file, language: str = "en") -> tuple[bool, list[dict]]:

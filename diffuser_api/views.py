@@ -104,8 +104,9 @@ class LoraTraining(APIView):
             photos, found = uploads.clean_photos(request.FILES.getlist("images"), _language(request))
             warnings.extend(found)
             return jobs.create_training(
-                photos,
+                [one.clean for one in photos],
                 remember,
+                faces=[one.embedding for one in photos],
                 client=request.user.client,
                 visitor=request.user.visitor,
                 webhook_url=asked.validated_data["webhook_url"],

@@ -38,6 +38,7 @@ class GenerationRequest:
     lora: str | None = None
     lora_code: str | None = None
     lora_scale: float = 1.0
+    faces: list[list[float]] | None = None  # embeddings of the visitor's photos
 
     def __post_init__(self) -> None:
         if self.age not in AGES:

@@ -27,6 +27,7 @@ from PIL import Image
 
 from generation import canvas, folder, lifeline, prompts
 from generation.profiles import ModelProfile, StepSettings
+from generation.vision import eyes, likeness
 
 if TYPE_CHECKING:
     import torch
@@ -231,6 +232,10 @@ def run(name: str, job: Path, asked: float, shelf: Shelf | None = None) -> None:
 
     record = folder.read_record(before)
     own = record_of(name, index, inputs, pipeline)
+    if name == "face" and inputs.request.faces:
+        own["likeness"] = likeness.measure(
+            picture, inputs.face_mask, inputs.request.faces, eyes(inputs.profile.name)
+        )
     record["steps"].append(own)
     folder.write_picture(picture, folder.picture_path(job, index), record)
     _say(

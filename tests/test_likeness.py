@@ -1,0 +1,75 @@
+"""Likeness: is there a face in the face mask, whose is it, and where that is said."""
+
+import pytest
+from PIL import Image
+
+from diffuser_api import generation_dispatcher, jobs
+from diffuser_api.models import ActionImage, Job, LoraModel, PoiImage
+from generation.miniature import demo_content, eyes, people, scenes
+from generation.miniature.canvas import View
+from generation.request import GenerationRequest
+from generation.vision import likeness, photographs
+from generation.vision.compare import SAME_PERSON
+from tests import photographs as real
+
+ME, SOMEBODY_ELSE = scenes.HELD_OUT + 3, scenes.HELD_OUT + 8
+
+
+def faces_of(seed: int) -> list[list[float]]:
+    photos = demo_content.photos_of(people.random_person(seed), seed)
+    return [eyes.embed_face(photo, eyes.find_faces(photo)[0]).tolist() for photo in photos]
+
+
+@pytest.mark.parametrize("shot", ["CLS", "MES"])
+def test_a_drawn_face_is_near_to_its_own_photos_alone(shot):
+    scene = scenes.random_scene(scenes.HELD_OUT + 77, people.random_person(ME), shot)
+    picture, mask = scenes.draw_scene(scene, View(pixels=384)), scenes.face_mask(scene, View(pixels=384))
+    mine = likeness.measure(picture, mask, faces_of(ME), eyes)
+    other = likeness.measure(picture, mask, faces_of(SOMEBODY_ELSE), eyes)
+    assert mine["face"] and mine["distance"] < SAME_PERSON < other["distance"]
+    empty = scenes.draw_background(scene, View(pixels=384))
+    assert likeness.measure(empty, mask, faces_of(ME), eyes) == {"face": False, "distance": None}
+
+
+def test_a_face_beside_the_mask_does_not_count():
+    face = photographs.find_faces(real.obama())[0]
+    known = [photographs.embed_face(real.obama(), face).tolist()]
+    mask = Image.new("L", real.obama().size)
+    mask.paste(255, tuple(round(edge) for edge in face.box))
+    assert likeness.measure(real.obama(), mask, known, photographs)["distance"] < 0.2
+    away = Image.new("L", mask.size)
+    away.paste(255, (100, 700, 250, 850))
+    assert likeness.measure(real.obama(), away, known, photographs) == {"face": False, "distance": None}
+    assert not likeness.measure(real.obama(), Image.new("L", mask.size), known, photographs)["face"]
+
+
+def test_faces_go_from_the_photos_to_the_lora_to_the_request(client, catalogue, tmp_path, photos):
+    from tests.test_lora_training import send
+
+    code = send(client, photos).json()["lora_code"]
+    job = jobs.claim(code)
+    kept = [photo.face for photo in job.photos.all()]
+    assert [len(face) for face in kept] == [128] * 5
+    assert jobs.finish_training(code, b"a lora")
+    lora = LoraModel.objects.get(code=code)
+    assert lora.faces == kept
+    picture = jobs.create_generation(
+        PoiImage.objects.first(),
+        ActionImage.objects.first(),
+        lora,
+        1,
+        age="adult",
+        gender="man",
+        other_details="",
+    )
+    generation_dispatcher.fill(tmp_path, picture)
+    assert GenerationRequest.load(tmp_path).faces == kept
+
+
+def test_the_job_answers_with_the_likeness_of_its_face_step(client, catalogue):
+    job = Job.objects.create(code="12345678", kind=Job.Kind.GENERATION)
+    url = f"/api/jobs/{job.code}/"
+    assert client.get(url).json()["likeness"] is None
+    jobs.add_timing(job, {"step": "pose"})
+    jobs.add_timing(job, {"step": "face", "likeness": {"face": True, "distance": 0.41}})
+    assert client.get(url).json()["likeness"] == {"face": True, "distance": 0.41}
