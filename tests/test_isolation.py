@@ -297,14 +297,16 @@ def test_leaving_while_the_template_starts_ends_it(template, family, tmp_path):
 def test_killed_at_any_moment_nothing_is_left_and_the_next_picture_is_right(template_run, family, tmp_path):
     """Child, template and generator in turn, with SIGKILL at a random moment of a generation."""
     dice = random.Random(7)
+    work = tmp_path / "work"
+    work.mkdir()
     shared_memory = set(os.listdir("/dev/shm"))
     first = template_run.job / "5-face.png"
     process = None
     for number in range(KILLS):
         victim = ("child", "template", "generator")[number % 3]
         if process is None:
-            process = _start_generator(tmp_path)
-        job = make_job(tmp_path / f"{number}", lora=family / "lora-4.safetensors")
+            process = _start_generator(work)
+        job = make_job(work / f"{number}", lora=family / "lora-4.safetensors")
         process.stdin.write(f"{job}\n")
         process.stdin.flush()
         _wait_for_begin(process, dice.randrange(1, 15))
@@ -326,7 +328,7 @@ def test_killed_at_any_moment_nothing_is_left_and_the_next_picture_is_right(temp
             assert all_end(children)
             if targets and ended.startswith("failed"):
                 assert "signal 9" in ended
-        process = process or _start_generator(tmp_path)
+        process = process or _start_generator(work)
         process.stdin.write(f"{job}\n")  # goes on from its newest picture
         process.stdin.flush()
         assert _last_line(process) == f"done {job / '5-face.png'}"
@@ -338,7 +340,7 @@ def test_killed_at_any_moment_nothing_is_left_and_the_next_picture_is_right(temp
     process.stdout.close()
     assert all_end(tree)
     assert set(os.listdir("/dev/shm")) == shared_memory
-    assert not [path for path in tmp_path.iterdir() if not path.name.isdigit()]
+    assert not [path for path in work.iterdir() if not path.name.isdigit()]
 
 
 def _start_generator(folder: Path) -> subprocess.Popen:

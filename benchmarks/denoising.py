@@ -1,0 +1,87 @@
+"""Where the time of a step goes once its process is there: ``python -m benchmarks.denoising``.
+
+Seconds of CPU on one thread, the least of some runs, so that it can be measured beside other work. What might
+be gained stands beside what it would change: the largest difference in the UNet's output.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+RUNS = 5
+ROW = "{:<46}{:>8.3f} s  {}"
+
+
+def least_seconds(work) -> tuple[float, object]:
+    times, result = [], None
+    for _ in range(RUNS):
+        start = time.process_time()
+        result = work()
+        times.append(time.process_time() - start)
+    return min(times), result
+
+
+def main() -> None:
+    import torch
+
+    from generation import hardware, pipelines
+    from generation.profiles import get_profile
+    from tests.job_folders import make_lora
+
+    torch.set_num_threads(1)
+    profile, shelf = get_profile(), pipelines.Shelf()
+    hardware.adopt(hardware.Hardware("cpu", torch.float32, False), profile.half_on_gpu)
+    shelf.fetch("face", profile)
+    seconds, pipeline = least_seconds(lambda: shelf.pipeline("face", profile))
+    print(ROW.format("pipeline, of parts that are loaded", seconds, ""))
+
+    with tempfile.TemporaryDirectory() as folder:
+        lora = make_lora(Path(profile.inpaint_model.id) / "unet", Path(folder, "lora.safetensors"), 16)
+
+        def on_and_off() -> None:
+            pipelines.apply_lora(pipeline, lora, 1.0)
+            pipelines.remove_lora(pipeline)
+
+        print(ROW.format("LoRA of rank 16, on and off", least_seconds(on_and_off)[0], ""))
+
+    side, unet = profile.face_resolution // 8, pipeline.unet
+    noise = torch.Generator().manual_seed(1)
+    latents = torch.randn(
+        2, unet.config.in_channels, side, side, generator=noise
+    )  # with and without guidance
+    words = torch.randn(2, 77, unet.config.cross_attention_dim, generator=noise)
+    with torch.inference_mode():
+        ids = torch.zeros(1, 77, dtype=torch.long)
+        print(
+            ROW.format("text encoder, one prompt", least_seconds(lambda: pipeline.text_encoder(ids))[0], "")
+        )
+        picture = torch.zeros(1, 3, side * 8, side * 8)
+        print(ROW.format("VAE, encode", least_seconds(lambda: pipeline.vae.encode(picture))[0], ""))
+        of_latents = latents[:1, :4].contiguous()
+        print(ROW.format("VAE, decode", least_seconds(lambda: pipeline.vae.decode(of_latents))[0], ""))
+        seconds, as_it_is = least_seconds(lambda: unet(latents, 10, words).sample)
+        print(ROW.format("UNet, one step, guidance in one batch", seconds, ""))
+
+        def in_two() -> torch.Tensor:
+            halves = [unet(latents[i : i + 1], 10, words[i : i + 1]).sample for i in range(2)]
+            return torch.cat(halves)
+
+        def channels_last() -> torch.Tensor:
+            return unet.to(memory_format=torch.channels_last)(latents, 10, words).sample
+
+        variants = {"guidance in two passes": in_two, "channels_last": channels_last}
+        for name, work in variants.items():
+            seconds, result = least_seconds(work)
+            print(
+                ROW.format(
+                    f"UNet, {name}", seconds, f"differs by {float((result - as_it_is).abs().max()):.1e}"
+                )
+            )
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    main()
