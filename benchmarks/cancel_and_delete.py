@@ -133,10 +133,11 @@ def cases() -> list[tuple[str, int]]:
 def try_case(service: RunningService, case: tuple[str, int], how: str, weights: bytes, later: float) -> float:
     """``later``: seconds after the process of the step has begun."""
     kind, step = case
-    if step == 0:
+    if step == 0 or kind == "generation":
         pause_worker(service)
     code, needles = training(service) if kind == "training" else generation_at(service, step, weights)
     if step:
+        service.tend()
         wait_for(lambda: runs(service, code, STEPS[step - 1] if kind == "generation" else "train_network"))
         time.sleep(later)
     took = measure(service, how, code, needles)
@@ -145,7 +146,7 @@ def try_case(service: RunningService, case: tuple[str, int], how: str, weights: 
 
 
 def pause_worker(service: RunningService) -> None:
-    """A job that waits stays waiting. The next ``tend`` starts a worker again."""
+    """What is laid out for a waiting job is there before it is taken. ``tend`` starts a worker again."""
     service.processes["worker"].terminate()
     service.processes["worker"].wait(30)
 
