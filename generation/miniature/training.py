@@ -15,10 +15,10 @@ def log(line: str) -> None:
 
 
 def start(work: Path) -> None:
-    """Make the work folder, seed torch, use every core."""
+    """Make the work folder, seed torch, use every core that this process may (``taskset``)."""
     work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     log(f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32")
 
 
