@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROLES = {
     "gunicorn": "web",
     "manage.py worker": "worker",
+    "generation.template": "template or step",
     "generation.steps": "step",
     "launch.bash": "bash",
     "train_network.py": "trainer",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -47,13 +48,11 @@ def wait_until(condition, seconds: float = 240.0):
 
 
 def step_of(process: subprocess.Popen, folder) -> psutil.Process | None:
-    """The process that paints in this folder."""
+    """The process that paints in this folder, whoever started it: its log is a file there."""
     for child in psutil.Process(process.pid).children(recursive=True):
-        try:
-            if str(folder) in child.cmdline():
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/{child.pid}/fd/2").startswith(str(folder)):
                 return child
-        except psutil.Error:
-            continue
     return None
 
 

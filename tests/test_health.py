@@ -60,11 +60,11 @@ def test_no_worker(client, catalogue):
     long_ago = timezone.now() - 2 * health.LONGEST_SILENCE
     Job.objects.update(created_at=long_ago)
     assert "start a worker" in not_ready(client, "worker")
-    jobs.claim(first.code)
+    running = jobs.claim(first.code)
     assert client.get("/readyz").status_code == 200
     Job.objects.filter(pk=first.pk).update(heartbeat_at=long_ago)  # its worker died
     assert "start a worker" in not_ready(client, "worker")
-    jobs.fail(first.code, "step_failed", "no luck")
+    jobs.fail(running, "step_failed", "no luck")
     assert client.get("/readyz").status_code == 200 and second.code
 
 
@@ -92,7 +92,7 @@ def test_metrics_count_what_the_rows_say(client, catalogue, settings, tmp_path):
         done = make_picture(tmp_path)
         timing = {"step": "pose", "import_seconds": 1.0, "load_seconds": 0.5, "peak_rss_mb": 100}
         Job.objects.filter(pk=done.pk).update(timings=[timing | {"inference_seconds": seconds}])
-    jobs.fail(jobs.claim(make_job().code).code, "step_failed", "no luck")
+    jobs.fail(jobs.claim(make_job().code), "step_failed", "no luck")
     Job.objects.filter(pk=done.pk).update(attempt=2)
     waiting = [make_job(), make_job()]
     Job.objects.filter(pk=waiting[0].pk).update(created_at=timezone.now() - timedelta(seconds=90))

@@ -50,7 +50,7 @@ def test_faces_go_from_the_photos_to_the_lora_to_the_request(client, catalogue, 
     job = jobs.claim(code)
     kept = [photo.face for photo in job.photos.all()]
     assert [len(face) for face in kept] == [128] * 5
-    assert jobs.finish_training(code, b"a lora")
+    assert jobs.finish_training(job, b"a lora")
     lora = LoraModel.objects.get(code=code)
     assert lora.faces == kept
     picture = jobs.create_generation(
@@ -67,7 +67,7 @@ def test_faces_go_from_the_photos_to_the_lora_to_the_request(client, catalogue, 
 
 
 def test_the_job_answers_with_the_likeness_of_its_face_step(client, catalogue):
-    job = Job.objects.create(code="12345678", kind=Job.Kind.GENERATION)
+    job = Job.objects.create(code="12345678", kind=Job.Kind.GENERATION, status=Job.Status.RUNNING)
     url = f"/api/jobs/{job.code}/"
     assert client.get(url).json()["likeness"] is None
     jobs.add_timing(job, {"step": "pose"})
