@@ -44,7 +44,8 @@ def clothes_colour(picture: Image.Image, pose: Pose) -> str:
     """The name of the colour nearest (CIE 2000) to the median colour of the torso."""
     median = np.median(np.asarray(picture)[torso(pose)], axis=0)
     lab = color.rgb2lab(np.asarray([median, *COLOURS.values()]) / 255)
-    return list(COLOURS)[int(color.deltaE_ciede2000(lab[0], lab[1:]).argmin())]
+    same = np.broadcast_to(lab[0], lab[1:].shape)
+    return list(COLOURS)[int(color.deltaE_ciede2000(same, lab[1:]).argmin())]
 
 
 def psnr(picture: Image.Image, original: Image.Image) -> float:

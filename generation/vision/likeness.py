@@ -9,7 +9,7 @@ from types import ModuleType
 
 from PIL import Image
 
-MARGIN = 0.35  # of the mask's longer side, seen around it
+MARGIN = 0.6  # of the mask's longer side, seen around it: a detector is surer of a face with its surroundings
 CLEAR = 0.7  # confidence of the face: in so small a part of a picture, less is often no face at all
 LOOKED_AT = 384  # pixels at least, on the longer side: a painted face may be small
 
