@@ -16,7 +16,7 @@ from tests.catalogue import make_photos
 from tests.test_generate_image import a_request
 
 GENERATE, TRAIN = "/api/generate-image/", "/api/lora-training/"
-SECONDS, SECONDS_WITH_PHOTOS = 2, 15  # photos are opened in a process of their own
+SECONDS, SECONDS_WITH_PHOTOS = 2, 5  # photos are opened in a process of their own
 
 
 def assert_refused(answer, began, folder, words=(), seconds=SECONDS):
