@@ -16,6 +16,14 @@ from tests.catalogue import make_photos
 TRAINING_SECONDS, GENERATION_SECONDS = 900, 600
 
 
+@pytest.fixture(scope="module", autouse=True)
+def shorter_training():
+    """Half of the profile's steps: what is tested is the road, not the likeness."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRAINING_STEPS", "100")
+        yield
+
+
 @pytest.fixture(scope="module")
 def training(server_and_worker):
     """A LoRA trained on the miniature: the answer of the request, and every answer while it was trained."""
