@@ -83,7 +83,7 @@ def test_a_model_that_is_not_there_fails_it_at_once(family, training, server_and
         away.rename(hidden)
     assert last["status"] == "failed" and last["error"]["code"] == "training_failed"
     assert str(hidden) in last["error"]["message"]
-    assert left_behind(server_and_worker) == []
+    wait_until(lambda: left_behind(server_and_worker) == [], 30)  # bash clears up after it has told
 
 
 def test_a_killed_training_goes_on_and_fails_with_the_reason_after_three_times(training, server_and_worker):

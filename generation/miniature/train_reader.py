@@ -151,7 +151,7 @@ def export(network: Network, path: Path, accuracy: dict[str, float]) -> None:
     )  # fmt: skip
     model = onnx.load(path)
     for part in (model.graph, *model.graph.node, *model.graph.value_info):
-        del part.metadata_props[:]  # where in the source each operator comes from, on the machine that trained
+        del part.metadata_props[:]  # paths and stack traces of the machine that trained
     onnx.helper.set_model_props(model, {"accuracy": json.dumps(accuracy)})
     onnx.save(model, path)
 
