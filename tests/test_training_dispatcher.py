@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -11,6 +10,7 @@ import pytest
 
 from tests.api_client import get_json, post, post_photos, wait_for
 from tests.catalogue import make_photos
+from tests.running_worker import wait_until
 from tests.small_models import make_small_family
 
 POST_BACK = Path(__file__).resolve().parent.parent / "training-app" / "post-back.py"
@@ -34,16 +34,6 @@ def training(server_and_worker):
     return answer
 
 
-def wait_until(condition, seconds: float = 90.0):
-    """The first true value of ``condition``."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.1)
-    raise AssertionError(f"not so after {seconds} s")
-
-
 def processes_of(service) -> dict[str, psutil.Process]:
     """The running training's processes by the script they run."""
     found = {}
@@ -55,7 +45,7 @@ def processes_of(service) -> dict[str, psutil.Process]:
 
 
 def kill_when_training(victim: str, training, service) -> None:
-    wait_until(lambda: len(processes_of(service)) == 2 and trained_a_little(training))
+    wait_until(lambda: len(processes_of(service)) == 2 and trained_a_little(training), 90)
     running = processes_of(service)
     running[victim].kill()
     wait_until(lambda: not any(process.is_running() for process in running.values()), 30)
@@ -104,9 +94,9 @@ def deliver(url: str, code: str, token: str | None) -> subprocess.CompletedProce
 
 
 def test_only_the_right_token_is_taken_and_once(training, server_and_worker):
-    launch = wait_until(lambda: processes_of(server_and_worker).get("launch.bash"))
+    launch = wait_until(lambda: processes_of(server_and_worker).get("launch.bash"), 90)
     token, code = launch.environ()["CALLBACK_TOKEN"], training["lora_code"]
-    wait_until(lambda: trained_a_little(training))
+    wait_until(lambda: trained_a_little(training), 90)
     for wrong in ("", "wrong", token[:-1], None):
         refused = deliver(server_and_worker.url, code, wrong)
         assert refused.returncode == 1, wrong
@@ -121,7 +111,7 @@ def test_only_the_right_token_is_taken_and_once(training, server_and_worker):
 
 
 def test_the_secret_key_and_the_database_stay_with_the_worker(training, server_and_worker):
-    launch = wait_until(lambda: processes_of(server_and_worker).get("launch.bash"))
+    launch = wait_until(lambda: processes_of(server_and_worker).get("launch.bash"), 90)
     assert not {"SECRET_KEY", "DATABASE_URL", "DJANGO_SETTINGS_MODULE"} & set(launch.environ())
     assert launch.environ()["CALLBACK_TOKEN"] not in " ".join(launch.cmdline())
     assert post(f"{training['status_url']}cancel/", b"", "application/json")[0] == 202
