@@ -76,7 +76,7 @@ run: database
 	@$(RUN) -m honcho --env /dev/null start || test $$? -eq 130  # Ctrl-C is how it ends
 
 test: setup-dev
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: setup-dev
 	$(BIN)/ruff check .
