@@ -180,6 +180,8 @@ def measure_memory(workers: list[Worker], loras: list[Path], pictures: int) -> N
             request = write_request(Path(folder), loras[0])
             peak_during(worker, lambda worker=worker, request=request: worker.paint(request))
     for number in range(pictures):
+        if number % 10 == 0:
+            say(f"memory: picture {number + 1} of {pictures}")
         for worker in workers:
             if worker.way in ("template", "classic"):
                 with tempfile.TemporaryDirectory() as folder:
@@ -267,6 +269,10 @@ def plot(workers: list[Worker], path: Path) -> None:
     figure.savefig(path, metadata={"Date": None})
 
 
+def say(line: str) -> None:
+    print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=2, help="after a first one that isn't counted")
@@ -282,6 +288,7 @@ def main() -> None:
             loras = [make_lora(unet, Path(folder, f"{n}.safetensors"), 4 + n) for n in range(LORAS)]
             one_round(workers, loras[0], lambda w, run: setattr(w, "first_seconds", run["seconds"]))
             for number in range(args.rounds):
+                say(f"round {number + 1} of {args.rounds}")
                 one_round(workers, loras[number % LORAS], lambda worker, run: worker.runs.append(run))
             measure_memory(workers, loras, args.growth)
     finally:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.files.storage import default_storage
@@ -102,7 +103,7 @@ def test_a_running_job_is_lost_to_its_worker(client, catalogue):
 
 
 def test_what_is_deleted_is_overwritten_in_the_database(client, visitor, settings):
-    files = [settings.DATABASES["default"]["TEST"]["NAME"]]
+    files = [Path(settings.DATABASES["default"]["TEST"]["NAME"])]
     files += [files[0].with_name(f"{files[0].name}-wal")]
 
     def written() -> bool:

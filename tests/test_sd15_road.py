@@ -21,7 +21,7 @@ def family(tmp_path_factory):
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MODEL_PROFILE", "sd15")
-        patch.setenv("TRAINING_STEPS", "40")
+        patch.setenv("TRAINING_STEPS", "10")
         for variable, name in names.items():
             patch.setenv(variable, str(made / name))
         yield made

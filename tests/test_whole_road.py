@@ -18,9 +18,9 @@ TRAINING_SECONDS, GENERATION_SECONDS = 900, 600
 
 @pytest.fixture(scope="module", autouse=True)
 def shorter_training():
-    """Half of the profile's steps: what is tested is the road, not the likeness."""
+    """Fewer steps than the profile has: what is tested is the road, not the likeness."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRAINING_STEPS", "100")
+        patch.setenv("TRAINING_STEPS", "60")
         yield
 
 
