@@ -140,8 +140,7 @@ def _folder_of(model: ModelRef) -> Path:
             f"the model folder {model.id} does not exist; run `make setup`, or correct its setting"
         )
     try:
-        wanted = {"revision": model.revision, "use_safetensors": True}  # a pickle could run code
-        return Path(DiffusionPipeline.download(model.id, **wanted, safety_checker=None))
+        return Path(DiffusionPipeline.download(model.id, **_wanted(model), safety_checker=None))
     except OSError as error:
         raise _missing(str(model), error) from error
 
@@ -154,19 +153,32 @@ def _load_part(folder: Path, name: str, dtype: torch.dtype) -> object:
         part_class = getattr(_LIBRARIES[library], class_name)
         if name in ("tokenizer", "scheduler"):
             return part_class.from_pretrained(folder, subfolder=name)
-        return part_class.from_pretrained(folder, subfolder=name, dtype=dtype, use_safetensors=True)
+        variant = "fp16" if _has_only_fp16(folder / name) else None
+        return part_class.from_pretrained(
+            folder, subfolder=name, dtype=dtype, variant=variant, use_safetensors=True
+        )
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise _missing(f"{folder}: {name}", error) from error
 
 
 def _load_controlnet(model: ModelRef, dtype: torch.dtype) -> ControlNetModel:
-    if Path(model.id).is_absolute():
-        _folder_of(model)
+    wanted = _wanted(model)
+    if Path(model.id).is_absolute() and _has_only_fp16(_folder_of(model)):
+        wanted["variant"] = "fp16"
     try:
-        wanted = {"revision": model.revision, "use_safetensors": True}
         return ControlNetModel.from_pretrained(model.id, dtype=dtype, **wanted)
     except OSError as error:
         raise _missing(str(model), error) from error
+
+
+def _wanted(model: ModelRef) -> dict:
+    """What of a repository is wanted. Never a pickle, which could run code."""
+    return {"revision": model.revision, "variant": model.variant, "use_safetensors": True}
+
+
+def _has_only_fp16(folder: Path) -> bool:
+    names = [path.name for path in folder.glob("*.safetensors")]
+    return bool(names) and all(".fp16." in name for name in names)
 
 
 def _missing(what: str, error: Exception) -> ModelMissing:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +19,14 @@ _WEIGHTS = Path(__file__).parent / "miniature" / "weights"
 
 @dataclass(frozen=True)
 class ModelRef:
-    """A model in diffusers' folder layout: a Hub repository at ``revision``, or a local folder."""
+    """A model in diffusers' folder layout: a Hub repository at ``revision`` (a commit), or a local folder.
+
+    ``variant`` is what of a repository is downloaded where it has several: "fp16" weighs half.
+    """
 
     id: str
     revision: str | None = None
+    variant: str | None = None
 
     def __str__(self) -> str:
         return f"{self.id}@{self.revision}" if self.revision else self.id
@@ -114,10 +119,21 @@ MINIATURE = ModelProfile(
 
 SD15 = ModelProfile(
     name="sd15",
-    inpaint_model=ModelRef("stable-diffusion-v1-5/stable-diffusion-inpainting", "main"),
-    controlnet_model=ModelRef("lllyasviel/control_v11p_sd15_openpose", "main"),
-    detail_model=ModelRef("dreamlike-art/dreamlike-photoreal-2.0", "main"),
-    training_model=ModelRef("stable-diffusion-v1-5/stable-diffusion-v1-5", "main"),
+    # Of the inpainting model, the Hub has no other safetensors than the fp16 variant.
+    inpaint_model=ModelRef(
+        "stable-diffusion-v1-5/stable-diffusion-inpainting",
+        "8a4288a76071f7280aedbdb3253bdb9e9d5d84bb",
+        variant="fp16",
+    ),
+    controlnet_model=ModelRef(
+        "lllyasviel/control_v11p_sd15_openpose", "9ae9f970358db89e211b87c915f9535c6686d5ba", variant="fp16"
+    ),
+    detail_model=ModelRef(
+        "dreamlike-art/dreamlike-photoreal-2.0", "d9e27ac81cfa72def39d74ca673219c349f0a0d5"
+    ),
+    training_model=ModelRef(
+        "stable-diffusion-v1-5/stable-diffusion-v1-5", "451f4fe16113bff5a5d2269ed5ad43b0592e9a14"
+    ),
     pixel_budget=512 * 768,
     face_resolution=512,
     face_padding=48,
@@ -149,13 +165,14 @@ _OVERRIDES = {
 def get_profile(name: str | None = None) -> ModelProfile:
     """The profile ``name``, else the one that MODEL_PROFILE names, else the miniature.
 
-    INPAINT_MODEL, CONTROLNET_MODEL, DETAIL_MODEL and TRAINING_MODEL replace its model ids, TRAINING_STEPS the
-    length of a training. Raises ValueError for a name that isn't in the table or a number that is none.
+    INPAINT_MODEL, CONTROLNET_MODEL, DETAIL_MODEL and TRAINING_MODEL replace its models by a folder or by
+    OWNER/NAME@COMMIT of the Hub, TRAINING_STEPS the length of a training. Raises ValueError for a name that
+    isn't in the table, a number that is none, and a model of the Hub without its commit.
     """
     name = name or os.environ.get("MODEL_PROFILE") or MINIATURE.name
     if name not in PROFILES:
         raise ValueError(f"MODEL_PROFILE={name!r} is not one of {', '.join(PROFILES)}")
-    replaced = {field: ModelRef(os.environ[v]) for field, v in _OVERRIDES.items() if os.environ.get(v)}
+    replaced = {field: _model_of(v, os.environ[v]) for field, v in _OVERRIDES.items() if os.environ.get(v)}
     profile = dataclasses.replace(PROFILES[name], **replaced)
     if steps := os.environ.get("TRAINING_STEPS"):
         if not steps.isdecimal() or not int(steps):
@@ -164,3 +181,15 @@ def get_profile(name: str | None = None) -> ModelProfile:
             profile, training=dataclasses.replace(profile.training, steps=int(steps))
         )
     return profile
+
+
+def _model_of(variable: str, text: str) -> ModelRef:
+    name, _, revision = text.partition("@")
+    if Path(text).is_absolute() or Path(text).is_dir():
+        return ModelRef(text)
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or not re.fullmatch(r"[0-9a-f]{40}", revision):
+        raise ValueError(
+            f"{variable}={text!r} is neither a folder that is there nor a model of the Hub with its commit, "
+            "OWNER/NAME@<40 hexadecimal digits>"
+        )
+    return ModelRef(name, revision)

@@ -152,7 +152,7 @@ def _receive_descriptor(answers: socket.socket) -> int | None:
 
 def models_stamp(profile: ModelProfile) -> list[tuple]:
     """Changes when a file of the profile's models does: names, sizes and times of local folders' files, and
-    for a model of the Hub the commit that its revision means in the cache."""
+    for a model of the Hub its commit."""
     models = (profile.inpaint_model, profile.controlnet_model, profile.detail_model)
     return [stamp for model in dict.fromkeys(models) for stamp in _stamps(model)]
 
@@ -161,11 +161,7 @@ def _stamps(model: ModelRef) -> list[tuple]:
     if Path(model.id).is_absolute():
         found = [(path, path.stat()) for path in sorted(Path(model.id).rglob("*")) if path.is_file()]
         return [(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in found]
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    folder = "models--" + model.id.replace("/", "--")
-    ref = Path(HF_HUB_CACHE) / folder / "refs" / (model.revision or "main")
-    return [(str(model), ref.read_text() if ref.is_file() else None)]
+    return [(str(model),)]
 
 
 # --- the process's end --------------------------------------------------------------------------------------
