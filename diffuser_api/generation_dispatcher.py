@@ -104,7 +104,9 @@ def follow(job: Job, event: dict) -> None:
     """Write an event of the generator to the job's row."""
     values = {key: value for key, value in event.items() if key != "event"}
     with lease.undisturbed():
-        if event["event"] == "progress":
+        if event["event"] == "begin":
+            lease.limit(settings.STEP_TIMEOUT, f"Step {event['step']}", "STEP_TIMEOUT")
+        elif event["event"] == "progress":
             jobs.progress(job, **values)
         elif event["event"] == "step":
             jobs.add_timing(job, values)

@@ -163,7 +163,9 @@ def run(job: Job) -> None:
         requeue(job, attempt=job.attempt)
     except lease.Lost:
         log.info("job %s: broken off", job.code)
-    except Exception:
+    except lease.TimedOut as late:
+        fail(job, "timed_out", f"{late}, and was ended.")
+    except Exception as error:
         log.exception("job %s: unexpected error", job.code)
         fail(job, "internal_error", "Something went wrong on our side; the log of the worker tells what.")
     finally:

@@ -65,6 +65,8 @@ except ValueError as error:
 MAX_UPLOAD_MB = _at_least("MAX_UPLOAD_MB", 15, 1)  # each picture
 MAX_PIXELS_MP = _at_least("MAX_PIXELS_MP", 40, 1)  # megapixels of each picture
 WAITING_REQUESTS = _at_least("WAITING_REQUESTS", 3, 0)  # that hold a thread of the web server each
+STEP_TIMEOUT = _at_least("STEP_TIMEOUT", 3600, 0)  # seconds, models loaded or fetched included; 0: no limit
+TRAINING_TIMEOUT = _at_least("TRAINING_TIMEOUT", 86_400, 0)  # seconds
 ACTION_MIN_SCORE = env.float("ACTION_MIN_SCORE", action_picker.MIN_SCORE)  # cosine, -1..1
 
 PHOTO_CHECKS = env.str("PHOTO_CHECKS", "strict")  # what of a visitor's photos is refused
