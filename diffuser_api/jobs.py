@@ -17,8 +17,8 @@ from pathlib import Path
 from django.core.files import File
 from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
-from django.db.models.functions import Now
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
 from diffuser_api import lease, messages, processes, turns, webhooks
@@ -30,6 +30,7 @@ SECONDS_BETWEEN_WRITES = 0.5  # of progress
 TRAINING_STEPS = ["train"]
 UNFINISHED = (Job.Status.QUEUED, Job.Status.RUNNING)
 MAX_ATTEMPTS = 3
+GAVE_UP = f" (in each of {MAX_ATTEMPTS} attempts)"
 
 
 # --- making -------------------------------------------------------------------------------------------------
@@ -196,7 +197,7 @@ def is_lost(job: Job) -> bool:
 
 
 def beat(job: Job) -> None:
-    _held(job).update(heartbeat_at=Now())
+    _held(job).update(heartbeat_at=Now(), tree_peak_mb=Greatest("tree_peak_mb", Value(processes.tree_mb())))
 
 
 def progress(job: Job, *, step: str, done: int, of: int, index: int = 1) -> None:
@@ -233,7 +234,7 @@ def retry(job: Job, error_code: str, error_message: str) -> bool:
     lease.check()  # a worker that stops ends its processes too: no attempt is lost by that
     if job.attempt < MAX_ATTEMPTS:
         return requeue(job, job.attempt + 1)
-    return fail(job, error_code, f"{error_message} (in each of {MAX_ATTEMPTS} attempts)")
+    return fail(job, error_code, error_message + GAVE_UP)
 
 
 # --- ending -------------------------------------------------------------------------------------------------
