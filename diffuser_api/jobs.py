@@ -21,7 +21,7 @@ from django.db.models import QuerySet, Value
 from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
-from diffuser_api import lease, messages, processes, turns, webhooks
+from diffuser_api import disk, lease, messages, processes, turns, webhooks
 from diffuser_api.models import ActionImage, Client, Job, LoraModel, PoiImage, TrainingPhoto
 from generation.folder import ORDER
 
@@ -39,13 +39,14 @@ GAVE_UP = f" (in each of {MAX_ATTEMPTS} attempts)"
 def _create(kind: Job.Kind, after: Callable[[Job], None] = lambda job: None, **fields) -> Job:
     """The row and its queue message, in one transaction; ``after`` adds what else belongs to the row.
 
-    Raises turns.QueueFull.
+    Raises turns.QueueFull, disk.NoRoom.
     """
     while True:
         code = f"{secrets.randbelow(10**8):08d}"
         if LoraModel.objects.filter(code=code).exists():
             continue
         try:
+            disk.check_room()
             with transaction.atomic():
                 turns.check_room(fields.get("client"))
                 job = Job.objects.create(code=code, kind=kind, **fields)
@@ -168,7 +169,8 @@ def run(job: Job) -> None:
         fail(job, "timed_out", f"{late}, and was ended.")
     except Exception as error:
         log.exception("job %s: unexpected error", job.code)
-        fail(job, "internal_error", "Something went wrong on our side; the log of the worker tells what.")
+        reason = "Something went wrong on our side; the log of the worker tells what."
+        fail(job, "disk_full" if disk.is_full(error) else "internal_error", reason)
     finally:
         clear_up(job)
 
@@ -288,7 +290,11 @@ def finish_training(job: Job, lora: bytes) -> bool:
 
 
 def fail(job: Job, error_code: str, error_message: str) -> bool:
-    """``error_message`` is a sentence that a person can act on."""
+    """``error_message`` is a sentence that a person can act on. What fails while the disk is full failed of
+    that."""
+    if (error_code == "disk_full" or disk.is_full()) and _held(job).exists():
+        _dispatcher(job.kind).clear_up(job.code)  # it goes in any case, and the row needs room to be written
+        error_code, error_message = "disk_full", f"{disk.TEXT} ({error_message})"
     return _end(_held(job), Job.Status.FAILED, error_code=error_code, error_message=error_message)
 
 

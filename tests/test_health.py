@@ -32,8 +32,8 @@ def not_ready(client, part: str) -> str:
     return answer.json()[part]
 
 
-def test_a_full_disk(client, catalogue, monkeypatch):
-    monkeypatch.setattr(health, "FREE_MB_NEEDED", 2**40)
+def test_a_full_disk(client, catalogue, settings):
+    settings.MIN_FREE_MB = 2**40
     assert "MB free" in not_ready(client, "disk")
 
 
