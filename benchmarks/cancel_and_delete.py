@@ -39,8 +39,10 @@ def make_weights(folder: Path) -> bytes:
 
 
 def generation_at(step: int, weights: bytes) -> tuple[str, list[bytes]]:
-    """A waiting picture whose folder holds the pictures before ``step``; step 0: one without a folder."""
+    """A waiting picture whose folder holds the pictures before ``step``; step 0: one without a folder.
+    A worker sees it when all is there: it is written in one transaction."""
     from django.core.files.base import ContentFile
+    from django.db import transaction
 
     from diffuser_api import generation_dispatcher, jobs
     from diffuser_api.models import ActionImage, LoraModel, PoiImage
@@ -51,16 +53,18 @@ def generation_at(step: int, weights: bytes) -> tuple[str, list[bytes]]:
     )
     words = f"a coat with the number {time.time_ns()}"
     person = {"age": "adult", "gender": "man", "other_details": words}
-    job = jobs.create_generation(PoiImage.objects.first(), ActionImage.objects.first(), lora, 1, **person)
-    if step:
+    place, action = PoiImage.objects.first(), ActionImage.objects.first()
+    with transaction.atomic():
+        job = jobs.create_generation(place, action, lora, 1, **person)
         folder = generation_dispatcher.folder_of(job.code)
-        folder.mkdir(parents=True)
-        generation_dispatcher.fill(folder, job)
-        folders.prepare(folder)
-        background = folders.Inputs.read(folder).background
-        noise = Image.effect_noise(background.size, 80).convert("RGB")
+        if step:
+            folder.mkdir(parents=True)
+            generation_dispatcher.fill(folder, job)
+            folders.prepare(folder)
+            background = folders.Inputs.read(folder).background
         for index in range(1, step):
             record = {"code": job.code, "seed": 1, "steps": []}
+            noise = Image.effect_noise(background.size, 80).convert("RGB")
             folders.write_picture(noise, folders.picture_path(folder, index), record)
     return job.code, [words.encode()]
 
@@ -140,16 +144,14 @@ def try_case(service: RunningService, case: str, how: str, weights: bytes, chanc
 
     kind, _, state = case.partition(" ")
     while True:
-        if state == "waiting" or kind == "generation":
-            pause_worker(service)
-        steps = {"waiting": 0, "done": len(STEPS)}
-        code, needles = (
-            training(service)
-            if kind == "training"
-            else generation_at(steps.get(state, state.isdigit() and int(state)), weights)
-        )
+        if state == "waiting":
+            stop_worker(service)
+        if kind == "training":
+            code, needles = training(service)
+        else:
+            step = int(state) if state.isdigit() else {"waiting": 0, "done": len(STEPS)}[state]
+            code, needles = generation_at(step, weights)
         if state != "waiting":
-            service.tend()
             wait_for(lambda: runs(service, code), f"process of {case}")  # noqa: B023  it is called at once
         if state == "done":
             wait_for(lambda: Job.objects.get(code=code).is_finished, f"end of {case}", 900)  # noqa: B023
@@ -166,8 +168,8 @@ def try_case(service: RunningService, case: str, how: str, weights: bytes, chanc
             return took
 
 
-def pause_worker(service: RunningService) -> None:
-    """What is laid out for a waiting job is there before it is taken. ``tend`` starts a worker again."""
+def stop_worker(service: RunningService) -> None:
+    """``tend`` starts one again."""
     service.processes["worker"].terminate()
     service.processes["worker"].wait(30)
 
