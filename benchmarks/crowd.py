@@ -17,13 +17,13 @@ import sys
 import time
 import urllib.request
 
-from benchmarks import service
+from tests.running_service import WISH, RunningService, running
 
 SEED = 2026
 PAUSE = (1.0, 3.0)  # seconds between a client's calls
 POLLS = 4
-REQUEST = {"poi_name": "Piazza del Duomo", "poi_image": "square in the sun", "action_name": "waving"}
-REQUEST |= {"action_shot_type": "MES", "age": "adult", "gender": "man", "seed": 1}
+REQUEST = WISH | {"seed": 1}
+SETTINGS = {"OPEN_API": "0", "LOG_LEVEL": "WARNING"}
 MAKE_CLIENTS = """
 from diffuser_api import access
 from diffuser_api.models import Client
@@ -81,7 +81,7 @@ async def crowd(port: int, tokens: list[str], seconds: float) -> list[tuple[str,
     return seen
 
 
-def picture_seconds(web: service.Service, token: str) -> float:
+def picture_seconds(web: RunningService, token: str) -> float:
     """Ask for a picture, wait, and say how long its worker took."""
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     body = json.dumps(REQUEST).encode()
@@ -107,8 +107,7 @@ def table(seen: list[tuple[str, str, float]]) -> None:
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 300
     seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 60.0
-    worker = ["db_worker", "--no-reload", "--interval", "0.2"]
-    with service.running({"worker": worker}, OPEN_API="0", LOG_LEVEL="WARNING") as web:
+    with running(small=False, **SETTINGS) as web:
         *tokens, own = web.manage("shell", "--no-imports", "-c", MAKE_CLIENTS.format(count=count + 1)).split()
         alone = picture_seconds(web, own)
         seen = asyncio.run(crowd(web.port, tokens, seconds))

@@ -27,14 +27,14 @@ import schemathesis
 from PIL import Image
 from schemathesis import GenerationMode
 
-from benchmarks import service
+from tests.running_service import SECRET_KEY, RunningService, running
 
 SEED = 2026
 PATIENCE = 30.0  # seconds
 MOST_OF_A_KIND = 16  # cases of one operation: drawing them costs more than sending them
 ROUNDS_BEFORE = 150  # requests before memory is first looked at: imports and caches are filled by then
 # What is in files that nobody may fetch: the database, settings, keys, the system's.
-NEVER = [b"SQLite format 3", service.SECRET_KEY.encode(), b"DJANGO_SETTINGS_MODULE", b"root:x:0:"]
+NEVER = [b"SQLite format 3", SECRET_KEY.encode(), b"DJANGO_SETTINGS_MODULE", b"root:x:0:"]
 PATHS = [
     "/data/",
     "/data/outputs/",
@@ -358,7 +358,7 @@ def silent_clients(port: int, number: int = 20) -> float:
     return time.monotonic() - began if b" 200 " in answer[:20] else float("inf")
 
 
-def run(web: service.Service, count: int) -> tuple[Report, float, float]:
+def run(web: RunningService, count: int) -> tuple[Report, float, float]:
     """What was answered, and the memory of the web process in MB before and after."""
     draw, report = random.Random(SEED), Report()
     third = count // 3
@@ -381,8 +381,7 @@ def run(web: service.Service, count: int) -> tuple[Report, float, float]:
 
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    limits = {"ADDRESS_RATE": "0/minute", "MAX_JOBS_WAITING": "100000"}
-    with service.running(**limits) as web:
+    with running(small=False, beside=(), MAX_JOBS_WAITING="100000") as web:
         began = time.monotonic()
         report, before, after = run(web, count)
         seconds = time.monotonic() - began

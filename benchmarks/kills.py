@@ -1,13 +1,16 @@
 """Kills a random process of the running system, again and again, while jobs of both kinds come in.
 
-``python -m benchmarks.kills --kills 200 --seed 1``. Small random models, so that much happens in little time.
-Every accepted job must end, with its one result or with its reason; nothing may be left and none be stuck.
+``python -m benchmarks.kills --rounds 200 --seed 1``. Small random models, so that much happens in little
+time. Every accepted job must end, with its one result or with its reason, and tell its end once; nothing may
+be left and none be stuck.
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
+import json
 import os
 import random
 import sys
@@ -18,20 +21,51 @@ from pathlib import Path
 import psutil
 import requests
 
+from tests.receivers import receiving, status
 from tests.running_service import RunningService
 
 WAITING_JOBS = 2  # that there are at least
 SECONDS_TO_END = 1200.0  # for the last jobs, when the killing is over
+LONGEST_SILENCE = 60.0  # seconds that a running job may go without a heartbeat
+ENDS = ("succeeded", "failed", "cancelled")
 
 
 class Trial:
+    """Something happens to the system in each of many rounds; then it must have kept all that it promises."""
+
+    pause_seconds = (2.0, 10.0)  # between two rounds
+
     def __init__(self, service: RunningService, seed: int) -> None:
         self.service, self.random = service, random.Random(seed)
         self.accepted: dict[str, str] = {}  # code to kind
         self.cancelled: set[str] = set()
-        self.kills: collections.Counter = collections.Counter()
+        self.struck: collections.Counter = collections.Counter()
         self.longest_silence = 0.0
         self.requests = 0
+        self.faults: list[str] = []
+
+    def strike(self) -> None:
+        """Kill one process: each role is as likely as any other."""
+        roles = collections.defaultdict(list)
+        for role, process in self.service.tree():
+            roles[role].append(process)
+        role = self.random.choice(sorted(roles))
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self.random.choice(roles[role]).kill()
+            self.struck[role] += 1
+
+    def run(self, rounds: int) -> None:
+        for _ in range(rounds):
+            for _ in range(WAITING_JOBS - len(self.unfinished())):
+                self.submit()
+            self.pause(self.random.uniform(*self.pause_seconds))
+            unfinished = self.unfinished()
+            if unfinished and self.random.random() < 0.1:
+                self.cancel(self.random.choice(unfinished))
+            self.strike()
+        end = time.monotonic() + SECONDS_TO_END
+        while (self.unfinished() or self.untold()) and time.monotonic() < end:
+            self.pause(1.0)
 
     def pause(self, seconds: float) -> None:
         """The system goes on, is tended, and is looked at."""
@@ -57,80 +91,77 @@ class Trial:
         loras = list(LoraModel.objects.values_list("code", flat=True)) if self.random.random() < 0.5 else []
         lora = self.random.choice(loras) if loras else ""
         while True:
-            try:
+            with contextlib.suppress(requests.ConnectionError):
                 answer = self.service.train(key) if kind == "training" else self.service.ask(key, lora)
                 break
-            except requests.ConnectionError:
-                self.pause(0.5)
+            self.pause(0.5)
         if answer.status_code != 202:
             raise SystemExit(f"{kind} answered with {answer.status_code}: {answer.text[:300]}")
         self.accepted[answer.json().get("code") or answer.json()["lora_code"]] = kind
 
-    def cancel_one(self, unfinished: list[str]) -> None:
-        code = self.random.choice(unfinished)
-        try:
+    def cancel(self, code: str) -> None:
+        with contextlib.suppress(requests.ConnectionError):
             answer = requests.post(f"{self.service.url}/api/jobs/{code}/cancel/", timeout=60)
-        except requests.ConnectionError:
-            return
-        if answer.status_code == 202:
-            self.cancelled.add(code)
-
-    def kill_one(self) -> None:
-        roles = collections.defaultdict(list)
-        for role, process in self.service.tree():
-            roles[role].append(process)
-        role = self.random.choice(sorted(roles))
-        try:
-            self.random.choice(roles[role]).kill()
-            self.kills[role] += 1
-        except psutil.NoSuchProcess:
-            pass
+            if answer.status_code == 202:
+                self.cancelled.add(code)
 
     def unfinished(self) -> list[str]:
         from diffuser_api.models import Job
 
         return list(Job.objects.filter(status__in=("queued", "running")).values_list("code", flat=True))
 
-    def run(self, kills: int, shortest: float, longest: float) -> None:
-        while sum(self.kills.values()) < kills:
-            self.pause(self.random.uniform(shortest, longest))
-            unfinished = self.unfinished()
-            for _ in range(WAITING_JOBS - len(unfinished)):
-                self.submit()
-            if unfinished and self.random.random() < 0.1:
-                self.cancel_one(unfinished)
-            self.kill_one()
-        end = time.monotonic() + SECONDS_TO_END
-        while self.unfinished() and time.monotonic() < end:
-            self.pause(1.0)
+    def untold(self) -> bool:
+        from diffuser_api.models import Webhook
 
-    def faults(self) -> list[str]:
-        """What isn't as it must be, now that all is quiet."""
+        return Webhook.objects.filter(status="pending").exists()
+
+    def look(self, told: list[bytes]) -> None:
+        """What isn't as it must be, now that all is quiet. ``told``: the webhooks that came."""
+        from diffuser_api import sweep
         from diffuser_api.models import Job, LoraModel
 
-        faults = []
+        self.pause(3.0)
+        sweep.sweep()
+        sweep.remove_files(writing_seconds=0)
+        sweep.remove_uploads(seconds=0)
         rows = {job.code: job for job in Job.objects.all()}
         if set(rows) != set(self.accepted):
-            faults.append(f"lost or doubled: {set(rows) ^ set(self.accepted)}")
+            self.faults.append(f"lost or doubled: {set(rows) ^ set(self.accepted)}")
         outputs = [path.name for path in (self.service.folder / "data/outputs").glob("*")]
         weights = [path.name for path in (self.service.folder / "data/loras").glob("*")]
+        ends = ends_told(told)
         for code, job in rows.items():
             results = [name for name in outputs + weights if name.startswith(code)]
             if len(results) != (job.status == "succeeded"):
-                faults.append(f"{code} {job.status}, with the files {results}")
+                self.faults.append(f"{code} {job.status}, with the files {results}")
             if job.kind == "training" and LoraModel.objects.filter(code=code).count() != len(results):
-                faults.append(f"{code}: LoRA row and file differ")
-            if job.status not in ("succeeded", "failed", "cancelled"):
-                faults.append(f"{code} is still {job.status}")
+                self.faults.append(f"{code}: LoRA row and file differ")
+            if job.status not in ENDS:
+                self.faults.append(f"{code} is still {job.status}")
             if job.status == "failed" and "3 attempts" not in job.error_message:
-                faults.append(f"{code} failed before its third attempt: {job.error_message}")
+                self.faults.append(f"{code} failed before its third attempt: {job.error_message}")
             if (job.status == "cancelled") != (code in self.cancelled):
-                faults.append(f"{code} {job.status}, cancelled by us: {code in self.cancelled}")
+                self.faults.append(f"{code} {job.status}, cancelled by us: {code in self.cancelled}")
+            if ends[code] != {job.status: 1}:
+                self.faults.append(f"{code} {job.status}, but its ends as told: {dict(ends[code])}")
         if left := self.service.working_files():
-            faults.append(f"left: {left}")
-        if self.longest_silence > 60:
-            faults.append(f"a running job was silent for {self.longest_silence:.0f} s")
-        return faults
+            self.faults.append(f"left: {left}")
+        if self.longest_silence > LONGEST_SILENCE:
+            self.faults.append(f"a running job was silent for {self.longest_silence:.0f} s")
+
+
+def ends_told(requests_: list[bytes]) -> dict[str, collections.Counter]:
+    """By code: how many messages told of each end. The same message may come again, with the same id."""
+    messages = {}
+    for request in requests_:
+        head, _, body = request.partition(b"\r\n\r\n")
+        [name] = [line for line in head.lower().split(b"\r\n") if line.startswith(b"webhook-id:")]
+        messages[name] = json.loads(body)["data"]
+    ends = collections.defaultdict(collections.Counter)
+    for data in messages.values():
+        if data["status"] in ENDS:
+            ends[data["code"]][data["status"]] += 1
+    return ends
 
 
 def processes_left(folder: Path) -> list[str]:
@@ -147,7 +178,7 @@ def processes_left(folder: Path) -> list[str]:
 
 def set_up(service: RunningService) -> None:
     """This process reads the rows as well."""
-    os.environ.update({name: service.environment[name] for name in service.environment})
+    os.environ.update(service.environment)
     import django
 
     os.environ["DJANGO_SETTINGS_MODULE"] = "djangoproject.settings"
@@ -155,60 +186,53 @@ def set_up(service: RunningService) -> None:
     django.setup()
 
 
-def try_it(kills: int, seed: int, shortest: float, longest: float, folder: Path) -> Trial:
-    """Raises AssertionError with what is not as it must be."""
-    service = RunningService(folder)
+def try_it(kind: type[Trial], rounds: int, seed: int, folder: Path) -> Trial:
+    """The trial, with its faults."""
+    networks = {"WEBHOOK_ALLOW_HTTP": "1", "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8"}
+    service = RunningService(folder, beside=("worker", "webhooks"), **networks)
     set_up(service)
-    trial = Trial(service, seed)
-    try:
-        trial.run(kills, shortest, longest)
-        faults = sweep_and_look(trial)
-    finally:
-        service.stop()
+    trial = kind(service, seed)
+    with receiving(status(204)) as receiver:
+        service.webhook_url = receiver.url
+        service.tend()
+        try:
+            trial.run(rounds)
+            trial.look(receiver.requests)
+        finally:
+            service.stop()
     time.sleep(1)
-    faults += [f"still runs: {words}" for words in processes_left(folder)]
-    assert not faults, "\n".join(faults)
+    trial.faults += [f"still runs: {words}" for words in processes_left(folder)]
     return trial
 
 
-def sweep_and_look(trial: Trial) -> list[str]:
-    """After a last sweep that doesn't wait for files to be old."""
-    from diffuser_api import sweep
-
-    trial.pause(3.0)
-    sweep.sweep()
-    sweep.remove_files(writing_seconds=0)
-    return trial.faults()
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=8)
+def main(kind: type[Trial]) -> None:
+    parser = argparse.ArgumentParser(description=sys.modules[kind.__module__].__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--pause", type=float, nargs=2, default=(2.0, 10.0), help="seconds between kills")
     args = parser.parse_args()
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="cartolina-kills-") as folder:
-        try:
-            trial = try_it(args.kills, args.seed, *args.pause, Path(folder))
-        except AssertionError as faults:
-            for name in ("worker", "web"):
-                log = (Path(folder) / f"{name}.log").read_text(errors="replace")
-                Path(tempfile.gettempdir(), f"cartolina-kills-{name}.log").write_text(log)
-            sys.exit(f"{faults}\nThe logs are in {tempfile.gettempdir()}/cartolina-kills-*.log")
+    with tempfile.TemporaryDirectory(prefix="cartolina-trial-") as name:
+        trial = try_it(kind, args.rounds, args.seed, Path(name))
+        logs = Path(tempfile.gettempdir(), f"cartolina-{args.seed}-logs")
+        if trial.faults:
+            logs.mkdir(exist_ok=True)
+            for log in Path(name).glob("*.log"):
+                log.rename(logs / log.name)
         from diffuser_api.models import Job
 
         ended = collections.Counter((job.kind, job.status, job.attempt) for job in Job.objects.all())
-    print(
-        f"{sum(trial.kills.values())} kills in {time.monotonic() - started:.0f} s, seed {args.seed}: ", end=""
-    )
-    print(", ".join(f"{role} {count}" for role, count in sorted(trial.kills.items())))
-    print(f"{len(trial.accepted)} jobs accepted, none lost, doubled or stuck; nothing left")
+    took = f"{args.rounds} rounds in {time.monotonic() - started:.0f} s, seed {args.seed}"
+    print(took, *(f"{what} {count}" for what, count in sorted(trial.struck.items())), sep=", ")
     print(f"longest time without a heartbeat: {trial.longest_silence:.0f} s")
     print("kind        status     attempt  jobs")
-    for (kind, status, attempt), count in sorted(ended.items()):
-        print(f"{kind:11} {status:10} {attempt:7}  {count:4}")
+    for (what, state, attempt), count in sorted(ended.items()):
+        print(f"{what:11} {state:10} {attempt:7}  {count:4}")
+    if trial.faults:
+        sys.exit("\n".join([*trial.faults, f"The logs are in {logs}."]))
+    print(
+        f"{len(trial.accepted)} jobs accepted, none lost, doubled or stuck; each end told once; nothing left"
+    )
 
 
 if __name__ == "__main__":
-    main()
+    main(Trial)

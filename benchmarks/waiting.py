@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import tempfile
 import threading
 import time
-from pathlib import Path
 
 import requests
 
-from tests.running_service import RunningService
+from tests.running_service import RunningService, running
 
 WAIT_SECONDS = 30
 REQUESTS = 60
@@ -60,20 +58,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clients", type=int, default=50)
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="cartolina-waiting-") as folder:
-        service = RunningService(Path(folder))
-        del service.commands["worker"]
-        service.tend()
-        try:
-            while not service.answers():
-                time.sleep(0.2)
-            show("new clients, nobody waits", seconds_of_new_clients(service))
-            threads, took = wait_for_pictures(service, args.clients)
-            show(f"new clients, {args.clients} others ask to wait", seconds_of_new_clients(service))
-            for thread in threads:
-                thread.join()
-        finally:
-            service.stop()
+    with running(beside=()) as service:
+        show("new clients, nobody waits", seconds_of_new_clients(service))
+        threads, took = wait_for_pictures(service, args.clients)
+        show(f"new clients, {args.clients} others ask to wait", seconds_of_new_clients(service))
+        for thread in threads:
+            thread.join()
     waited = sum(seconds >= WAIT_SECONDS for seconds in took)
     print(f"{waited} of {args.clients} waited {WAIT_SECONDS} s, the others were answered at once")
 

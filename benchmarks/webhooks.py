@@ -14,15 +14,15 @@ import statistics
 import time
 import urllib.request
 
-from benchmarks import service
 from benchmarks.crowd import REQUEST
 from tests.receivers import drip, gigabyte, hang, receiving, refusing, status
+from tests.running_service import RunningService, running
 
 TELLERS = 100  # waiting jobs whose creation is told to a bad receiver
 GOOD_EVERY = 10  # of so many, one tells the good receiver
 
 
-def ask(web: service.Service, webhook_url: str = "") -> str:
+def ask(web: RunningService, webhook_url: str = "") -> str:
     body = json.dumps(REQUEST | {"webhook_url": webhook_url}).encode()
     request = urllib.request.Request(
         f"{web.url}/api/generate-image/", body, {"Content-Type": "application/json"}
@@ -40,11 +40,10 @@ def seconds_of(status_url: str) -> float:
 
 
 def main() -> None:
-    commands = {"worker": ["db_worker", "--no-reload", "--interval", "0.2"], "webhooks": ["send_webhooks"]}
     settings = {"WEBHOOK_ALLOW_HTTP": "1", "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128"}
-    settings |= {"MAX_JOBS_WAITING": "1000", "ADDRESS_RATE": "0/minute", "LOG_LEVEL": "INFO"}
+    settings |= {"MAX_JOBS_WAITING": "1000", "LOG_LEVEL": "INFO"}
     with contextlib.ExitStack() as stack:
-        web = stack.enter_context(service.running(commands, **settings))
+        web = stack.enter_context(running(small=False, beside=("worker", "webhooks"), **settings))
         inside, good = (stack.enter_context(receiving(status(200))) for _ in range(2))
         redirect = status(302, f"Location: {inside.url}\r\n")
         answers = {"hangs": hang, "drips": drip, "500": status(500), "redirects": redirect, "1 GB": gigabyte}

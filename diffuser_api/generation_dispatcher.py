@@ -67,12 +67,13 @@ def _copy(field_file, folder: Path, stem: str) -> str:
     """A copy of a stored file in the folder; returns its name. Raises InvalidRequest when it is gone."""
     name = stem + Path(field_file.name).suffix
     try:
-        with field_file.open("rb") as source, (folder / name).open("wb") as target:
-            shutil.copyfileobj(source, target)
-            target.flush()
-            os.fsync(target.fileno())  # request.json, written last, says that the files are whole
+        source = field_file.open("rb")
     except (OSError, ValueError) as error:
         raise InvalidRequest(f"the {stem} is gone") from error
+    with source, (folder / name).open("wb") as target:
+        shutil.copyfileobj(source, target)
+        target.flush()
+        os.fsync(target.fileno())  # request.json, written last, says that the files are whole
     return name
 
 
@@ -104,7 +105,9 @@ def follow(job: Job, event: dict) -> None:
     """Write an event of the generator to the job's row."""
     values = {key: value for key, value in event.items() if key != "event"}
     with lease.undisturbed():
-        if event["event"] == "progress":
+        if event["event"] == "begin":
+            lease.limit(settings.STEP_TIMEOUT, f"Step {event['step']}", "STEP_TIMEOUT")
+        elif event["event"] == "progress":
             jobs.progress(job, **values)
         elif event["event"] == "step":
             jobs.add_timing(job, values)

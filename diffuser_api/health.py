@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import timedelta
 
-from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
+from diffuser_api import disk
 from diffuser_api.checks import missing_model_folders
 from diffuser_api.models import Job
 
-FREE_MB_NEEDED = 200  # to take a job
 LONGEST_SILENCE = timedelta(minutes=2)  # with a job waiting and none running: no worker takes jobs
 
 
@@ -21,7 +19,7 @@ def parts() -> dict[str, str]:
     return {
         "database": _answers(Job),
         "queue": _answers(DBTaskResult),
-        "disk": _disk(),
+        "disk": disk.problem() or "ok",
         "models": _models(),
         "worker": _worker(),
     }
@@ -33,17 +31,6 @@ def _answers(model) -> str:
         return "ok"
     except DatabaseError:
         return "not migrated or not reachable; run `manage.py migrate`"
-
-
-def _disk() -> str:
-    for folder in (settings.DATA_DIR, settings.TMP_DATA_DIR):
-        try:
-            free_mb = shutil.disk_usage(folder).free // 2**20
-        except OSError:
-            return f"{folder.name} is not there"
-        if free_mb < FREE_MB_NEEDED:
-            return f"{free_mb} MB free for {folder.name}, {FREE_MB_NEEDED} needed"
-    return "ok"
 
 
 def _models() -> str:

@@ -17,11 +17,11 @@ from pathlib import Path
 from django.core.files import File
 from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
-from django.db.models.functions import Now
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
-from diffuser_api import lease, messages, processes, turns, webhooks
+from diffuser_api import disk, lease, messages, processes, turns, webhooks
 from diffuser_api.models import ActionImage, Client, Job, LoraModel, PoiImage, TrainingPhoto
 from generation.folder import ORDER
 
@@ -30,6 +30,7 @@ SECONDS_BETWEEN_WRITES = 0.5  # of progress
 TRAINING_STEPS = ["train"]
 UNFINISHED = (Job.Status.QUEUED, Job.Status.RUNNING)
 MAX_ATTEMPTS = 3
+GAVE_UP = f" (in each of {MAX_ATTEMPTS} attempts)"
 
 
 # --- making -------------------------------------------------------------------------------------------------
@@ -38,13 +39,14 @@ MAX_ATTEMPTS = 3
 def _create(kind: Job.Kind, after: Callable[[Job], None] = lambda job: None, **fields) -> Job:
     """The row and its queue message, in one transaction; ``after`` adds what else belongs to the row.
 
-    Raises turns.QueueFull.
+    Raises turns.QueueFull, disk.NoRoom.
     """
     while True:
         code = f"{secrets.randbelow(10**8):08d}"
         if LoraModel.objects.filter(code=code).exists():
             continue
         try:
+            disk.check_room()
             with transaction.atomic():
                 turns.check_room(fields.get("client"))
                 job = Job.objects.create(code=code, kind=kind, **fields)
@@ -163,9 +165,12 @@ def run(job: Job) -> None:
         requeue(job, attempt=job.attempt)
     except lease.Lost:
         log.info("job %s: broken off", job.code)
-    except Exception:
+    except lease.TimedOut as late:
+        fail(job, "timed_out", f"{late}, and was ended.")
+    except Exception as error:
         log.exception("job %s: unexpected error", job.code)
-        fail(job, "internal_error", "Something went wrong on our side; the log of the worker tells what.")
+        reason = "Something went wrong on our side; the log of the worker tells what."
+        fail(job, "disk_full" if disk.is_full(error) else "internal_error", reason)
     finally:
         clear_up(job)
 
@@ -194,7 +199,7 @@ def is_lost(job: Job) -> bool:
 
 
 def beat(job: Job) -> None:
-    _held(job).update(heartbeat_at=Now())
+    _held(job).update(heartbeat_at=Now(), tree_peak_mb=Greatest("tree_peak_mb", Value(processes.tree_mb())))
 
 
 def progress(job: Job, *, step: str, done: int, of: int, index: int = 1) -> None:
@@ -231,7 +236,7 @@ def retry(job: Job, error_code: str, error_message: str) -> bool:
     lease.check()  # a worker that stops ends its processes too: no attempt is lost by that
     if job.attempt < MAX_ATTEMPTS:
         return requeue(job, job.attempt + 1)
-    return fail(job, error_code, f"{error_message} (in each of {MAX_ATTEMPTS} attempts)")
+    return fail(job, error_code, error_message + GAVE_UP)
 
 
 # --- ending -------------------------------------------------------------------------------------------------
@@ -285,7 +290,11 @@ def finish_training(job: Job, lora: bytes) -> bool:
 
 
 def fail(job: Job, error_code: str, error_message: str) -> bool:
-    """``error_message`` is a sentence that a person can act on."""
+    """``error_message`` is a sentence that a person can act on. What fails while the disk is full failed of
+    that."""
+    if (error_code == "disk_full" or disk.is_full()) and _held(job).exists():
+        _dispatcher(job.kind).clear_up(job.code)  # it goes in any case, and the row needs room to be written
+        error_code, error_message = "disk_full", f"{disk.TEXT} ({error_message})"
     return _end(_held(job), Job.Status.FAILED, error_code=error_code, error_message=error_message)
 
 

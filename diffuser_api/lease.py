@@ -1,9 +1,9 @@
 """A worker's hold on the job that it runs: the heartbeat, and how the job is broken off from outside.
 
 While a job runs, a thread beats for it, prints or not, and looks whether the row still says that it is ours.
-If it isn't (cancelled, deleted, given to another worker), or if the worker is to stop, the main thread leaves
-the ``breakable`` part of the job by an exception. Outside of that part nothing is interrupted half-way.
-Knows threads and signals; what a row says is up to ``jobs``.
+If it isn't (cancelled, deleted, given to another worker), if the worker is to stop, or if something takes
+longer than its ``limit``, the main thread leaves the ``breakable`` part of the job by an exception. Outside
+of that part nothing is interrupted half-way. Knows threads and signals; what a row says is up to ``jobs``.
 """
 
 from __future__ import annotations
@@ -36,10 +36,15 @@ class Stopped(BrokenOff):
     """The worker was asked to end."""
 
 
+class TimedOut(BrokenOff):
+    """A step or training took longer than it may; says which."""
+
+
 class _Hold:
     def __init__(self, is_ours: Callable[[], bool], beat: Callable[[], None]) -> None:
         self.is_ours, self.beat = is_ours, beat
-        self.reason: type[BrokenOff] | None = Stopped if _stopping else None
+        self.reason: BrokenOff | type[BrokenOff] | None = Stopped if _stopping else None
+        self.latest: tuple[float, str] | None = None  # time.monotonic(), and what is said when it is over
         self.breakable = False
         self.over = threading.Event()
 
@@ -49,6 +54,8 @@ class _Hold:
             try:
                 if not self.reason and not self.is_ours():
                     self.reason = Lost
+                if not self.reason and self.latest and time.monotonic() > self.latest[0]:
+                    self.reason = TimedOut(self.latest[1])
                 if time.monotonic() - last_beat >= SECONDS_BETWEEN_BEATS:
                     self.beat()
                     last_beat = time.monotonic()
@@ -88,9 +95,16 @@ def hold(is_ours: Callable[[], bool], beat: Callable[[], None]) -> Iterator[None
         _hold = None
 
 
+def limit(seconds: int, what: str, setting: str) -> None:
+    """From now on, ``what`` may take so long; 0: any time. A new limit replaces the last."""
+    if _hold:
+        end, text = time.monotonic() + seconds, f"{what} took longer than {seconds} s, the limit of {setting}"
+        _hold.latest = (end, text) if seconds else None
+
+
 @contextmanager
 def breakable() -> Iterator[None]:
-    """Around the wait for other processes. Raises Lost or Stopped, at once if there is a reason already."""
+    """Around the wait for other processes. Raises BrokenOff, at once if there is a reason already."""
     if _hold:
         check()
         _hold.breakable = True

@@ -6,12 +6,13 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterator
 
-from django.db.models import Count, Min
+from django.db.models import Count, Max, Min, Q, Sum
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
 from diffuser_api import health
+from diffuser_api.jobs import GAVE_UP
 from diffuser_api.models import Job, Webhook
 
 JOBS_LOOKED_AT = 100  # for durations and memory: the last so many that succeeded
@@ -45,10 +46,21 @@ class _Rows:
         yield _gauge(
             "failures", "Jobs failed, by reason.", ["kind", "reason"], [(row[:2], row[2]) for row in failed]
         )
+        lost = Sum("attempt") - Count("pk") + Count("pk", filter=Q(error_message__endswith=GAVE_UP))
+        killed = jobs.values_list("kind").annotate(lost=lost)
+        name = "Attempts of kept jobs that the death of a process ended."
+        yield _gauge("kills", name, ["kind"], [(row[:1], row[1]) for row in killed])
         again = jobs.filter(attempt__gt=1).values_list("kind", "status").annotate(Count("pk"))
         name = "Jobs kept that were begun again after their worker was gone."
         yield _gauge("recoveries", name, ["kind", "status"], [(row[:2], row[2]) for row in again])
         yield from _steps()
+        last = Job.objects.filter(tree_peak_mb__gt=0).order_by("-started_at")[:JOBS_LOOKED_AT]
+        peaks = Job.objects.filter(pk__in=last.values("pk")).order_by().values_list("kind")
+        name = (
+            "Most memory of a worker and all its processes together in the last jobs, the running ones too."
+        )
+        trees = [(row[:1], row[1] * 2**20) for row in peaks.annotate(Max("tree_peak_mb"))]
+        yield _gauge("tree_peak_bytes", name, ["kind"], trees)
         hooks = Webhook.objects.order_by().values_list("status").annotate(Count("pk"))
         yield _gauge(
             "webhooks", "Webhooks kept, by status.", ["status"], [(row[:1], row[1]) for row in hooks]

@@ -183,6 +183,7 @@ class Job(Owned):
     steps = models.JSONField(default=list)
     progress = models.FloatField(default=0.0)  # of the whole job, 0..1
     timings = models.JSONField(default=list)
+    tree_peak_mb = models.FloatField(default=0.0)  # of the worker's processes together, seen at heartbeats
     log = models.TextField(blank=True)
     error_code = models.CharField(max_length=40, blank=True)
     error_message = models.TextField(blank=True)

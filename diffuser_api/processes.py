@@ -69,6 +69,21 @@ def _mark_of(pid: int) -> str | None:
     return next((v.removeprefix(prefix).decode() for v in variables if v.startswith(prefix)), None)
 
 
+def tree_mb() -> float:
+    """Memory of this process and all that it has started, in 2**20 bytes; what they share counts once."""
+    own = os.getpid()
+    pids = [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()]
+    return sum(_memory_kb(pid) for pid in pids if pid == own or _mark_of(pid) == name(own)) / 1024
+
+
+def _memory_kb(pid: int) -> int:
+    try:
+        text = (PROC / str(pid) / "smaps_rollup").read_text()
+    except OSError:  # gone meanwhile, or a zombie
+        return 0
+    return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
+
+
 def orphans() -> Iterator[int]:
     """File descriptors (see pidfd_open(2)) of processes whose worker is dead. The caller closes them."""
     for pid in [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()]:

@@ -8,7 +8,11 @@ from django.core.files.storage import FileSystemStorage
 class DurableStorage(FileSystemStorage):
     def _save(self, name, content):
         """A row is committed after its file is saved: by then the file and its name must be on the disk."""
-        name = super()._save(name, content)
+        try:
+            name = super()._save(name, content)
+        except OSError:  # no room, as a rule: half a file is of no use to anybody
+            self.delete(name)
+            raise
         for path in (self.path(name), os.path.dirname(self.path(name))):
             descriptor = os.open(path, os.O_RDONLY)
             try:

@@ -6,8 +6,10 @@ removed is what no row owns. Knows rows, folders and processes; every change of 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
+import shutil
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -25,6 +27,7 @@ from diffuser_api import (
     processes,
     retention,
     training_dispatcher,
+    uploads,
 )
 from diffuser_api.models import Job, LoraModel, TrainingPhoto
 
@@ -33,6 +36,7 @@ SECONDS_BETWEEN_SWEEPS = 30.0
 # Heartbeats come every 5 seconds. A worker whose process we can see is trusted for longer than one elsewhere.
 SILENT_ELSEWHERE, SILENT_HERE = timedelta(seconds=25), timedelta(seconds=120)
 WRITING_SECONDS = 120.0  # a stored file may be that much older than the commit of its row
+UPLOAD_SECONDS = 600.0  # since the last byte of an upload, of which a request is made within less
 CODE = re.compile(r"\d{8}")
 
 
@@ -40,14 +44,19 @@ def forever() -> None:
     """For a thread: sweeps until the process ends."""
     while True:
         time.sleep(SECONDS_BETWEEN_SWEEPS)
-        try:
-            sweep()
-        except Error as error:
-            log.warning("the sweep was cut short, the next one follows: %s", error)
-        except Exception:
-            log.exception("the sweep was cut short, the next one follows")
-        finally:
-            connection.close()
+        attempt()
+
+
+def attempt() -> None:
+    """A sweep that may be in vain: the disk is full, say."""
+    try:
+        sweep()
+    except Error as error:
+        log.warning("the sweep was cut short, the next one follows: %s", error)
+    except Exception:
+        log.exception("the sweep was cut short, the next one follows")
+    finally:
+        connection.close()
 
 
 def sweep() -> None:
@@ -56,6 +65,7 @@ def sweep() -> None:
     resend_messages()
     remove_folders()
     remove_files()
+    remove_uploads()
     messages.forget_old()
     idempotency.forget_old()
     retention.apply()
@@ -115,6 +125,16 @@ def remove_files(writing_seconds: float = WRITING_SECONDS) -> None:
         for name in old.difference(owned):
             default_storage.delete(name)
             log.warning("%s: a file without a row removed", name)
+
+
+def remove_uploads(seconds: float = UPLOAD_SECONDS) -> None:
+    """Photos on their way in, of a web process that was killed. Who still reads one has it open already."""
+    folder = Path(settings.TMP_DATA_DIR)
+    for path in (*folder.glob(f"{uploads.FOLDER_PREFIX}*"), *folder.glob("*.upload*")):
+        with contextlib.suppress(FileNotFoundError):  # it was just being removed
+            if time.time() - path.stat().st_mtime >= seconds:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                log.warning("%s: an upload without a process removed", path.name)
 
 
 def _age_seconds(name: str) -> float:

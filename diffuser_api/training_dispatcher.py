@@ -109,6 +109,7 @@ def follow(job: Job, process: subprocess.Popen, log: collections.deque[str]) -> 
 
     Whatever interrupts this, the whole session is ended before it is left.
     """
+    lease.limit(settings.TRAINING_TIMEOUT, "The training", "TRAINING_TIMEOUT")
     try:
         with lease.breakable():
             for stream, line in lines_of(process):

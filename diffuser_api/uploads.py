@@ -19,10 +19,12 @@ from pathlib import Path
 
 from django.conf import settings
 
+from diffuser_api import disk
 from diffuser_api.photo_sentences import sentence
 from generation.vision.compare import find_twin, strangers
 
 STRICT, WARN, OFF = PHOTO_CHECKS = ("strict", "warn", "off")
+FOLDER_PREFIX = "photos-"  # in TMP_DATA_DIR
 SECONDS = 60  # for all photos; the process itself allows each less
 # What the process may see of ours: no secret key, no database.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "MODEL_PROFILE")
@@ -101,7 +103,7 @@ def _reasons(found: dict[int, list[dict]], language: str) -> list[dict]:
 def _look_at(files: list) -> list[Seen]:
     """Each file through the gate, in order."""
     photos = {number: Seen() for number in range(1, len(files) + 1)}
-    with tempfile.TemporaryDirectory(prefix="photos-") as name:
+    with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, dir=settings.TMP_DATA_DIR) as name:
         folder, waiting = Path(name), []
         for number, file in enumerate(files, start=1):
             if file.size == 0:
@@ -135,7 +137,8 @@ def _through_gate(folder: Path, numbers: list[int]) -> list[dict]:
 
 
 def _run_gate(folder: Path, numbers: list[int]) -> list[dict]:
-    """What the process said before it ended, by itself or by a photo. Raises RuntimeError if we broke it."""
+    """What the process said before it ended, by itself or by a photo. Raises RuntimeError if we broke it,
+    disk.NoRoom if that was for want of room."""
     look = "clean" if settings.PHOTO_CHECKS == OFF else "look"
     command = [sys.executable, "-m", "generation.vision.photo_gate", str(folder)]
     command += [str(settings.MAX_PIXELS_MP), look, *map(str, numbers)]
@@ -153,6 +156,8 @@ def _run_gate(folder: Path, numbers: list[int]) -> list[dict]:
         except subprocess.TimeoutExpired as late:
             return _lines(late.stdout or b"")
     if done.returncode > 0:
+        if disk.is_full():
+            raise disk.NoRoom
         raise RuntimeError(f"the photo gate failed: {done.stderr.decode(errors='replace')[-2000:]}")
     return _lines(done.stdout)
 

@@ -6,15 +6,17 @@ client gets a share of the threads, so neither one dead host nor one client with
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-from django.db import close_old_connections
+from django.db import Error, close_old_connections
 
 from diffuser_api import webhooks
 from diffuser_api.models import Webhook
 
+log = logging.getLogger(__name__)
 THREADS = 16
 THREADS_OF_A_CLIENT = 6
 THREADS_OF_A_HOST = 2
@@ -30,7 +32,12 @@ class Sender:
         """Until ``stop`` is set; the tries that are under way then are finished and written."""
         while not stop.is_set():
             close_old_connections()
-            if not self.step():
+            try:
+                busy = self.step()
+            except Error as error:  # what wasn't written is sent again when its lease is over
+                log.warning("the database can't be used, the next try follows: %s", error)
+                busy = False
+            if not busy:
                 stop.wait(SECONDS_BETWEEN_LOOKS)
         self.finish()
 

@@ -36,9 +36,9 @@ class StepFailed(RuntimeError):
 def generate(job: Path, on_event: Callable[[dict], None] | None = None) -> Path:
     """Run the steps that are still to do in folder ``job``; the path of the finished picture.
 
-    ``on_event`` gets ``{"event": "plan", "steps": [...]}`` once, ``{"event": "progress", "step", "index",
-    "done", "of"}`` often and ``{"event": "step", "step", "index", "pid", "import_seconds", ...}`` once for
-    each step.
+    ``on_event`` gets ``{"event": "plan", "steps": [...]}`` once, and for each step ``{"event": "begin",
+    "step", "index"}``, often ``{"event": "progress", "step", "index", "done", "of"}``, and at its end
+    ``{"event": "step", "step", "index", "pid", "import_seconds", ...}``.
     Raises InvalidRequest when the folder's files can't be used, StepFailed when a step fails.
     """
     tell = on_event or (lambda event: None)
@@ -46,6 +46,7 @@ def generate(job: Path, on_event: Callable[[dict], None] | None = None) -> Path:
     plan = folder.planned_steps(folder.GenerationRequest.load(job))
     tell({"event": "plan", "steps": plan})
     for index in range((folder.newest_index(job) or 0) + 1, len(plan) + 1):
+        tell({"event": "begin", "step": plan[index - 1], "index": index})
         run_step(plan[index - 1], index, job, tell)
     return folder.picture_path(job, len(plan))
 

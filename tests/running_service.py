@@ -1,26 +1,34 @@
-"""A web server and a worker with small random models in a folder of their own, restarted when they die."""
+"""A web server, and a worker or more, as processes in a folder of their own, with demo places and actions."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import io
 import os
 import socket
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import requests
 
-from generation.miniature import demo_content
-from tests.small_models import make_small_family
-
 ROOT = Path(__file__).resolve().parent.parent
+SECRET_KEY = "test-secret-key-that-must-never-be-seen-in-an-answer-0123456789abcdef"
+COMMANDS = {
+    "worker": ["manage.py", "worker", "--interval", "0.2"],
+    "webhooks": ["manage.py", "send_webhooks"],
+}
 ROLES = {
     "gunicorn": "web",
     "manage.py worker": "worker",
-    "generation.template": "template or step",
-    "generation.steps": "step",
+    "manage.py send_webhooks": "webhooks",
+    "generation.template": "template",
+    "generation.vision.photo_gate": "photo gate",
     "launch.bash": "bash",
     "train_network.py": "trainer",
     "post-back.py": "post-back",
@@ -41,52 +49,77 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def png(picture) -> bytes:
-    content = io.BytesIO()
-    picture.save(content, "PNG")
-    return content.getvalue()
+def words_of(process: psutil.Process) -> str:
+    """A process's command line and where its stderr goes; "" if it is gone."""
+    try:
+        return " ".join([*process.cmdline(), os.readlink(f"/proc/{process.pid}/fd/2")])
+    except (psutil.Error, OSError):
+        return ""
 
 
 class RunningService:
-    """What compose's ``restart: unless-stopped`` does, for as long as ``tend`` is called."""
+    """``tend`` starts what doesn't run, as compose's ``restart: unless-stopped`` does. Each process logs to a
+    file NAME.log in the folder."""
 
-    def __init__(self, folder: Path, **variables: str) -> None:
-        self.folder, port = folder, free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        models = make_small_family(folder / "models")
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        small: bool = True,
+        beside: tuple[str, ...] = ("worker",),
+        threads: int = 8,
+        **settings: str,
+    ) -> None:
+        """``small``: with random models, whose steps take a second, instead of the profile's own. ``beside``:
+        what of COMMANDS runs beside the web server."""
+        self.folder, self.port = folder, free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
         self.environment = os.environ | {
             "DATA_DIR": str(folder / "data"),
             "TMP_DATA_DIR": str(folder / "tmp_data"),
             "TRAINING_APP_DIR": str(folder / "training-app"),
             "SERVER_URL": self.url,
-            "INPAINT_MODEL": str(models / "inpaint"),
-            "CONTROLNET_MODEL": str(models / "controlnet"),
-            "DETAIL_MODEL": str(models / "text2img"),
-            "TRAINING_MODEL": str(models / "inpaint"),
+            "SECRET_KEY": SECRET_KEY,
             "OMP_WAIT_POLICY": "PASSIVE",
-            **variables,
+            "OPEN_API": "1",
+            "ADDRESS_RATE": "0/minute",
         }
         self.environment.pop("DATABASE_URL", None)
-        for command in (["migrate", "--verbosity", "0"], ["load_demo"]):
-            self.run([sys.executable, "manage.py", *command])
-        gunicorn = ["gunicorn", "djangoproject.wsgi", "--bind", f"127.0.0.1:{port}", "--threads", "8"]
-        self.commands = {
-            "web": [sys.executable, "-m", *gunicorn, "--graceful-timeout", "3"],
-            "worker": [sys.executable, "manage.py", "worker", "--interval", "0.2"],
-        }
-        self.processes: dict[str, subprocess.Popen] = {}
-        self.photos = [png(photo) for photo in demo_content.people()[0].photos]
+        if small:
+            from tests.small_models import make_small_family
 
-    def run(self, command: list[str]) -> None:
-        subprocess.run(command, cwd=ROOT, env=self.environment, check=True, stdout=subprocess.DEVNULL)
+            models = make_small_family(folder / "models")
+            names = {
+                "INPAINT": "inpaint",
+                "CONTROLNET": "controlnet",
+                "DETAIL": "text2img",
+                "TRAINING": "inpaint",
+            }
+            self.environment |= {f"{role}_MODEL": str(models / name) for role, name in names.items()}
+        self.environment |= settings
+        self.manage("migrate", "--verbosity", "0")
+        self.manage("load_demo")
+        gunicorn = ["-m", "gunicorn", "djangoproject.wsgi", "--bind", f"127.0.0.1:{self.port}"]
+        self.commands = {"web": [*gunicorn, "--threads", str(threads), "--graceful-timeout", "3"]}
+        self.commands |= {name: COMMANDS[name] for name in beside}
+        self.processes: dict[str, subprocess.Popen] = {}
+        self.webhook_url = ""  # of the jobs that are asked for
+
+    def manage(self, *arguments: str) -> str:
+        """What ``manage.py`` prints."""
+        command = [sys.executable, "manage.py", *arguments]
+        done = subprocess.run(
+            command, cwd=ROOT, env=self.environment, check=True, stdout=subprocess.PIPE, text=True
+        )
+        return done.stdout.strip()
 
     def tend(self) -> None:
-        for name, command in self.commands.items():
+        for name, arguments in self.commands.items():
             process = self.processes.get(name)
             if process is None or process.poll() is not None:
                 with (self.folder / f"{name}.log").open("ab") as log:
                     self.processes[name] = subprocess.Popen(
-                        command,
+                        [sys.executable, *arguments],
                         cwd=ROOT,
                         env=self.environment,
                         stdin=subprocess.DEVNULL,
@@ -94,28 +127,19 @@ class RunningService:
                         stderr=log,
                     )
 
-    def tree(self) -> list[tuple[str, psutil.Process]]:
-        """Every process with its role, the shells' helpers as "other"."""
-        found = []
-        for process in self.processes.values():
-            try:
-                top = psutil.Process(process.pid)
-                for one in (top, *top.children(recursive=True)):
-                    words = " ".join(one.cmdline())
-                    role = next((role for word, role in ROLES.items() if word in words), "other")
-                    found.append((role, one))
-            except psutil.Error:
-                continue
-        return found
-
     def stop(self) -> None:
+        """Raises subprocess.TimeoutExpired if one doesn't end when it is asked to; it is killed then."""
+        late = None
         for process in reversed(self.processes.values()):
             process.terminate()
             try:
                 process.wait(30)
-            except subprocess.TimeoutExpired:
+            except subprocess.TimeoutExpired as error:
                 process.kill()
                 process.wait()
+                late = error
+        if late:
+            raise late
 
     def answers(self) -> bool:
         try:
@@ -123,10 +147,51 @@ class RunningService:
         except requests.RequestException:
             return False
 
+    # --- its processes and files ----------------------------------------------------------------------------
+
+    def tree(self) -> list[tuple[str, psutil.Process]]:
+        """Every process with its role, the shells' helpers as "other"."""
+        found = []
+        for process in self.processes.values():
+            try:
+                top = psutil.Process(process.pid)
+                found += [(self.role_of(one), one) for one in (top, *top.children(recursive=True))]
+            except psutil.Error:
+                continue
+        return found
+
+    def role_of(self, process: psutil.Process) -> str:
+        """A step is told from its template by its log, which is a file in the job's folder."""
+        words = words_of(process)
+        if str(self.folder / "tmp_data") in words:
+            return "step"
+        return next((role for word, role in ROLES.items() if word in words), "other")
+
+    def rss_mb(self) -> float:
+        """Memory of the web server's processes."""
+        web = psutil.Process(self.processes["web"].pid)
+        return sum(one.memory_info().rss for one in (web, *web.children(recursive=True))) / 2**20
+
+    def working_files(self) -> list[Path]:
+        places = [self.folder / "tmp_data", self.folder / "training-app", self.folder / "data" / "photos"]
+        return [path for place in places for path in place.rglob("*") if not path.is_dir()]
+
+    # --- what a front-end does ------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def photos(self) -> list[bytes]:
+        """Five of one person, as PNG files."""
+        from generation.miniature import demo_content
+
+        contents = [io.BytesIO() for _ in range(5)]
+        for photo, content in zip(demo_content.people()[0].photos, contents, strict=True):
+            photo.save(content, "PNG")
+        return [content.getvalue() for content in contents]
+
     def ask(self, key: str, lora: str = "", seed: int = 1, **headers: str) -> requests.Response:
         return requests.post(
             f"{self.url}/api/generate-image/",
-            json=WISH | {"selected_lora": lora, "seed": seed},
+            json=WISH | {"selected_lora": lora, "seed": seed, "webhook_url": self.webhook_url},
             headers={"Idempotency-Key": key} | headers,
             timeout=90,
         )
@@ -135,10 +200,25 @@ class RunningService:
         return requests.post(
             f"{self.url}/api/lora-training/",
             files=[("images", (f"{n}.png", photo, "image/png")) for n, photo in enumerate(self.photos)],
+            data={"webhook_url": self.webhook_url},
             headers={"Idempotency-Key": key} | headers,
             timeout=90,
         )
 
-    def working_files(self) -> list[Path]:
-        places = [self.folder / "tmp_data", self.folder / "training-app", self.folder / "data" / "photos"]
-        return [path for place in places for path in place.rglob("*") if not path.is_dir()]
+
+@contextlib.contextmanager
+def running(folder: Path | None = None, **options) -> Iterator[RunningService]:
+    """Until the end of the block, from when it answers; in a folder that is removed then, if none is given.
+    ``options`` are RunningService's."""
+    with contextlib.ExitStack() as stack:
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cartolina-service-")))
+        service = RunningService(folder, **options)
+        stack.callback(service.stop)
+        service.tend()
+        end = time.monotonic() + 120
+        while not service.answers():
+            if time.monotonic() > end or service.processes["web"].poll() is not None:
+                raise RuntimeError((folder / "web.log").read_text()[-2000:])
+            time.sleep(0.1)
+        yield service

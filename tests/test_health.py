@@ -32,8 +32,8 @@ def not_ready(client, part: str) -> str:
     return answer.json()[part]
 
 
-def test_a_full_disk(client, catalogue, monkeypatch):
-    monkeypatch.setattr(health, "FREE_MB_NEEDED", 2**40)
+def test_a_full_disk(client, catalogue, settings):
+    settings.MIN_FREE_MB = 2**40
     assert "MB free" in not_ready(client, "disk")
 
 
@@ -93,7 +93,10 @@ def test_metrics_count_what_the_rows_say(client, catalogue, settings, tmp_path):
         timing = {"step": "pose", "import_seconds": 1.0, "load_seconds": 0.5, "peak_rss_mb": 100}
         Job.objects.filter(pk=done.pk).update(timings=[timing | {"inference_seconds": seconds}])
     jobs.fail(jobs.claim(make_job().code), "step_failed", "no luck")
-    Job.objects.filter(pk=done.pk).update(attempt=2)
+    Job.objects.filter(pk=done.pk).update(attempt=2, tree_peak_mb=300.0)
+    poisoned = make_job()
+    Job.objects.filter(pk=poisoned.pk).update(attempt=jobs.MAX_ATTEMPTS)
+    jobs.retry(jobs.claim(poisoned.code), "worker_died", "The worker died.")
     waiting = [make_job(), make_job()]
     Job.objects.filter(pk=waiting[0].pk).update(created_at=timezone.now() - timedelta(seconds=90))
     found = scrape(client)
@@ -103,6 +106,8 @@ def test_metrics_count_what_the_rows_say(client, catalogue, settings, tmp_path):
     assert found["cartolina_jobs", "generation", "succeeded"] == 2
     assert found["cartolina_failures", "generation", "step_failed"] == 1
     assert found["cartolina_recoveries", "generation", "succeeded"] == 1
+    assert found["cartolina_kills", "generation"] == 1 + jobs.MAX_ATTEMPTS
+    assert found["cartolina_tree_peak_bytes", "generation"] == 300 * 2**20
     assert found["cartolina_step_seconds", "0.5", "pose"] == pytest.approx(4.5)
     assert found["cartolina_step_peak_bytes", "pose"] == 100 * 2**20
     assert found["cartolina_ready", "database"] == 1

@@ -2,12 +2,13 @@
 
 import pytest
 
-from benchmarks import hostile, service
+from benchmarks import hostile
+from tests.running_service import running
 
 
 @pytest.fixture(scope="module")
 def web():
-    with service.running(threads=2, ADDRESS_RATE="0/minute") as web:
+    with running(small=False, beside=(), threads=2) as web:
         yield web
 
 

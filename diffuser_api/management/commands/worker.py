@@ -1,23 +1,37 @@
 """``manage.py worker``: takes jobs from the queue, one at a time, and sweeps up behind itself and others.
 
-django-tasks-db's worker, with three things more: it begins with a sweep and sweeps on; it has the models
-loaded before they are needed; and when asked to end it breaks off its job, which goes back to the queue as
-far as it has come.
+django-tasks-db's worker, with four things more: it begins with a sweep and sweeps on; it has the models
+loaded before they are needed; when asked to end it breaks off its job, which goes back to the queue as far
+as it has come; and it outlives a database that can't be used for a while.
 """
 
+import logging
 import os
 import threading
+import time
 
 from django.core.management.base import BaseCommand
+from django.db import Error, connection
 from django_tasks_db.management.commands import db_worker
 
 from diffuser_api import lease, processes, sweep
 from generation import isolation
 
+log = logging.getLogger(__name__)
+SECONDS_AFTER_ERROR = 5.0
 SECONDS_TO_LEAVE = 15.0  # after which the worker ends whatever it is at; the next sweep puts the rest right
 
 
 class Worker(db_worker.Worker):
+    def run(self):
+        while self.running:
+            try:
+                return super().run()
+            except Error as error:
+                log.warning("the database can't be used, the next try follows: %s", error)
+                connection.close()
+                time.sleep(SECONDS_AFTER_ERROR)
+
     def shutdown(self, signum, frame):
         last_resort = threading.Timer(SECONDS_TO_LEAVE, os._exit, [1])
         last_resort.daemon = True
@@ -48,6 +62,6 @@ class Command(BaseCommand):
         )
         worker.configure_signals()
         isolation.prepare()  # models are loaded before the first job is there
-        sweep.sweep()
+        sweep.attempt()
         threading.Thread(target=sweep.forever, daemon=True).start()
         worker.run()
