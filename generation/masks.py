@@ -46,6 +46,7 @@ LENGTHS = {
 }  # fmt: skip
 # Likewise of the head's half height, where two of its joints are seen.
 HEAD_LENGTHS = {(R_EAR, L_EAR): 1.45, (R_EYE, L_EYE): 0.63, (R_EAR, NOSE): 0.95, (L_EAR, NOSE): 0.95}
+HEAD = 0.208  # the head's height, where nothing else is seen
 HEAD_OF_NECK = 0.9  # half the head's height, of the way from neck to nose, where nothing else is seen
 ARMS = ((R_SHOULDER, R_ELBOW, R_WRIST), (L_SHOULDER, L_ELBOW, L_WRIST))
 LEGS = ((R_HIP, R_KNEE, R_ANKLE), (L_HIP, L_KNEE, L_ANKLE))
@@ -71,13 +72,19 @@ def subject_mask(joints: Joints, size: tuple[int, int]) -> Image.Image:
     ``joints``: 18 in OpenPose's order, pixels of a picture of ``size``, None where one isn't seen.
     """
     mask = Image.new("L", size)
-    height = height_of(joints) or _head_height(joints) / 0.104 / 2
-    if height:
-        body = _Body(ImageDraw.Draw(mask), _completed(joints, height), height, size)
+    if body := _Body.of(mask, joints):
         body.draw_torso()
         for names, lengths, radii in ((ARMS, ARM, ARM_RADII), (LEGS, LEG, LEG_RADII)):
             for limb in names:
                 body.draw_limb(limb, lengths, radii)
+        body.draw_head()
+    return mask
+
+
+def hair_mask(joints: Joints, size: tuple[int, int]) -> Image.Image:
+    """Mode L, 255 on the head and where its hair may be, long or piled up."""
+    mask = Image.new("L", size)
+    if body := _Body.of(mask, joints):
         body.draw_head()
     return mask
 
@@ -179,14 +186,14 @@ def _draw_ellipse(
 class _Body:
     """A body, drawn in white. ``joints`` are pixels; radii and lengths are shares of ``height``."""
 
-    def __init__(
-        self,
-        draw: ImageDraw.ImageDraw,
-        joints: list[Point | None],
-        height: float,
-        size: tuple[int, int],
-    ):
-        self.draw, self.joints, self.height, self.size = draw, joints, height, size
+    def __init__(self, mask: Image.Image, joints: list[Point | None], height: float):
+        self.draw, self.size, self.joints, self.height = ImageDraw.Draw(mask), mask.size, joints, height
+
+    @classmethod
+    def of(cls, mask: Image.Image, joints: Joints) -> _Body | None:
+        """None where too little is seen of it."""
+        height = height_of(joints) or _head_height(joints) / HEAD
+        return cls(mask, _completed(joints, height), height) if height else None
 
     def disc(self, middle: Point, radius: float) -> None:
         (x, y), r = middle, radius * self.height
