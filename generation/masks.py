@@ -1,4 +1,4 @@
-"""Masks from a pose alone: where its subject, and its face, may be painted. Knows no Django and no torch.
+"""Masks from a pose alone: where its subject and its face may be painted. Knows no Django and no torch.
 
 The skeleton says where the bones are, and a body's proportions how thick it is around them; what it wears and
 how its hair is, it doesn't say, so there is room for a skirt, a coat and long hair. Lengths are shares of the
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 from PIL import Image, ImageDraw
 
 from generation.vision.openpose import (
@@ -58,6 +59,12 @@ FOOT, FOOT_REACH = 0.062, 0.016
 SKIRT_LENGTH, SKIRT_OUT, SKIRT_RADIUS = 0.19, 0.105, 0.024
 HAIR, HAIR_BELOW = (1.45, 1.75), 1.5  # half axes of the ellipse around the head; how far below its middle
 FACE, FACE_UP = (1.12, 1.36), 0.12
+# A standing body: x to the right, y down from the neck, as shares of its height, in OpenPose's order.
+STANDING = (
+    (0, -0.12), (0, 0), (-0.11, 0.01), (-0.13, 0.16), (-0.15, 0.3), (0.11, 0.01), (0.13, 0.16), (0.15, 0.3),
+    (-0.068, 0.285), (-0.075, 0.5), (-0.08, 0.72), (0.068, 0.285), (0.075, 0.5), (0.08, 0.72),
+    (-0.03, -0.145), (0.03, -0.145), (-0.065, -0.14), (0.065, -0.14),
+)  # fmt: skip
 TURNS = tuple(math.radians(degrees) for degrees in range(0, 360, 6))
 
 
@@ -97,6 +104,20 @@ def face_mask(joints: Joints, size: tuple[int, int]) -> Image.Image:
         rx, ry = FACE
         _draw_ellipse(ImageDraw.Draw(mask), middle, half, turn, rx, ry, -FACE_UP)
     return mask
+
+
+def guessed(joints: Joints, size: tuple[int, int]) -> tuple[Point, ...]:
+    """Where each joint is, or would be if the body stood: a standing body laid over those that are known."""
+    known = [k for k, joint in enumerate(joints) if joint]
+    body = np.array([complex(x, y) for x, y in STANDING])
+    stretch, shift = complex(0.95 * size[1]), complex(size[0] / 2, 0.22 * size[1])
+    if len(known) > 1:
+        ours, theirs = np.array([complex(*joints[k]) for k in known]), body[known]
+        away = theirs - theirs.mean()
+        stretch = (away.conj() * (ours - ours.mean())).sum() / (abs(away) ** 2).sum()  # least squares
+        shift = ours.mean() - stretch * theirs.mean()
+    placed = stretch * body + shift
+    return tuple(joints[k] or (float(placed[k].real), float(placed[k].imag)) for k in range(len(joints)))
 
 
 # --- what the joints tell -----------------------------------------------------------------------------------

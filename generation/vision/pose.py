@@ -16,7 +16,6 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -34,12 +33,6 @@ from generation.vision.seen import Joint, Point, Pose
 SUBJECT_MARGIN = 0.03  # of the picture's longer side, around the person
 HELD_BONES = 0.9  # share of the bones that an outline holds if it is this person's
 NOBODY: Pose = (None,) * 18
-# A standing body: x to the right, y down from the neck, as shares of its height, in OpenPose's order.
-STANDING = (
-    (0, -0.12), (0, 0), (-0.11, 0.01), (-0.13, 0.16), (-0.15, 0.3), (0.11, 0.01), (0.13, 0.16), (0.15, 0.3),
-    (-0.068, 0.285), (-0.075, 0.5), (-0.08, 0.72), (0.068, 0.285), (0.075, 0.5), (0.08, 0.72),
-    (-0.03, -0.145), (0.03, -0.145), (-0.065, -0.14), (0.065, -0.14),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,7 +54,7 @@ def propose(picture: Image.Image) -> Proposal:
         kind, pose = "skeleton", tuple(joint and Joint(*joint, 1.0) for joint in joints)
     else:
         kind, pose = "photo", find_pose(picture) or NOBODY
-    guesses = guessed(points_of(pose), picture.size)
+    guesses = masks.guessed(points_of(pose), picture.size)
     if pose == NOBODY:
         return Proposal(kind, pose, guesses)
     subject = outline_mask(picture, pose, see) if kind == "photo" else None
@@ -111,20 +104,6 @@ def face_mask(picture: Image.Image, pose: Pose, see: ModuleType) -> Image.Image 
             ImageDraw.Draw(mask).ellipse(box, fill=255)
             return mask
     return None
-
-
-def guessed(joints: Sequence[Point | None], size: tuple[int, int]) -> tuple[Point, ...]:
-    """Where each joint is, or would be if the body stood: a standing body laid over those that are known."""
-    known = [k for k, joint in enumerate(joints) if joint]
-    body = np.array([complex(x, y) for x, y in STANDING])
-    stretch, shift = complex(0.95 * size[1]), complex(size[0] / 2, 0.22 * size[1])
-    if len(known) > 1:
-        ours, theirs = np.array([complex(*joints[k]) for k in known]), body[known]
-        away = theirs - theirs.mean()
-        stretch = (away.conj() * (ours - ours.mean())).sum() / (abs(away) ** 2).sum()  # least squares
-        shift = ours.mean() - stretch * theirs.mean()
-    placed = stretch * body + shift
-    return tuple(joints[k] or (float(placed[k].real), float(placed[k].imag)) for k in range(len(joints)))
 
 
 def main(arguments: list[str]) -> int:
