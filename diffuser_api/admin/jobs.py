@@ -53,7 +53,7 @@ class WithError(admin.SimpleListFilter):
 
 @admin.register(Job)
 class JobAdmin(CodeAdmin):
-    list_display = ["code", "kind", "state", "step", "percent", "seconds", "client", "created_at", "error"]
+    list_display = ["code", "kind", "state", "percent", "seconds", "created_at", "client", "error"]
     list_filter = [
         "kind",
         "status",
@@ -66,7 +66,15 @@ class JobAdmin(CodeAdmin):
     list_select_related = ["client"]
     search_fields = ["code", "visitor", "parameters__action", "error_message"]
     date_hierarchy = "created_at"
-    exclude = ["token_hash"]
+    fieldsets = [
+        (
+            "Asked",
+            {"fields": ["poi_image", "action_image", "lora", "parameters", "seed", "client", "visitor"]},
+        ),
+        ("Run", {"fields": ["attempt", "step", "created_at", "started_at", "finished_at", "heartbeat_at"]}),
+        ("Details", {"classes": ["collapse"], "fields": ["error_code", "webhook_url", "timings", "log"]}),
+    ]
+    readonly_fields = ["created_at"]
     actions = ["cancel_selected", "run_selected_again"]
     change_form_template = "desk/job.html"
 

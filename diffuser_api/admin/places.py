@@ -25,6 +25,7 @@ class PoiImageInline(admin.StackedInline):
     form = PoiImageForm
     template = "desk/place_images.html"
     extra = 1
+    verbose_name = "picture"
 
 
 @admin.register(Poi)

@@ -21,14 +21,6 @@ from generation.request import AGES, GENDERS
 VISITOR = "desk"  # whose the test pictures are
 
 
-def _grouped(rows, owner: str, label: str) -> list:
-    """Options for a select, those of one place or action under its name."""
-    groups: dict[str, list] = {}
-    for row in rows:
-        groups.setdefault(getattr(row, owner).name, []).append((row.pk, getattr(row, label)))
-    return list(groups.items())
-
-
 class TrialForm(forms.Form):
     place = forms.ModelChoiceField(PoiImage.objects.none())
     shot = forms.ModelChoiceField(ActionImage.objects.none(), label="action")
@@ -41,12 +33,10 @@ class TrialForm(forms.Form):
         super().__init__(*args, **kwargs)
         places = PoiImage.objects.select_related("poi").order_by("poi__name", "name")
         shots = ActionImage.objects.select_related("action").order_by("action__name", "shot_type")
-        for name, rows, owner, label in (
-            ("place", places, "poi", "name"),
-            ("shot", shots, "action", "get_shot_type_display"),
-        ):
-            self.fields[name].queryset = rows
-            self.fields[name].choices = _grouped(rows, owner, label)
+        shot = [(row.pk, f"{row.action.name}, {row.get_shot_type_display()}") for row in shots]
+        place = [(row.pk, f"{row.poi.name}, {row.name}") for row in places]
+        for name, rows, choices in (("place", places, place), ("shot", shots, shot)):
+            self.fields[name].queryset, self.fields[name].choices = rows, choices
 
 
 def _values(request, data) -> TrialForm:
@@ -55,8 +45,8 @@ def _values(request, data) -> TrialForm:
     values = {name: field.initial for name, field in form.fields.items()}
     values["gender"] = GENDERS[0]
     for name in ("place", "shot"):
-        options = form.fields[name].choices
-        values[name] = options[0][1][0][0] if options else None
+        options = list(form.fields[name].choices)
+        values[name] = options[0][0] if options else None
     return TrialForm({name: data.get(name, value) for name, value in values.items()})
 
 

@@ -4,8 +4,16 @@ import { Editor } from "./editor.js";
 import { guardPage, nameOf, onFiles, setFile } from "./files.js";
 import { ask, sendByScript } from "./server.js";
 
+const TYPES = ["CLS", "MES", "FUS"]; // from near to far
 const MASKS_AFTER = 250; // milliseconds that no joint has moved
 const template = document.getElementById("desk-editor");
+
+/** What the server sees in a picture. */
+function propose(file) {
+  const body = new FormData();
+  body.append("picture", file);
+  return ask(template.dataset.propose, body);
+}
 
 /** One shot: its part of the form, and the editor over it. */
 class Shot {
@@ -44,6 +52,7 @@ class Shot {
       undo: () => (this.editor.undo(), this.#changed("undone")),
       masks: () => (this.editor.remember(), this.#masksFromJoints()),
       toggle: () => this.editor.toggle(),
+      larger: () => this.#resize(),
     };
     this.part.addEventListener("click", ({ target }) => does[target.dataset.do]?.());
     this.part.addEventListener("change", ({ target }) => {
@@ -64,6 +73,12 @@ class Shot {
     this.editor.draw();
   }
 
+  #resize() {
+    const isLarge = this.section.classList.toggle("desk-larger");
+    this.part.querySelector("[data-do=larger]").textContent = isLarge ? "Smaller" : "Larger";
+    this.editor.draw();
+  }
+
   // --- from the server --------------------------------------------------------------------------------------
 
   /** What is stored of this shot. */
@@ -75,24 +90,21 @@ class Shot {
     }
   }
 
-  /** Has the picture looked at; what was proposed, or null. */
+  /** Has the picture looked at, and shows what was proposed. */
   take(file) {
     this.status.textContent = "Looking at the picture ...";
     this.part.setAttribute("aria-busy", "true");
-    const body = new FormData();
-    body.append("picture", file);
-    const taken = ask(template.dataset.propose, body)
-      .then(async (found) => {
-        this.name = nameOf(file) || "shot";
-        this.made = this.moved = true;
-        this.brushed = new Set();
-        await this.#load(found);
-        return found;
-      })
-      .catch((error) => void (this.status.textContent = error.message))
+    this.busy = propose(file)
+      .then((found) => this.put(file, found))
+      .catch((error) => (this.status.textContent = error.message))
       .finally(() => this.part.removeAttribute("aria-busy"));
-    this.busy = taken;
-    return taken;
+  }
+
+  async put(file, found) {
+    this.name = nameOf(file) || "shot";
+    this.made = this.moved = true;
+    this.brushed = new Set();
+    await this.#load(found);
   }
 
   async #load(found) {
@@ -102,6 +114,12 @@ class Shot {
     this.tools.hidden = false;
     await this.editor.load(found);
     this.#show();
+  }
+
+  #masksAreDue() {
+    clearTimeout(this.waiting);
+    this.waiting = null;
+    this.busy = this.#masksFromJoints();
   }
 
   async #masksFromJoints() {
@@ -127,7 +145,7 @@ class Shot {
     if (what === "masks" || what === "undone") this.brushed = new Set(["subject", "face"]);
     if (what === "joints" && this.fromJoints) {
       clearTimeout(this.waiting);
-      this.waiting = setTimeout(() => (this.busy = this.#masksFromJoints()), MASKS_AFTER);
+      this.waiting = setTimeout(() => this.#masksAreDue(), MASKS_AFTER);
     }
     this.#show();
   }
@@ -142,7 +160,8 @@ class Shot {
     if (missing.length === this.drawing.names.length) {
       this.status.textContent = "No person was found. Drag the dotted joints to where they are.";
     } else if (missing.length) {
-      this.status.textContent = `${18 - missing.length} of 18 joints. Not in the picture: ${missing.join(", ")}. Drag a dotted one into place if it is.`;
+      const which = missing.length > 3 ? `${missing.length} joints are` : `${missing.join(", ")} ${missing.length > 1 ? "are" : "is"}`;
+      this.status.textContent = `${which} not in the picture; if one is, drag its dotted circle into place.`;
     } else this.status.textContent = this.made ? `All 18 joints were found; ${masks}.` : "All 18 joints are there.";
     editor.draw();
   }
@@ -150,11 +169,8 @@ class Shot {
   // --- into the form ----------------------------------------------------------------------------------------
 
   async fill() {
+    if (this.waiting) this.#masksAreDue();
     await this.busy;
-    if (this.waiting) {
-      clearTimeout(this.waiting);
-      await this.busy;
-    }
     const { editor } = this;
     if (!editor.picture) return;
     const stem = this.name || "shot";
@@ -187,32 +203,31 @@ if (template) {
   const status = zone.querySelector("[role=status]");
   const chooser = zone.querySelector("input");
 
-  /** The nearest of several pictures is the close shot, the farthest the far one; a single one is what it looks like. */
+  const typeOf = (shot) => shot.field("shot_type").value;
+  const free = () => shots.filter((shot) => shot.isEmpty);
+
+  /** The nearest of several pictures is the close shot, the farthest the far one; one alone is what it looks like. */
   const share = async (files) => {
-    const free = shots.filter((shot) => shot.isEmpty);
-    const taken = files.slice(0, free.length);
-    status.textContent = files.length > taken.length ? "There are three shots; pictures beyond that were left out." : "";
-    const found = await Promise.all(taken.map((file, k) => free[k].take(file)));
-    const used = taken.map((_, k) => free[k]).filter((_, k) => found[k]);
-    const types = free.map((shot) => shot.field("shot_type").value);
-    const order = used.slice().sort((a, b) => b.found.nearness - a.found.nearness);
-    const rank = ["CLS", "MES", "FUS"].filter((type) => types.includes(type));
-    if (order.length === 1 && rank.includes(order[0].found.shot_type)) {
-      const [shot] = order;
-      const other = free.find((one) => one.field("shot_type").value === shot.found.shot_type);
-      other.field("shot_type").value = shot.field("shot_type").value;
-      shot.field("shot_type").value = shot.found.shot_type;
-    } else {
-      const chosen = rank.slice(0, order.length);
-      order.forEach((shot, k) => (shot.field("shot_type").value = chosen[k]));
-      const left = rank.filter((type) => !chosen.includes(type));
-      free.filter((shot) => !order.includes(shot)).forEach((shot, k) => (shot.field("shot_type").value = left[k]));
-    }
+    const taken = files.slice(0, free().length);
+    zone.setAttribute("aria-busy", "true");
+    status.textContent = taken.length > 1 ? `Looking at ${taken.length} pictures ...` : "Looking at the picture ...";
+    const refused = [];
+    const looked = await Promise.all(
+      taken.map((file) => propose(file).then((found) => ({ file, found }), (error) => void refused.push(`${file.name}: ${error.message}`))),
+    );
+    const seen = looked.filter(Boolean).sort((a, b) => b.found.nearness - a.found.nearness);
+    const room = TYPES.flatMap((type) => free().filter((shot) => typeOf(shot) === type));
+    const alone = seen.length === 1 && room.find((shot) => typeOf(shot) === seen[0].found.shot_type);
+    await Promise.all(seen.map(({ file, found }, k) => (alone || room[k]).put(file, found)));
+    if (files.length > taken.length) refused.push("There are three shots; pictures beyond that were left out.");
+    status.textContent = refused.join(" ");
+    zone.removeAttribute("aria-busy");
+    zone.hidden = !free().length && !refused.length;
   };
 
   onFiles(zone, chooser, share);
   zone.querySelector("button").addEventListener("click", () => chooser.click());
-  zone.hidden = !shots.some((shot) => shot.isEmpty);
+  zone.hidden = !free().length;
   guardPage();
   sendByScript(document.getElementById("action_form"), () => Promise.all(shots.map((shot) => shot.fill())));
 }
