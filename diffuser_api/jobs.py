@@ -127,6 +127,29 @@ def create_generation(
     )
 
 
+class CantRunAgain(Exception):
+    """The text says why."""
+
+
+def run_again(job: Job) -> Job:
+    """A new job that asks for the same picture, with the same seed. Raises CantRunAgain, turns.QueueFull."""
+    if job.kind != Job.Kind.GENERATION:
+        raise CantRunAgain("A training's photos are deleted when it ends: they have to be sent again.")
+    if not (job.poi_image and job.action_image):
+        raise CantRunAgain("The place's or the action's picture was deleted meanwhile.")
+    if "face" in job.steps and not job.lora:
+        raise CantRunAgain("The visitor's LoRA was deleted meanwhile.")
+    return create_generation(
+        job.poi_image,
+        job.action_image,
+        job.lora,
+        job.seed,
+        client=job.client,
+        visitor=job.visitor,
+        **job.parameters,
+    )
+
+
 # --- running ------------------------------------------------------------------------------------------------
 
 

@@ -40,6 +40,10 @@ class PhotosRefused(Exception):
         self.reasons = reasons
 
 
+class PictureRefused(Exception):
+    """The text says why, and what to do."""
+
+
 @dataclass
 class Seen:
     """One photo after the gate. ``clean``: a JPEG in sRGB, upright, without metadata; None if refused."""
@@ -88,6 +92,15 @@ def check_photo(file, language: str = "en") -> tuple[bool, list[dict]]:
     ]
 
 
+def clean_picture(file) -> bytes:
+    """An editor's picture as a JPEG like ``Seen.clean``. Raises PictureRefused with a sentence."""
+    [picture] = _look_at([file], look=False)
+    if picture.refusals:
+        [refused] = picture.refusals
+        raise PictureRefused(sentence(refused["code"], "en", **refused["values"]))
+    return picture.clean
+
+
 def _reason(index: int, code: str, language: str, **values: int) -> dict:
     return {"index": index, "code": code, "message": sentence(code, language, **values)}
 
@@ -100,8 +113,9 @@ def _reasons(found: dict[int, list[dict]], language: str) -> list[dict]:
     ]
 
 
-def _look_at(files: list) -> list[Seen]:
-    """Each file through the gate, in order."""
+def _look_at(files: list, look: bool | None = None) -> list[Seen]:
+    """Each file through the gate, in order; ``look``: judged as well, by default as PHOTO_CHECKS says."""
+    look = settings.PHOTO_CHECKS != OFF if look is None else look
     photos = {number: Seen() for number in range(1, len(files) + 1)}
     with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, dir=settings.TMP_DATA_DIR) as name:
         folder, waiting = Path(name), []
@@ -117,17 +131,17 @@ def _look_at(files: list) -> list[Seen]:
                 waiting.append(number)
         shares = [share for share in (waiting[::2], waiting[1::2]) if share]
         with ThreadPoolExecutor(AT_ONCE) as threads:
-            for lines in threads.map(lambda share: _through_gate(folder, share), shares):
+            for lines in threads.map(lambda share: _through_gate(folder, share, look), shares):
                 for line in lines:
                     _take(line, photos[line["number"]], folder)
     return list(photos.values())
 
 
-def _through_gate(folder: Path, numbers: list[int]) -> list[dict]:
+def _through_gate(folder: Path, numbers: list[int], look: bool) -> list[dict]:
     """A line for each of these photos, whatever they do to the process that looks at them."""
     lines, waiting = [], list(numbers)
     while waiting:
-        said = _run_gate(folder, waiting)
+        said = _run_gate(folder, waiting, look)
         lines += said
         waiting = waiting[len(said) :]
         if waiting:  # the process died of the next one; the others get another process
@@ -136,12 +150,11 @@ def _through_gate(folder: Path, numbers: list[int]) -> list[dict]:
     return lines
 
 
-def _run_gate(folder: Path, numbers: list[int]) -> list[dict]:
+def _run_gate(folder: Path, numbers: list[int], look: bool) -> list[dict]:
     """What the process said before it ended, by itself or by a photo. Raises RuntimeError if we broke it,
     disk.NoRoom if that was for want of room."""
-    look = "clean" if settings.PHOTO_CHECKS == OFF else "look"
     command = [sys.executable, "-m", "generation.vision.photo_gate", str(folder)]
-    command += [str(settings.MAX_PIXELS_MP), look, *map(str, numbers)]
+    command += [str(settings.MAX_PIXELS_MP), "look" if look else "clean", *map(str, numbers)]
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     with _at_once:
         try:

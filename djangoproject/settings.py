@@ -184,8 +184,8 @@ STORAGES = {
 }
 FILE_UPLOAD_TEMP_DIR = TMP_DATA_DIR  # where the sweep finds what a killed process leaves
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # everything in a request but its files
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
-DATA_UPLOAD_MAX_NUMBER_FILES = 20
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 450  # an editor's page of a place with 60 pictures
+DATA_UPLOAD_MAX_NUMBER_FILES = 60
 
 # --- database and queue -------------------------------------------------------------------------------------
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}

@@ -23,8 +23,8 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from generation.profiles import get_profile
-from generation.vision.openpose import picture_of
-from generation.vision.seen import Pose
+from generation.vision import openpose
+from generation.vision.seen import Joint, Pose
 
 DETECTORS = ("mediapipe", "openpose")
 WEIGHTS = "body_pose_model.pth"
@@ -73,21 +73,29 @@ def read_picture(path: Path) -> Image.Image:
     return Image.alpha_composite(white, picture).convert("RGB")
 
 
-def find_pose(picture: Image.Image) -> Pose:
-    """The joints of the clearest person. SkeletonError if there is none.
+def find_pose(picture: Image.Image) -> Pose | None:
+    """The joints of the clearest person, None if there is none, read by what POSE_DETECTOR names.
 
     An editor's mannequin or photo needn't be of the profile's own world, so the other eyes look as well.
+    Raises SkeletonError when the detector can't be used.
     """
+    detector = os.environ.get("POSE_DETECTOR") or DETECTORS[0]
+    if detector not in DETECTORS:
+        raise SkeletonError(f"POSE_DETECTOR={detector} is not one of {', '.join(DETECTORS)}")
+    if detector == "openpose":
+        weights = find_weights(os.environ.get("POSE_DETECTOR_MODEL") or DEFAULT_MODEL)
+        joints = openpose.read(detect_skeleton(picture, weights))
+        return joints and tuple(joint and Joint(*joint, 1.0) for joint in joints)
     from generation.vision import eyes, photographs
 
     for see in dict.fromkeys((eyes(), photographs)):
         if pose := see.read_pose(picture):
             return pose
-    raise SkeletonError(NOBODY)
+    return None
 
 
 def detect_skeleton(picture: Image.Image, weights: Path) -> Image.Image:
-    """The skeleton (RGB on black) of the people in ``picture``, of its size. SkeletonError if there is none.
+    """The skeleton (RGB on black) of the people in ``picture``, of its size.
 
     Found and drawn at 512 pixels on the short side, where lines have the width ControlNet was trained with.
     """
@@ -97,8 +105,6 @@ def detect_skeleton(picture: Image.Image, weights: Path) -> Image.Image:
 
     detector = OpenposeDetector(Body(str(weights)))  # the body alone; hands and face need 300 MB more
     skeleton = detector(picture, detect_resolution=512, image_resolution=512)
-    if skeleton.getbbox() is None:
-        raise SkeletonError(NOBODY)
     return skeleton.resize(picture.size, Image.Resampling.BILINEAR)
 
 
@@ -107,20 +113,14 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m generation.skeleton IN OUT", file=sys.stderr)
         return 2
     source, target = map(Path, arguments)
-    detector = os.environ.get("POSE_DETECTOR") or DETECTORS[0]
     try:
-        if detector not in DETECTORS:
-            raise SkeletonError(f"POSE_DETECTOR={detector} is not one of {', '.join(DETECTORS)}")
         picture = read_picture(source)
-        if detector == "openpose":
-            weights = find_weights(os.environ.get("POSE_DETECTOR_MODEL") or DEFAULT_MODEL)
-            skeleton = detect_skeleton(picture, weights)
-        else:
-            skeleton = picture_of(find_pose(picture), picture.size, get_profile().skeleton_side)
+        if (pose := find_pose(picture)) is None:
+            raise SkeletonError(NOBODY)
     except SkeletonError as error:
         print(error, file=sys.stderr)
         return 1
-    skeleton.save(target, format="PNG")
+    openpose.picture_of(pose, picture.size, get_profile().skeleton_side).save(target, format="PNG")
     return 0
 
 

@@ -67,14 +67,6 @@ def test_masks_are_checked(field, mask, word, admin_client):
     assert not Action.objects.exists()
 
 
-def test_a_mannequin_without_a_detector_says_what_to_do(admin_client):
-    answer = admin_client.post(
-        "/admin/diffuser_api/action/add/", action_body(**{"images-0-kind": "mannequin"})
-    )
-    assert answer.status_code == 200 and "skeleton" in answer.content.decode()
-    assert not Action.objects.exists()
-
-
 def test_deleting_and_cascades_remove_the_files(catalogue, own_data_folder):
     Poi.objects.all().delete()
     Action.objects.all().delete()

@@ -15,6 +15,8 @@ from PIL import Image
 from generation.vision.seen import Joint, Point
 
 CONFIDENT = 0.3  # joints that are surer than that are drawn
+# A picture is such a drawing if it is black but for pure colours: of 255, of the pixels, of the joints.
+DARK, BRIGHT, MOST_DRAWN, FEWEST_JOINTS = 60, 200, 0.3, 4
 
 (NOSE, NECK, R_SHOULDER, R_ELBOW, R_WRIST, L_SHOULDER, L_ELBOW, L_WRIST, R_HIP, R_KNEE, R_ANKLE) = range(11)
 (L_HIP, L_KNEE, L_ANKLE, R_EYE, L_EYE, R_EAR, L_EAR) = range(11, 18)
@@ -67,3 +69,37 @@ def picture_of(pose: Sequence[Joint | None], size: tuple[int, int], side: int = 
     joints = [(j.x * scale, j.y * scale) if j and j.confidence > CONFIDENT else None for j in pose]
     drawn = draw(joints, (round(size[0] * scale), round(size[1] * scale)))
     return drawn.resize(size, Image.Resampling.BILINEAR)
+
+
+def read(picture: Image.Image) -> list[Point | None] | None:
+    """The joints (pixels) of a picture that is such a drawing; None when it is none.
+
+    Joints are discs at full brightness whose hues are 20 degrees apart, limbs are darker. A disc that lies
+    partly under others is taken whole again: by the smallest circle around what is seen of it.
+    """
+    import cv2
+
+    pixels = np.asarray(picture.convert("RGB"))
+    brightest = pixels.max(2)
+    if (brightest > DARK).mean() > MOST_DRAWN:
+        return None
+    hues = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)
+    colourful = (hues[..., 1] > 180) & (brightest > DARK)
+    if colourful.sum() < 0.8 * (brightest > DARK).sum():
+        return None  # edges and JPEG grey some pixels, but most are of a pure colour
+    discs = (brightest > BRIGHT) & colourful
+    which = np.round(hues[..., 0] / 10).astype(int) % len(COLOURS)  # OpenCV's hue is half of the degrees
+    circles = []
+    for joint in range(len(COLOURS)):
+        blobs = discs & (which == joint)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(blobs.astype(np.uint8), connectivity=8)
+        areas = stats[1:, cv2.CC_STAT_AREA]
+        if not areas.size:
+            circles.append(((0.0, 0.0), 0.0))
+            continue
+        # The largest: where two discs' colours run into each other, thin strips have a third one's hue.
+        rows, columns = np.nonzero(labels == 1 + areas.argmax())
+        circles.append(cv2.minEnclosingCircle(np.column_stack([columns, rows]).astype(np.float32)))
+    usual = float(np.median([radius for _, radius in circles if radius > 0] or [0.0]))
+    seen = [tuple(map(float, middle)) if radius > 0.5 * usual else None for middle, radius in circles]
+    return seen if sum(joint is not None for joint in seen) >= FEWEST_JOINTS else None

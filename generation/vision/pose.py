@@ -1,79 +1,141 @@
-"""From a photograph, mannequin or drawing to what an action image needs.
+"""From a photograph, mannequin, drawing or skeleton to what an action image needs.
 
-    python -m generation.vision.pose PICTURE [FOLDER]
+    python -m generation.vision.pose PICTURE [FOLDER] [--most PIXELS]
 
 writes FOLDER/skeleton.png, subject-mask.png and face-mask.png, all of the picture's size (FOLDER: the
-picture's own name, without its ending), and prints the joints with their confidence as JSON. Exits 1 with one
-line on stderr when no person is seen. The eyes are those of MODEL_PROFILE.
+picture's own name, without its ending), and prints as JSON what the picture is, the joints with their
+confidence, and guesses where joints that weren't found may be. With ``--most``, a larger picture is made
+smaller first, to so many pixels on the long side, and written as FOLDER/picture.jpg. Exits 1 with one line on
+stderr when no person is seen; the JSON is there then too, masks are not. The eyes are those of MODEL_PROFILE.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import math
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from PIL import Image, ImageDraw, ImageFilter
+import numpy as np
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
+from generation import masks
 from generation.profiles import get_profile
 from generation.skeleton import SkeletonError, find_pose, read_picture
-from generation.vision import eyes
-from generation.vision.openpose import L_EAR, L_EYE, NAMES, NECK, NOSE, R_EAR, R_EYE, picture_of
-from generation.vision.seen import Pose
+from generation.vision import eyes, openpose
+from generation.vision.openpose import CONFIDENT, LIMBS, NAMES, NOSE
+from generation.vision.seen import Joint, Point, Pose
 
 SUBJECT_MARGIN = 0.03  # of the picture's longer side, around the person
+HELD_BONES = 0.9  # share of the bones that an outline holds if it is this person's
+NOBODY: Pose = (None,) * 18
 
 
-def subject_mask(picture: Image.Image, see: ModuleType) -> Image.Image:
-    """Mode L, 255 where a subject like this one may be painted: the outline with room around it."""
+@dataclass(frozen=True)
+class Proposal:
+    """What an editor is shown first. ``kind``: "skeleton" or "photo"; the masks are None where nobody is."""
+
+    kind: str
+    pose: Pose
+    guesses: tuple[Point, ...]  # of all joints
+    subject_mask: Image.Image | None = None
+    face_mask: Image.Image | None = None
+    has_outline: bool = False  # the subject mask is the person's own outline with room around it
+
+
+def propose(picture: Image.Image) -> Proposal:
+    """Joints and masks of the clearest person; SkeletonError if the picture's detector can't be used."""
+    see = eyes()
+    if joints := openpose.read(picture):
+        kind, pose = "skeleton", tuple(joint and Joint(*joint, 1.0) for joint in joints)
+    else:
+        kind, pose = "photo", find_pose(picture) or NOBODY
+    guesses = masks.guessed(points_of(pose), picture.size)
+    if pose == NOBODY:
+        return Proposal(kind, pose, guesses)
+    subject = outline_mask(picture, pose, see) if kind == "photo" else None
+    has_outline = subject is not None
+    if subject is None:
+        subject = masks.subject_mask(points_of(pose), picture.size)
+    face = face_mask(picture, pose, see) if kind == "photo" else None
+    face = face or masks.face_mask(points_of(pose), picture.size)
+    return Proposal(kind, pose, guesses, ImageChops.lighter(subject, face), face, has_outline)
+
+
+def points_of(pose: Pose) -> list[Point | None]:
+    """The joints that are sure."""
+    return [(joint.x, joint.y) if joint and joint.confidence > CONFIDENT else None for joint in pose]
+
+
+def outline_mask(picture: Image.Image, pose: Pose, see: ModuleType) -> Image.Image | None:
+    """Mode L, 255 where a subject like this one may be painted: its outline with room around it and for hair.
+
+    None where the outline that was found doesn't hold the bones.
+    """
     outline = see.person_mask(picture).point(lambda v: 255 if v > 127 else 0)
+    bones, joints = Image.new("L", picture.size), points_of(pose)
+    draw = ImageDraw.Draw(bones)
+    for a, b in LIMBS:
+        if joints[a] and joints[b]:
+            draw.line([joints[a], joints[b]], fill=255, width=3)
+    held = np.asarray(outline)[np.asarray(bones) > 0]
+    if not held.size or (held > 0).mean() < HELD_BONES:
+        return None
     reach = max(1, round(SUBJECT_MARGIN * max(picture.size)))
     small = outline.resize((max(1, picture.width // 4), max(1, picture.height // 4)), Image.Resampling.BOX)
     grown = small.filter(ImageFilter.MaxFilter(2 * max(1, reach // 4) + 1))
     grown = grown.filter(ImageFilter.GaussianBlur(max(1, reach / 8)))
-    return grown.resize(picture.size, Image.Resampling.BILINEAR).point(lambda v: 255 if v > 100 else 0)
+    grown = grown.resize(picture.size, Image.Resampling.BILINEAR).point(lambda v: 255 if v > 100 else 0)
+    return ImageChops.lighter(grown, masks.hair_mask(joints, picture.size))
 
 
-def face_mask(picture: Image.Image, pose: Pose, see: ModuleType) -> Image.Image:
-    """Mode L, 255 on the head: by the largest face near the pose's nose, else by the head's joints."""
-    mask = Image.new("L", picture.size)
-    draw = ImageDraw.Draw(mask)
+def face_mask(picture: Image.Image, pose: Pose, see: ModuleType) -> Image.Image | None:
+    """Mode L, 255 on the head: the largest face near the pose's nose. None where none is found."""
     nose = pose[NOSE]
     for face in see.find_faces(picture):
         (x, y), half = face.centre, face.width / 2
         if nose is None or math.hypot(x - nose.x, y - nose.y) < half:
-            draw.ellipse((x - 1.1 * half, y - 1.5 * half, x + 1.1 * half, y + 1.25 * half), fill=255)
+            mask = Image.new("L", picture.size)
+            box = (x - 1.1 * half, y - 1.5 * half, x + 1.1 * half, y + 1.25 * half)
+            ImageDraw.Draw(mask).ellipse(box, fill=255)
             return mask
-    head = [pose[joint] for joint in (NOSE, R_EYE, L_EYE, R_EAR, L_EAR) if pose[joint]]
-    if head and pose[NECK]:
-        x, y = (sum(getattr(joint, axis) for joint in head) / len(head) for axis in "xy")
-        half = 0.55 * math.hypot(x - pose[NECK].x, y - pose[NECK].y)
-        draw.ellipse((x - half, y - 1.4 * half, x + half, y + 1.2 * half), fill=255)
-    return mask
+    return None
 
 
 def main(arguments: list[str]) -> int:
-    if len(arguments) not in (1, 2):
-        print(__doc__, file=sys.stderr)
-        return 2
-    source = Path(arguments[0])
-    folder = Path(arguments[1]) if len(arguments) == 2 else source.with_suffix("")
-    see = eyes()
+    parser = argparse.ArgumentParser(prog="python -m generation.vision.pose", description=__doc__)
+    parser.add_argument("picture", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--most", type=int, metavar="PIXELS")
+    args = parser.parse_args(arguments)
+    folder = args.folder or args.picture.with_suffix("")
     try:
-        picture = read_picture(source)
-        pose = find_pose(picture)
+        picture = read_picture(args.picture)
+        if args.most:
+            picture.thumbnail((args.most, args.most), Image.Resampling.LANCZOS)
+        found = propose(picture)
     except SkeletonError as error:
         print(error, file=sys.stderr)
         return 1
     folder.mkdir(parents=True, exist_ok=True)
-    picture_of(pose, picture.size, get_profile().skeleton_side).save(folder / "skeleton.png")
-    subject_mask(picture, see).save(folder / "subject-mask.png")
-    face_mask(picture, pose, see).save(folder / "face-mask.png")
-    joints = {name: joint and dataclasses.asdict(joint) for name, joint in zip(NAMES, pose, strict=True)}
-    print(json.dumps({"folder": str(folder), "joints": joints}))
+    if args.most:
+        picture.save(folder / "picture.jpg", quality=95, subsampling=0)
+    joints = {
+        name: joint and dataclasses.asdict(joint) for name, joint in zip(NAMES, found.pose, strict=True)
+    }
+    told = {"folder": str(folder), "size": picture.size, "kind": found.kind, "joints": joints}
+    print(json.dumps(told | {"guesses": found.guesses, "has_outline": found.has_outline}))
+    if found.subject_mask is None:
+        print("no person was found in the picture: use one that shows the body clearly", file=sys.stderr)
+        return 1
+    skeleton = openpose.picture_of(found.pose, picture.size, get_profile().skeleton_side)
+    skeleton.save(folder / "skeleton.png")
+    found.subject_mask.save(folder / "subject-mask.png")
+    found.face_mask.save(folder / "face-mask.png")
     return 0
 
 

@@ -1,0 +1,251 @@
+"""An action with its three shots: one picture of each is enough, and what is proposed of it is corrected."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.files.images import get_image_dimensions
+from django.db.models import Case, When
+from django.http import HttpResponseRedirect, JsonResponse
+from django.shortcuts import get_object_or_404
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.views.decorators.http import require_GET, require_POST
+
+from diffuser_api import proposals
+from diffuser_api.admin import trials
+from diffuser_api.admin.pages import DeskAdmin, FileInput, module, thumbnail
+from diffuser_api.models import Action, ActionImage, ShotType
+from generation.masks import height_of
+from generation.vision.openpose import COLOURS, LIMBS, NAMES
+
+NOBODY = (
+    "No person was found. Place the joints by hand, which needs JavaScript, or upload a picture that shows "
+    "the body clearly."
+)
+# A body's standing height in heights of the picture, from which a shot is close, and medium.
+CLOSE_FROM, MEDIUM_FROM = 1.1, 0.68
+
+
+class ActionImageForm(forms.ModelForm):
+    """One picture is enough; masks that are missing, and the skeleton, are what is proposed of it."""
+
+    image = forms.FileField(label="picture", widget=FileInput)
+    kind = forms.ChoiceField(
+        required=False,
+        choices=[("", "found out by looking"), *ActionImage.Kind.choices],
+        label="it is",
+        help_text="A picture that is called a skeleton, with both masks given, is used as it is.",
+    )
+    joints = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    class Meta:
+        model = ActionImage
+        fields = ["shot_type", "image", "kind", "subject_mask", "face_mask", "joints"]
+        widgets = {"subject_mask": FileInput, "face_mask": FileInput}
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        for field in ("subject_mask", "face_mask"):
+            self.fields[field].required = False
+        if self.instance.pk is None:
+            self.initial["kind"] = ""
+
+    def has_changed(self):
+        """A new shot of which only the type was chosen is none yet."""
+        return super().has_changed() and (self.instance.pk is not None or self.changed_data != ["shot_type"])
+
+    def clean_joints(self):
+        try:
+            return proposals.read_joints(text) if (text := self.cleaned_data["joints"]) else None
+        except (ValueError, TypeError) as error:
+            raise ValidationError(f"The joints can't be read: {error}.") from error
+
+    def clean(self):
+        """The skeleton anew when joints were moved or the picture has changed, and masks that are missing."""
+        values = super().clean()
+        changed = {"image", "kind"} & set(self.changed_data) or not self.instance.skeleton
+        if not values.get("image") or "joints" in self.errors:
+            return values
+        stem = Path(values["image"].name).stem
+        try:
+            if values["joints"]:
+                self._draw(values, stem)
+            elif changed:
+                self._propose(values, stem)
+        except proposals.NoProposal as error:
+            raise ValidationError({"image": str(error)}) from error
+        values["kind"] = values["kind"] or self.instance.kind
+        return values
+
+    def _draw(self, values: dict, stem: str) -> None:
+        """From joints that somebody has seen and perhaps moved."""
+        size = get_image_dimensions(values["image"])
+        if None in size:
+            raise proposals.NoProposal("The picture can't be read; upload it again.")
+        skeleton = proposals.skeleton_of(values["joints"], size)
+        self.instance.skeleton = proposals.as_file(skeleton, f"{stem}-skeleton")
+
+    def _propose(self, values: dict, stem: str) -> None:
+        given = values["subject_mask"] and values["face_mask"]
+        image = values["image"]
+        image.open("rb")
+        found = proposals.propose(image)
+        image.seek(0)
+        if given and values["kind"] == ActionImage.Kind.SKELETON:
+            self.instance.skeleton = proposals.ContentFile(image.read(), name=Path(image.name).name)
+            image.seek(0)
+            return
+        if found.skeleton is None:
+            raise proposals.NoProposal(NOBODY)
+        self.instance.skeleton = proposals.as_file(found.skeleton, f"{stem}-skeleton")
+        values["image"] = proposals.as_file(found.picture, stem, "jpg")
+        values["kind"] = values["kind"] or found.kind
+        for field in ("subject_mask", "face_mask"):
+            if field not in self.changed_data:
+                name = f"{stem}-{field.replace('_', '-')}"
+                values[field] = proposals.as_file(getattr(found, field), name)
+
+
+class ActionImageInline(admin.StackedInline):
+    model = ActionImage
+    form = ActionImageForm
+    template = "desk/shots.html"
+    max_num = len(ShotType)
+
+    def get_extra(self, request, obj=None, **kwargs):
+        return len(ShotType) - (obj.images.count() if obj else 0)
+
+    def get_queryset(self, request):
+        """From near to far."""
+        places = [When(shot_type=shot, then=place) for place, shot in enumerate(ShotType.values)]
+        return super().get_queryset(request).order_by(Case(*places))
+
+
+@admin.register(Action)
+class ActionAdmin(DeskAdmin):
+    inlines = [ActionImageInline]
+    list_display = ["name", "description", "shots", "try_it"]
+    search_fields = ["name", "description"]
+    change_form_template = "desk/action.html"
+
+    class Media:
+        css = {"all": ["desk/desk.css"]}
+        js = [module("desk/action.js")]
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).prefetch_related("images")
+
+    def get_formset_kwargs(self, request, obj, inline, prefix):
+        """Each new form has a shot type that isn't there yet."""
+        kwargs = super().get_formset_kwargs(request, obj, inline, prefix)
+        if isinstance(inline, ActionImageInline):
+            there = set(obj.images.values_list("shot_type", flat=True)) if obj.pk else set()
+            kwargs["initial"] = [{"shot_type": shot} for shot in ShotType.values if shot not in there]
+        return kwargs
+
+    def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
+        drawing = {"names": NAMES, "limbs": LIMBS, "colours": COLOURS}
+        context = {"drawing": drawing, "shown": list(proposals.MADE), **(extra_context or {})}
+        return super().changeform_view(request, object_id, form_url, context)
+
+    def shots(self, action):
+        images = action.images.all()
+        pictures = (thumbnail("action-thumbnail", image.pk, "skeleton", 60) for image in images)
+        return format_html("{} {} {}", *[*pictures, "", "", ""][:3]) if images else "none yet: add them"
+
+    @admin.display(description="try")
+    def try_it(self, action):
+        images = list(action.images.all())
+        url = reverse("admin:diffuser_api_action_try")
+        return format_html('<a href="{}?shot={}">Try it</a>', url, images[0].pk) if images else ""
+
+    # --- saved, and on to trying it -------------------------------------------------------------------------
+
+    def _to_trial(self, request, action):
+        image = action.images.first()
+        if "_try" not in request.POST or image is None:
+            return None
+        return HttpResponseRedirect(f"{reverse('admin:diffuser_api_action_try')}?shot={image.pk}")
+
+    def response_add(self, request, obj, post_url_continue=None):
+        return self._to_trial(request, obj) or super().response_add(request, obj, post_url_continue)
+
+    def response_change(self, request, obj):
+        return self._to_trial(request, obj) or super().response_change(request, obj)
+
+    # --- what the page's script asks for --------------------------------------------------------------------
+
+    def get_urls(self):
+        def page(view, *methods):
+            return self.admin_site.admin_view(view)
+
+        name = "diffuser_api_action"
+        return [
+            path("propose/", page(require_POST(self.propose)), name=f"{name}_propose"),
+            path("masks/", page(require_POST(self.masks)), name=f"{name}_masks"),
+            path("shots/<int:pk>/", page(require_GET(self.stored)), name=f"{name}_stored"),
+            path("try/", page(trials.try_page), name=f"{name}_try"),
+            path("try.png", page(trials.preview), name=f"{name}_preview"),
+            *super().get_urls(),
+        ]
+
+    def _check(self, request):
+        if not (self.has_add_permission(request) or self.has_change_permission(request)):
+            raise PermissionDenied
+
+    def propose(self, request):
+        """Of one uploaded ``picture``: its joints and masks."""
+        self._check(request)
+        file = request.FILES.get("picture")
+        if file is None:
+            return JsonResponse({"message": "Choose a picture first."}, status=400)
+        try:
+            return JsonResponse(_as_json(proposals.propose(file)))
+        except proposals.NoProposal as error:
+            return JsonResponse({"message": str(error)}, status=400)
+
+    def stored(self, request, pk):
+        """Of a saved shot: what it holds."""
+        self._check(request)
+        try:
+            return JsonResponse(_as_json(proposals.of_stored(get_object_or_404(ActionImage, pk=pk))))
+        except proposals.NoProposal as error:
+            return JsonResponse({"message": str(error)}, status=400)
+
+    def masks(self, request):
+        """Of ``joints`` that were moved: the masks."""
+        self._check(request)
+        try:
+            joints = proposals.read_joints(request.POST.get("joints", ""))
+            size = tuple(int(request.POST.get(side, "")) for side in ("width", "height"))
+        except (ValueError, TypeError):
+            size = (0, 0)
+        if not all(0 < side <= 2 * proposals.MOST for side in size):
+            return JsonResponse({"message": "The joints can't be read."}, status=400)
+        subject, face = proposals.masks_of(joints, size)
+        return JsonResponse({"subject_mask": _url(subject), "face_mask": _url(face)})
+
+
+def _url(content: bytes | None, kind: str = "png") -> str | None:
+    return content and f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _as_json(found: proposals.Proposal) -> dict:
+    share = height_of(found.joints) / found.size[1]
+    kind = "png" if found.picture.startswith(b"\x89PNG") else "jpeg"
+    return {
+        "picture": _url(found.picture, kind),
+        "size": found.size,
+        "kind": found.kind,
+        "joints": [[*place, seen] for place, seen in zip(found.places, found.seen, strict=True)],
+        "has_outline": found.has_outline,
+        "subject_mask": _url(found.subject_mask),
+        "face_mask": _url(found.face_mask),
+        "nearness": share,
+        "shot_type": "CLS" if share > CLOSE_FROM else "MES" if share > MEDIUM_FROM else "FUS",
+    }

@@ -1,0 +1,62 @@
+"""The catalogue as a zip, out and in: two pages beside the places'."""
+
+from __future__ import annotations
+
+import tempfile
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import FileResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods
+
+from diffuser_api import catalogue_zip
+
+MODELS = ("poi", "poiimage", "action", "actionimage")
+
+
+class ImportForm(forms.Form):
+    file = forms.FileField(label="zip file", widget=forms.FileInput({"accept": ".zip,application/zip"}))
+
+
+def _require(request, *verbs: str) -> None:
+    if not all(request.user.has_perm(f"diffuser_api.{verb}_{model}") for verb in verbs for model in MODELS):
+        raise PermissionDenied
+
+
+@require_GET
+def export(request):
+    _require(request, "view")
+    file = tempfile.TemporaryFile()  # noqa: SIM115  the response closes it
+    catalogue_zip.write(file)
+    file.seek(0)
+    name = f"catalogue-{timezone.localdate()}.zip"
+    return FileResponse(file, as_attachment=True, filename=name, content_type="application/zip")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def import_page(request):
+    _require(request, "add", "change")
+    form = ImportForm(request.POST or None, request.FILES or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            counts = catalogue_zip.read(form.cleaned_data["file"])
+        except catalogue_zip.CatalogueRefused as refused:
+            form.add_error("file", f"{refused} Nothing was imported.")
+        else:
+            messages.success(request, catalogue_zip.sentence(counts))
+            return HttpResponseRedirect(reverse("admin:app_list", args=["diffuser_api"]))
+    context = {**admin.site.each_context(request), "title": "Import a catalogue", "form": form}
+    return TemplateResponse(request, "desk/import.html", context)
+
+
+def urls() -> list:
+    """For the places' own URLs."""
+    page = admin.site.admin_view
+    return [
+        path("catalogue.zip", page(export), name="catalogue_export"),
+        path("import/", page(import_page), name="catalogue_import"),
+    ]

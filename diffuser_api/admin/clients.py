@@ -1,0 +1,59 @@
+"""Front-ends with their tokens, and the webhooks sent to them."""
+
+from __future__ import annotations
+
+from django.contrib import admin, messages
+
+from diffuser_api import access, webhooks
+from diffuser_api.admin.jobs import ReadOnlyAdmin
+from diffuser_api.models import ApiToken, Client, Webhook
+
+
+class ApiTokenInline(admin.TabularInline):
+    """A client's tokens; to delete one withdraws it."""
+
+    model = ApiToken
+    extra = 0
+    readonly_fields = ["start", "created_at"]
+
+    def has_add_permission(self, request, obj=None):
+        return False
+
+
+@admin.register(Client)
+class ClientAdmin(admin.ModelAdmin):
+    inlines = [ApiTokenInline]
+    list_display = ["name", "is_active", "created_at"]
+    search_fields = ["name"]
+    actions = ["issue_token"]
+    readonly_fields = ["webhook_key"]
+
+    @admin.display(description="key of its webhooks")
+    def webhook_key(self, client):
+        return webhooks.key_of(client) if client.pk else "-"
+
+    def save_model(self, request, client, form, change):
+        super().save_model(request, client, form, change)
+        if not change:
+            self.show_token(request, client)
+
+    @admin.action(description="Issue one more token", permissions=["change"])
+    def issue_token(self, request, clients):
+        for client in clients:
+            self.show_token(request, client)
+
+    def show_token(self, request, client):
+        text = f'Token of "{client}", shown only now: {access.issue_token(client)}'
+        self.message_user(request, text, messages.WARNING)
+
+
+@admin.register(Webhook)
+class WebhookAdmin(ReadOnlyAdmin):
+    list_display = ["event", "job", "host", "status", "attempts", "next_try_at", "last_result"]
+    list_filter = ["status", "event"]
+    search_fields = ["job__code", "host"]
+    actions = ["send_again"]
+
+    @admin.action(description="Send again those that are dead or delivered", permissions=["view"])
+    def send_again(self, request, queryset):
+        self.message_user(request, f"{webhooks.send_again(queryset)} webhooks will be sent again")

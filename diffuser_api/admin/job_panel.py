@@ -1,0 +1,70 @@
+"""What a job's page shows beside its fields: how far it is, what each step took, each step's picture."""
+
+from __future__ import annotations
+
+from django.urls import reverse
+
+from diffuser_api import turns
+from diffuser_api.generation_dispatcher import folder_of
+from diffuser_api.models import Job
+from generation.folder import picture_path
+
+# Of a step's seconds, in their order; a training's step has one more.
+PARTS = {"import": ("import",), "load": ("load",), "work": ("inference", "train")}
+WIDTH, LEFT, RIGHT, ROW = 640, 100, 60, 26  # of the chart, in its own units
+
+
+def context(job: Job, request) -> dict:
+    """Of the template desk/job_panel.html."""
+    may_change = request.user.has_perm("diffuser_api.change_job")
+    return {
+        "job": job,
+        "percent": round(100 * job.progress),
+        "live": not job.is_finished,
+        "position": turns.position(job),
+        "eta": None if job.is_finished else turns.eta_seconds(job),
+        "chart": chart(job.timings),
+        "pictures": step_pictures(job),
+        "output": bool(job.output),
+        "can_cancel": may_change and not job.is_finished,
+        "can_run_again": may_change and job.is_finished and job.kind == Job.Kind.GENERATION,
+    }
+
+
+def step_pictures(job: Job) -> list[dict]:
+    """Those in the job's folder: while it runs, and on the worker's own machine."""
+    if job.kind != Job.Kind.GENERATION:
+        return []
+    there = [k for k in range(len(job.steps) + 1) if picture_path(folder_of(job.code), k).exists()]
+    return [
+        {
+            "name": job.steps[index - 1] if index else "the place",
+            "url": reverse("admin:diffuser_api_job_step", args=[job.pk, index]),
+        }
+        for index in there
+    ]
+
+
+def chart(timings: list[dict]) -> dict | None:
+    """Bars of seconds, one row for each step; None where nothing was measured."""
+    rows = []
+    for timing in timings:
+        seconds = [sum(float(timing.get(f"{name}_seconds") or 0) for name in part) for part in PARTS.values()]
+        if sum(seconds):
+            rows.append((str(timing.get("step", "")), seconds))
+    if not rows:
+        return None
+    longest, space = max(sum(seconds) for _, seconds in rows), WIDTH - LEFT - RIGHT
+    drawn = []
+    for k, (name, seconds) in enumerate(rows):
+        x, bars = float(LEFT), []
+        for part, value in zip(PARTS, seconds, strict=True):
+            width = round(value / longest * space, 1)
+            bars.append({"part": part, "seconds": value, "x": round(x, 1), "width": width})
+            x += width
+        total = sum(seconds)
+        drawn.append(
+            {"name": name, "total": total, "bars": bars, "y": k * ROW, "text_y": k * ROW + 17, "end": x + 6}
+        )
+    total = sum(row["total"] for row in drawn)
+    return {"rows": drawn, "parts": list(PARTS), "width": WIDTH, "height": len(drawn) * ROW, "total": total}

@@ -1,0 +1,184 @@
+"""Jobs and LoRAs: rows that the system writes. They can be looked at, cancelled, run again and deleted."""
+
+from __future__ import annotations
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import FileResponse, Http404, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.views.decorators.http import require_GET, require_POST
+
+from diffuser_api import jobs, retention, turns
+from diffuser_api.admin import job_panel
+from diffuser_api.admin.pages import module
+from diffuser_api.generation_dispatcher import folder_of
+from diffuser_api.models import Job, LoraModel
+from generation.folder import ORDER, picture_path
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Rows that the system writes; they can be looked at and deleted."""
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+
+class CodeAdmin(ReadOnlyAdmin):
+    """Rows with a code, deleted with all that belongs to it."""
+
+    def delete_model(self, request, row):
+        retention.delete(row.code)
+
+    def delete_queryset(self, request, rows):
+        for code in list(rows.values_list("code", flat=True)):
+            retention.delete(code)
+
+
+class WithError(admin.SimpleListFilter):
+    title, parameter_name = "error", "error_code"
+
+    def lookups(self, request, model_admin):
+        codes = Job.objects.exclude(error_code="").order_by("error_code").values_list("error_code", flat=True)
+        return [(code, code.replace("_", " ")) for code in codes.distinct()]
+
+    def queryset(self, request, queryset):
+        return queryset.filter(error_code=self.value()) if self.value() else queryset
+
+
+@admin.register(Job)
+class JobAdmin(CodeAdmin):
+    list_display = ["code", "kind", "state", "percent", "seconds", "created_at", "client", "error"]
+    list_filter = [
+        "kind",
+        "status",
+        "created_at",
+        WithError,
+        "client",
+        ("action_image__action", admin.RelatedOnlyFieldListFilter),
+        ("poi_image__poi", admin.RelatedOnlyFieldListFilter),
+    ]
+    list_select_related = ["client"]
+    search_fields = ["code", "visitor", "parameters__action", "error_message"]
+    date_hierarchy = "created_at"
+    fieldsets = [
+        (
+            "Asked",
+            {"fields": ["poi_image", "action_image", "lora", "parameters", "seed", "client", "visitor"]},
+        ),
+        ("Run", {"fields": ["attempt", "step", "created_at", "started_at", "finished_at", "heartbeat_at"]}),
+        ("Details", {"classes": ["collapse"], "fields": ["error_code", "webhook_url", "timings", "log"]}),
+    ]
+    readonly_fields = ["created_at"]
+    actions = ["cancel_selected", "run_selected_again"]
+    change_form_template = "desk/job.html"
+
+    class Media:
+        css = {"all": ["desk/desk.css"]}
+        js = [module("desk/job.js")]
+
+    @admin.display(description="status", ordering="status")
+    def state(self, job):
+        return format_html('<span class="state state-{}">{}</span>', job.status, job.status)
+
+    @admin.display(description="done")
+    def percent(self, job):
+        return f"{job.progress:.0%}"
+
+    @admin.display(description="took")
+    def seconds(self, job):
+        if not (job.started_at and job.finished_at):
+            return ""
+        return f"{(job.finished_at - job.started_at).total_seconds():.1f} s"
+
+    @admin.display(description="error", ordering="error_code")
+    def error(self, job):
+        return job.error_message[:80]
+
+    # --- cancel and run again, of many or of one ------------------------------------------------------------
+
+    def has_steer_permission(self, request):
+        return request.user.has_perm("diffuser_api.change_job")
+
+    @admin.action(description="Cancel those that wait or run", permissions=["steer"])
+    def cancel_selected(self, request, queryset):
+        cancelled = sum(jobs.cancel(code) for code in queryset.values_list("code", flat=True))
+        self.message_user(request, f"{cancelled} jobs were cancelled; the others had finished.")
+
+    @admin.action(description="Run again, with the same seeds", permissions=["steer"])
+    def run_selected_again(self, request, queryset):
+        for job in queryset.order_by("pk"):
+            self._run_again(request, job)
+
+    def _run_again(self, request, job) -> Job | None:
+        try:
+            again = jobs.run_again(job)
+        except (jobs.CantRunAgain, turns.QueueFull) as error:
+            self.message_user(request, f"{job.code} can't be run again. {error}", messages.ERROR)
+            return None
+        self.message_user(request, f"{job.code} runs again as {again.code}.")
+        return again
+
+    # --- one job's page -------------------------------------------------------------------------------------
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        job = self.get_object(request, object_id)
+        panel = job and self.has_view_permission(request, job) and job_panel.context(job, request)
+        context = {**(panel or {}), **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
+
+    def get_urls(self):
+        page, name = self.admin_site.admin_view, "diffuser_api_job"
+        return [
+            path("<int:pk>/panel/", page(require_GET(self.panel)), name=f"{name}_panel"),
+            path("<int:pk>/steps/<int:index>.png", page(require_GET(self.step_picture)), name=f"{name}_step"),
+            path("<int:pk>/cancel/", page(require_POST(self.cancel)), name=f"{name}_cancel"),
+            path("<int:pk>/again/", page(require_POST(self.again)), name=f"{name}_again"),
+            *super().get_urls(),
+        ]
+
+    def _get(self, request, pk: int, may) -> Job:
+        if not may(request):
+            raise PermissionDenied
+        return get_object_or_404(Job, pk=pk)
+
+    def panel(self, request, pk):
+        """The page's upper part alone, which its script asks for while the job isn't finished."""
+        job = self._get(request, pk, self.has_view_permission)
+        return TemplateResponse(request, "desk/job_panel.html", job_panel.context(job, request))
+
+    def step_picture(self, request, pk, index):
+        """What a step of a running job has left in the job's folder."""
+        job = self._get(request, pk, self.has_view_permission)
+        if index > len(ORDER):
+            raise Http404
+        try:
+            file = picture_path(folder_of(job.code), index).open("rb")
+        except OSError as error:
+            raise Http404 from error
+        return FileResponse(file, content_type="image/png", headers={"Cache-Control": "private, max-age=300"})
+
+    def cancel(self, request, pk):
+        job = self._get(request, pk, self.has_steer_permission)
+        if jobs.cancel(job.code):
+            self.message_user(request, f"{job.code} was cancelled.")
+        else:
+            self.message_user(request, f"{job.code} had finished already.", messages.WARNING)
+        return HttpResponseRedirect(reverse("admin:diffuser_api_job_change", args=[pk]))
+
+    def again(self, request, pk):
+        job = self._get(request, pk, self.has_steer_permission)
+        again = self._run_again(request, job)
+        return HttpResponseRedirect(reverse("admin:diffuser_api_job_change", args=[(again or job).pk]))
+
+
+@admin.register(LoraModel)
+class LoraModelAdmin(CodeAdmin):
+    list_display = ["code", "client", "created_at", "job"]
+    search_fields = ["code"]
+    exclude = ["faces"]

@@ -1,0 +1,59 @@
+"""A place with its pictures, on one page; several pictures are dropped at once."""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib import admin
+from django.urls import reverse
+from django.utils.html import format_html
+
+from diffuser_api.admin import catalogue
+from diffuser_api.admin.pages import DeskAdmin, PictureField, module, thumbnail
+from diffuser_api.models import Poi, PoiImage
+
+
+class PoiImageForm(forms.ModelForm):
+    image = PictureField(label="picture")
+
+    class Meta:
+        model = PoiImage
+        fields = ["image", "name", "description"]
+
+
+class PoiImageInline(admin.StackedInline):
+    model = PoiImage
+    form = PoiImageForm
+    template = "desk/place_images.html"
+    extra = 1
+    verbose_name = "picture"
+
+
+@admin.register(Poi)
+class PoiAdmin(DeskAdmin):
+    inlines = [PoiImageInline]
+    list_display = ["name", "first_image", "pictures", "try_it"]
+    search_fields = ["name"]
+
+    class Media:
+        css = {"all": ["desk/desk.css"]}
+        js = [module("desk/place.js")]
+
+    def get_urls(self):
+        return [*catalogue.urls(), *super().get_urls()]
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).prefetch_related("images")
+
+    @admin.display(description="first picture")
+    def first_image(self, poi):
+        images = list(poi.images.all())
+        return thumbnail("poi-thumbnail", images[0].pk, "image", 60) if images else "none yet: add one"
+
+    def pictures(self, poi):
+        return len(poi.images.all())
+
+    @admin.display(description="try")
+    def try_it(self, poi):
+        images = list(poi.images.all())
+        url = reverse("admin:diffuser_api_action_try")
+        return format_html('<a href="{}?place={}">Try it</a>', url, images[0].pk) if images else ""

@@ -1,0 +1,119 @@
+"""An action tried in a place: how the first step will see it, and painted once."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_safe
+
+from diffuser_api import jobs, previews, turns
+from diffuser_api.admin import job_panel
+from diffuser_api.models import ActionImage, Job, PoiImage
+from diffuser_api.serializers import TEXT_LENGTH
+from generation.request import AGES, GENDERS
+
+VISITOR = "desk"  # whose the test pictures are
+
+
+class TrialForm(forms.Form):
+    place = forms.ModelChoiceField(PoiImage.objects.none())
+    shot = forms.ModelChoiceField(ActionImage.objects.none(), label="action")
+    age = forms.ChoiceField(choices=[(age, age) for age in AGES], initial="adult")
+    gender = forms.ChoiceField(choices=[(gender, gender) for gender in GENDERS])
+    wearing = forms.CharField(required=False, max_length=TEXT_LENGTH)
+    seed = forms.IntegerField(required=False, min_value=0, max_value=2**32 - 1, help_text="Empty: any.")
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        places = PoiImage.objects.select_related("poi").order_by("poi__name", "name")
+        shots = ActionImage.objects.select_related("action").order_by("action__name", "shot_type")
+        shot = [(row.pk, f"{row.action.name}, {row.get_shot_type_display()}") for row in shots]
+        place = [(row.pk, f"{row.poi.name}, {row.name}") for row in places]
+        for name, rows, choices in (("place", places, place), ("shot", shots, shot)):
+            self.fields[name].queryset, self.fields[name].choices = rows, choices
+
+
+def _values(request, data) -> TrialForm:
+    """The form with what was asked for, and the first there is of what wasn't."""
+    form = TrialForm()
+    values = {name: field.initial for name, field in form.fields.items()}
+    values["gender"] = GENDERS[0]
+    for name in ("place", "shot"):
+        options = list(form.fields[name].choices)
+        values[name] = options[0][0] if options else None
+    return TrialForm({name: data.get(name, value) for name, value in values.items()})
+
+
+def _may(request, *permissions: str) -> bool:
+    return all(request.user.has_perm(f"diffuser_api.{name}") for name in permissions)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def try_page(request):
+    """The preview of ``place`` and ``shot``, and the job ``job`` if given. POST with ``paint``: paints it."""
+    if not _may(request, "view_action", "view_poi"):
+        raise PermissionDenied
+    may_paint = _may(request, "add_job")
+    form = _values(request, request.POST or request.GET)
+    if "paint" in request.POST:
+        if not may_paint:
+            raise PermissionDenied
+        if form.is_valid():
+            return _paint(request, form.cleaned_data)
+    job = Job.objects.filter(code=request.GET.get("job", "")).first() if _may(request, "view_job") else None
+    valid = form.is_valid()
+    query = f"place={form.cleaned_data['place'].pk}&shot={form.cleaned_data['shot'].pk}" if valid else ""
+    context = {
+        **admin.site.each_context(request),
+        "title": "Try an action in a place",
+        "form": form,
+        "preview": f"{reverse('admin:diffuser_api_action_preview')}?{query}" if query else "",
+        "may_paint": may_paint,
+        "panel": job and job_panel.context(job, request),
+        "job": job,
+    }
+    return TemplateResponse(request, "desk/try.html", context)
+
+
+def _paint(request, asked: dict) -> HttpResponseRedirect:
+    kept = {name: asked[name] for name in ("age", "gender", "wearing")}
+    kept |= {"place": asked["place"].pk, "shot": asked["shot"].pk}
+    url = f"{reverse('admin:diffuser_api_action_try')}?{urlencode(kept)}"
+    try:
+        job = jobs.create_generation(
+            asked["place"],
+            asked["shot"],
+            None,
+            asked["seed"],
+            visitor=VISITOR,
+            age=asked["age"],
+            gender=asked["gender"],
+            other_details=asked["wearing"],
+            action=asked["shot"].action.name,
+            action_score=None,
+        )
+    except turns.QueueFull as full:
+        messages.error(request, str(full))
+        return HttpResponseRedirect(url)
+    return HttpResponseRedirect(f"{url}&job={job.code}#job")
+
+
+@require_safe
+def preview(request):
+    """The picture of ``place`` and ``shot``."""
+    if not _may(request, "view_action", "view_poi"):
+        raise PermissionDenied
+    form = _values(request, request.GET)
+    if not form.is_valid():
+        return HttpResponse("There is no such place or action.", status=404, content_type="text/plain")
+    try:
+        content = previews.preview(form.cleaned_data["place"], form.cleaned_data["shot"])
+    except previews.NoPreview as error:
+        return HttpResponse(str(error), status=404, content_type="text/plain")
+    return HttpResponse(content, content_type="image/png", headers={"Cache-Control": "private, no-store"})

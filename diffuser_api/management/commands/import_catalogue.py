@@ -1,0 +1,22 @@
+"""Read places and actions from a zip file: ``manage.py import_catalogue FILE``."""
+
+from pathlib import Path
+
+from django.core.management.base import BaseCommand, CommandError
+
+from diffuser_api import catalogue_zip
+
+
+class Command(BaseCommand):
+    help = "Add and update places and actions from a zip file (see docs/catalogue.md). Nothing is deleted."
+
+    def add_arguments(self, parser):
+        parser.add_argument("file", type=Path)
+
+    def handle(self, *args, file, **options):
+        try:
+            with file.open("rb") as source:
+                counts = catalogue_zip.read(source)
+        except (catalogue_zip.CatalogueRefused, OSError) as error:
+            raise CommandError(f"{error} Nothing was imported.") from error
+        self.stdout.write(catalogue_zip.sentence(counts))

@@ -1,0 +1,88 @@
+// Talking to the server: JSON in answers, the CSRF token in requests, sentences where something is wrong.
+
+const token = () => document.querySelector("[name=csrfmiddlewaretoken]").value;
+
+/** The answer's JSON. Throws an Error whose message an editor can read. */
+export async function ask(url, body) {
+  let answer;
+  try {
+    const headers = body ? { "X-CSRFToken": token() } : {};
+    answer = await fetch(url, { method: body ? "POST" : "GET", body, headers, redirect: "manual" });
+  } catch {
+    throw new Error("The server can't be reached; try again in a moment.");
+  }
+  if (answer.type === "opaqueredirect") throw new Error("You are no longer logged in; log in in another tab.");
+  let said;
+  try {
+    said = await answer.json();
+  } catch {
+    throw new Error(`The server answered with an error (${answer.status}).`);
+  }
+  if (!answer.ok) throw new Error(said.message || `The server answered with an error (${answer.status}).`);
+  return said;
+}
+
+/** Sends the form by script, so that an error costs none of what was chosen and drawn. `prepare` comes first. */
+export function sendByScript(form, prepare = async () => {}) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const buttons = [...form.querySelectorAll("[type=submit]")];
+    for (const button of buttons) button.disabled = true;
+    form.setAttribute("aria-busy", "true");
+    try {
+      await prepare();
+      const body = new FormData(form);
+      if (event.submitter) body.append(event.submitter.name, event.submitter.value);
+      await send(form, body);
+    } catch (error) {
+      showErrors(form, { "": [error.message] });
+    } finally {
+      form.removeAttribute("aria-busy");
+      for (const button of buttons) button.disabled = false;
+    }
+  });
+}
+
+async function send(form, body) {
+  const headers = { "X-Desk": "1" };
+  const answer = await fetch(form.action, { method: "POST", body, headers, redirect: "manual" });
+  if (answer.type === "opaqueredirect") throw new Error("You are no longer logged in; log in in another tab.");
+  const said = await answer.json().catch(() => {
+    throw new Error(`The server answered with an error (${answer.status}); nothing was saved.`);
+  });
+  if (said.location) window.location.assign(said.location);
+  else showErrors(form, said.errors);
+}
+
+/** Each field's sentences before the field; those of no field at the top. */
+export function showErrors(form, errors) {
+  for (const old of form.querySelectorAll(".errorlist, .errornote")) old.remove();
+  for (const row of form.querySelectorAll(".errors")) row.classList.remove("errors");
+  const note = document.createElement("p");
+  note.className = "errornote";
+  note.tabIndex = -1;
+  const count = Object.keys(errors).length;
+  note.textContent = errors[""] ? errors[""].join(" ") : `Please correct the ${count > 1 ? `${count} errors` : "error"} below.`;
+  form.prepend(note);
+  for (const [name, sentences] of Object.entries(errors)) {
+    if (!name) continue;
+    const list = document.createElement("ul");
+    list.className = "errorlist";
+    for (const sentence of sentences) {
+      const item = document.createElement("li");
+      item.textContent = sentence;
+      list.append(item);
+    }
+    const field = form.elements[name];
+    const row = field && field.closest(".form-row");
+    const shot = document.getElementById(/^images-\d+/.exec(name)?.[0]);
+    if (row) {
+      row.classList.add("errors");
+      row.prepend(list);
+      const hidden = row.closest("details");
+      if (hidden) shot.prepend(list);
+    } else (shot || document.getElementById(`${name}-group`) || form).prepend(list);
+  }
+  note.focus();
+  note.scrollIntoView({ block: "center" });
+}
