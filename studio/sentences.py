@@ -25,8 +25,12 @@ _OTHER_ERROR = gettext_lazy("Something went wrong on our side. Ask once more; if
 def state(job: Job, position: int | None) -> str:
     """One line, also read out: what is going on."""
     if job.status == Job.Status.QUEUED and position:
-        before = "%(count)s is being served before you.", "%(count)s are being served before you."
-        return ngettext(*before, position) % {"count": position}
+        text = ngettext(
+            "%(count)s picture or face comes before yours.",
+            "%(count)s pictures or faces come before yours.",
+            position,
+        )
+        return text % {"count": position}
     if job.status == Job.Status.QUEUED:
         return gettext("You are next.")
     if job.status == Job.Status.RUNNING:

@@ -23,7 +23,7 @@ from diffuser_api import access
 from diffuser_api.access import Caller
 from diffuser_api.models import Client, Job, LoraModel
 
-CLIENT, COOKIE = "studio", "studio"
+CLIENT, COOKIE = "studio visitors", "studio"
 SECONDS = 400 * 24 * 3600  # as long as browsers keep a cookie
 # Nothing of others and nothing inline; blob: is a photo that is shown before it is sent.
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -91,6 +91,7 @@ def welcome(view):
             _write(response, request.visitor)
         return response
 
+    answer.is_for_visitors = True
     return answer
 
 

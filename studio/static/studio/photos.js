@@ -95,7 +95,7 @@
     if (missing <= 0) return say(words.sent);
     event.preventDefault();
     const list = document.createElement("ul"), line = document.createElement("li");
-    line.textContent = `${missing} ${words.more}`;
+    line.textContent = `${words.more} ${missing}`;
     list.append(line);
     reasons.append(list);
   });
