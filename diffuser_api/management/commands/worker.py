@@ -9,15 +9,23 @@ import os
 import threading
 
 from django.core.management.base import BaseCommand
+from django.db import DatabaseError
 from django_tasks_db.management.commands import db_worker
 
-from diffuser_api import lease, processes, sweep
+from diffuser_api import lease, messages, processes, sweep
 from generation import isolation
 
 SECONDS_TO_LEAVE = 15.0  # after which the worker ends whatever it is at; the next sweep puts the rest right
 
 
 class Worker(db_worker.Worker):
+    def run_task(self, db_task_result):
+        try:
+            super().run_task(db_task_result)
+        except DatabaseError:  # its result can't be written: the job was deleted, and its message with it
+            if messages.is_there(db_task_result):
+                raise
+
     def shutdown(self, signum, frame):
         last_resort = threading.Timer(SECONDS_TO_LEAVE, os._exit, [1])
         last_resort.daemon = True
