@@ -57,6 +57,10 @@ def forget(codes: set[str]) -> None:
         _of_jobs().filter(args_kwargs__args__0=code).delete()
 
 
+def is_there(message: DBTaskResult) -> bool:
+    return DBTaskResult.objects.filter(pk=message.pk).exists()
+
+
 def forget_old() -> int:
     """Removes what was taken long ago, finished or not: a job that still waits gets a new message."""
     return DBTaskResult.objects.filter(started_at__lt=timezone.now() - KEPT).delete()[0]

@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
-from diffuser_api import access, catalogue, guarded_post, photo_sentences, turns
+from diffuser_api import access, catalogue, guarded_post, jobs, photo_sentences, turns
 from diffuser_api.models import NAME_LENGTH, URL_LENGTH, Action, ActionImage, Job, Poi, PoiImage, ShotType
 from generation.request import AGES, GENDERS
 
@@ -104,6 +104,24 @@ class GenerateImageSerializer(WebhookSerializer):
             raise serializers.ValidationError(problems)
         lora = catalogue.lora_find(values["selected_lora"] or "", self.context["request"].user)
         return values | {"action_score": score, "lora": lora}
+
+    def create(self, asked) -> Job:
+        """``save(also=..., client=..., visitor=...)`` adds whose it is. Raises turns.QueueFull."""
+        return jobs.create_generation(
+            asked["place"],
+            asked["action_image"],
+            asked["lora"],
+            asked["seed"],
+            asked["also"],
+            client=asked["client"],
+            visitor=asked["visitor"],
+            webhook_url=asked["webhook_url"],
+            age=asked["age"],
+            gender=asked["gender"],
+            other_details=asked["other_details"],
+            action=asked["action_image"].action.name,
+            action_score=asked["action_score"],
+        )
 
 
 class LoraTrainingSerializer(WebhookSerializer):

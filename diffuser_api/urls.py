@@ -6,7 +6,6 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from diffuser_api import views
 
 urlpatterns = [
-    path("", views.index, name="index"),
     path("api/lora-training/", views.LoraTraining.as_view(), name="lora-training"),
     path(
         "api/lora-training/<str:code>/complete/", views.TrainingComplete.as_view(), name="training-complete"

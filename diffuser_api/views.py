@@ -6,7 +6,7 @@ import io
 
 from django.conf import settings
 from django.http import FileResponse, Http404, HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404
 from django.utils.translation import get_language_from_request
 from django.views.decorators.http import require_safe
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -190,22 +190,8 @@ class GenerateImage(APIView):
         def make(remember) -> Job:
             serializer = GenerateImageSerializer(data=request.data, context={"request": request})
             serializer.is_valid(raise_exception=True)
-            asked = serializer.validated_data
-            return jobs.create_generation(
-                asked["place"],
-                asked["action_image"],
-                asked["lora"],
-                asked["seed"],
-                remember,
-                client=request.user.client,
-                visitor=request.user.visitor,
-                webhook_url=asked["webhook_url"],
-                age=asked["age"],
-                gender=asked["gender"],
-                other_details=asked["other_details"],
-                action=asked["action_image"].action.name,
-                action_score=asked["action_score"],
-            )
+            owner = request.user
+            return serializer.save(also=remember, client=owner.client, visitor=owner.visitor)
 
         job = waiting.wait(request, idempotency.once(request, make))
         answer = {
@@ -329,12 +315,6 @@ def poi_thumbnail(request, pk, field):
 @require_safe
 def action_thumbnail(request, pk, field):
     return _thumbnail(ActionImage, pk, field, {"image", "skeleton", "subject_mask", "face_mask"})
-
-
-@require_safe
-def index(request):
-    """What this is, and where to go."""
-    return render(request, "diffuser_api/index.html")
 
 
 @require_safe

@@ -6,6 +6,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import environ
+from django.conf.locale import LANG_INFO
 from django.core.exceptions import ImproperlyConfigured
 
 from generation import action_picker, isolation
@@ -90,6 +91,7 @@ if OUTPUT_URLS not in ("signed", "plain"):
 OUTPUT_URL_HOURS = _at_least("OUTPUT_URL_HOURS", 24, 1)
 NUM_PROXIES = _at_least("NUM_PROXIES", 0, 0)  # that add the sender's address to X-Forwarded-For
 
+STUDIO = env.bool("STUDIO", False)  # the visitors' pages are open to all; with OPEN_API, to this host anyway
 METRICS_TOKEN = env.str("METRICS_TOKEN", "")  # of Prometheus; /metrics is there only with one
 
 # --- webhooks -----------------------------------------------------------------------------------------------
@@ -122,12 +124,19 @@ SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 X_FRAME_OPTIONS = "DENY"
 
+
+def _languages() -> list[str]:
+    return sorted(path.name for path in (BASE_DIR / "studio" / "locale").iterdir())
+
+
 # --- Django -------------------------------------------------------------------------------------------------
 ROOT_URLCONF = "djangoproject.urls"
 WSGI_APPLICATION = "djangoproject.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = [
     "diffuser_api",
+    "studio",
+    "django_htmx",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -148,12 +157,15 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "diffuser_api.access.client_middleware",
     "diffuser_api.throttles.throttle_middleware",
+    "studio.middleware.bounded_middleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
 ]
 TEMPLATES = [
     {
@@ -173,6 +185,9 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 LANGUAGE_CODE = "en"
+# English, and every language that the studio's locale/ has a folder of.
+LANGUAGES = [(code, LANG_INFO[code]["name_local"]) for code in ("en", *_languages())]
+LANGUAGE_COOKIE_SECURE, LANGUAGE_COOKIE_HTTPONLY, LANGUAGE_COOKIE_SAMESITE = HTTPS, True, "Lax"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"

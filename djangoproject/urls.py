@@ -1,7 +1,8 @@
-"""Every URL of the site; those of the API are in diffuser_api/urls.py."""
+"""Every URL of the site; those of the API are in diffuser_api/urls.py, the visitors' in studio/urls.py."""
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.i18n import set_language
 
 admin.site.site_header = admin.site.site_title = "Cartolina"
 
@@ -9,4 +10,6 @@ handler500 = "diffuser_api.disk.server_error"
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("diffuser_api.urls")),
+    path("", include("studio.urls")),
+    path("language/", set_language, name="language"),
 ]

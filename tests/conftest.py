@@ -11,6 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def photos() -> list[bytes]:
     return make_photos()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Service:
     """A running server and worker."""
 
@@ -68,6 +69,18 @@ class Service:
     folder: Path
     web: subprocess.Popen
     worker: subprocess.Popen
+    start_web: Callable[[], subprocess.Popen]
+
+    def stop_web(self) -> None:
+        _end(self.web)
+
+    def start_web_again(self) -> None:
+        self.web = self.start_web()
+        _wait_until_ready(self.url, self.web)
+
+    def manage(self, *arguments: str) -> str:
+        """What a management command prints, on this service's data."""
+        return _manage(self.folder, self.url, *arguments)
 
 
 def _free_port() -> int:
@@ -97,29 +110,43 @@ def _end(process: subprocess.Popen) -> None:
         raise
 
 
-@pytest.fixture(scope="module")
-def server_and_worker(tmp_path_factory):
-    """gunicorn and worker on a data folder of their own; both are ended, and must end, at last."""
-    folder, port = tmp_path_factory.mktemp("service"), _free_port()
-    url = f"http://127.0.0.1:{port}"
-    environment = os.environ | {
+def _environment(folder: Path, url: str) -> dict[str, str]:
+    return os.environ | {
         "DATA_DIR": str(folder / "data"),
         "TMP_DATA_DIR": str(folder / "tmp_data"),
         "TRAINING_APP_DIR": str(folder / "training-app"),
         "SERVER_URL": url,
     }
-    manage = [sys.executable, "manage.py"]
+
+
+def _manage(folder: Path, url: str, *arguments: str) -> str:
+    command = [sys.executable, "manage.py", *arguments]
+    done = subprocess.run(
+        command, cwd=ROOT, env=_environment(folder, url), check=True, capture_output=True, text=True
+    )
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def server_and_worker(tmp_path_factory):
+    """gunicorn and worker on a data folder of their own; both are ended, and must end, at last."""
+    folder, port = tmp_path_factory.mktemp("service"), _free_port()
+    url = f"http://127.0.0.1:{port}"
     for command in (["migrate", "--verbosity", "0"], ["load_demo"]):
-        subprocess.run([*manage, *command], cwd=ROOT, env=environment, check=True, capture_output=True)
-    started = {"cwd": ROOT, "env": environment, "stdin": subprocess.DEVNULL}
+        _manage(folder, url, *command)
+    started = {"cwd": ROOT, "env": _environment(folder, url), "stdin": subprocess.DEVNULL}
     with (folder / "web.log").open("wb") as web_log, (folder / "worker.log").open("wb") as worker_log:
         gunicorn = [sys.executable, "-m", "gunicorn", "djangoproject.wsgi", "--bind", f"127.0.0.1:{port}"]
-        web = subprocess.Popen([*gunicorn, "--threads", "4"], stdout=web_log, stderr=web_log, **started)
-        worker_command = [*manage, "worker", "--interval", "0.2"]
+
+        def start_web() -> subprocess.Popen:
+            return subprocess.Popen([*gunicorn, "--threads", "4"], stdout=web_log, stderr=web_log, **started)
+
+        worker_command = [sys.executable, "manage.py", "worker", "--interval", "0.2"]
         worker = subprocess.Popen(worker_command, stdout=worker_log, stderr=worker_log, **started)
+        service = Service(url, folder, start_web(), worker, start_web)
         try:
-            _wait_until_ready(url, web)
-            yield Service(url, folder, web, worker)
+            _wait_until_ready(url, service.web)
+            yield service
         finally:
-            for process in (worker, web):
+            for process in (worker, service.web):
                 _end(process)

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from diffuser_api import jobs
+from diffuser_api.management.commands.worker import Worker
 from diffuser_api.models import ActionImage, Job, LoraModel, PoiImage, TrainingPhoto
 from tests.test_jobs import make_job
 
@@ -100,6 +101,24 @@ def test_a_running_job_is_lost_to_its_worker(client, catalogue):
     running = jobs.claim(make_job().code)
     assert client.delete(f"/api/jobs/{running.code}/").status_code == 204
     assert jobs.is_lost(running)
+
+
+def test_a_worker_outlives_the_message_of_a_job_that_is_deleted_while_it_runs(client, catalogue):
+    job = ask(None)
+    message = DBTaskResult.objects.get()
+    assert client.delete(f"/api/jobs/{job.code}/").status_code == 204
+    assert not DBTaskResult.objects.exists()
+    worker = Worker(
+        queue_names=["default"],
+        excluded_queue_names=[],
+        backend_name="default",
+        worker_id="w",
+        interval=1,
+        startup_delay=False,
+        batch=False,
+        max_tasks=None,
+    )
+    worker.run_task(message)
 
 
 def test_what_is_deleted_is_overwritten_in_the_database(client, visitor, settings):

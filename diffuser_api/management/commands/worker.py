@@ -11,10 +11,10 @@ import threading
 import time
 
 from django.core.management.base import BaseCommand
-from django.db import Error, connection
+from django.db import DatabaseError, Error, connection
 from django_tasks_db.management.commands import db_worker
 
-from diffuser_api import lease, processes, sweep
+from diffuser_api import lease, messages, processes, sweep
 from generation import isolation
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,13 @@ class Worker(db_worker.Worker):
                 log.warning("the database can't be used, the next try follows: %s", error)
                 connection.close()
                 time.sleep(SECONDS_AFTER_ERROR)
+
+    def run_task(self, db_task_result):
+        try:
+            super().run_task(db_task_result)
+        except DatabaseError:  # its result can't be written: the job was deleted, and its message with it
+            if messages.is_there(db_task_result):
+                raise
 
     def shutdown(self, signum, frame):
         last_resort = threading.Timer(SECONDS_TO_LEAVE, os._exit, [1])

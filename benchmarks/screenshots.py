@@ -1,0 +1,223 @@
+"""A picture of every page and state of the studio: ``python -m benchmarks.screenshots FOLDER``.
+
+In English and Italian, light and dark, 1280 and 360 pixels wide. A server, a worker and the models train one
+face and paint with it; then the worker is stopped, so that what is under way stays as it is, and each state
+is looked at eight times. FOLDER/STATE.jpg is the eight of them side by side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+
+from benchmarks.service import Service, running
+from generation.miniature import demo_content
+from tests.browsing import Visit, chromium
+from tests.catalogue import png
+
+PATIENCE = 900_000  # ms, for a training
+VARIANTS = [
+    (language, scheme, width)
+    for width in (1280, 360)
+    for language in ("en", "it")
+    for scheme in ("light", "dark")
+]
+WISHES = [("Lago Alto", "waving", "MES", "a red coat"), ("Cala Serena", "jumping", "FUS", "a yellow dress")]
+# Copies of a finished picture and a training in every state, as their worker would leave them.
+SEED = """
+import json, shutil
+from pathlib import Path
+from django.conf import settings
+from django.utils import timezone
+from diffuser_api.models import Job
+asked = json.loads({asked!r})
+def copy(code, new, **fields):
+    job = Job.objects.get(code=code)
+    job.pk, job.code, job.output, job.timings = None, new, "", []
+    job.finished_at = timezone.now() if fields["status"] not in ("queued", "running") else None
+    for name, value in fields.items():
+        setattr(job, name, value)
+    job.save()
+picture, training = asked["picture"], asked["training"]
+copy(picture, "10000001", status="running", step="harmonize", progress=0.63)
+folder = Path(settings.TMP_DATA_DIR) / "10000001"
+folder.mkdir(parents=True)
+for file in Path(asked["steps"]).glob("[0-3]-*.png"):
+    shutil.copy(file, folder)
+copy(picture, "10000002", status="queued", progress=0.0, step="")
+copy(picture, "10000003", status="failed", error_code="step_failed", error_message="x")
+copy(picture, "10000004", status="cancelled")
+copy(training, "10000005", status="running", step="train", progress=0.4)
+copy(training, "10000006", status="failed", error_code="training_failed", error_message="x")
+"""
+
+
+def make_things(service: Service, browser, kept: Path) -> tuple[dict, dict[str, str]]:
+    """One visitor's face and pictures, made in earnest; the browser's cookies, and the codes."""
+    guest = Visit(browser, service.url)
+    page, codes = guest.page, {"steps": str(kept)}
+    page.set_default_timeout(PATIENCE)
+    page.goto("/you/")
+    page.set_input_files("#images", photos())
+    page.wait_for_selector(".tiles .good:nth-child(5)")
+    page.get_by_role("button", name="Learn my face").click()
+    page.wait_for_selector(".job.succeeded")
+    codes["training"] = page.url.split("/")[-2]
+    for place, action, shot, clothes in WISHES:
+        page.goto("/postcard/")
+        page.locator(f".choice:has-text('{place}') input").first.check()
+        page.locator(f"[name=shot][value={shot}]").check()
+        page.locator(f"[name=action][value={action}]").check()
+        page.locator(f"[name=face][value='{codes['training']}']").check()
+        page.fill("#clothes", clothes)
+        page.get_by_role("button", name="Paint my postcard").click()
+        page.wait_for_url("**/jobs/**")
+        code = page.url.split("/")[-2]
+        while not page.locator(".job.succeeded").count():
+            for file in (service.folder / "tmp_data" / code).glob("[0-5]-*.png"):
+                if "picture" not in codes and not (kept / file.name).exists():
+                    shutil.copy(file, kept)
+            page.wait_for_timeout(50)
+        codes.setdefault("picture", code)
+    state = guest.context.storage_state()
+    guest.context.close()
+    return state, codes
+
+
+def photos(dark: bool = False) -> list[dict]:
+    pictures = list(demo_content.people()[0].photos)
+    if dark:
+        pictures[1] = pictures[1].point(lambda value: value // 16)
+        pictures[3] = demo_content.places()[0].images[0].picture
+    return [
+        {"name": f"{n}.png", "mimeType": "image/png", "buffer": png(picture)}
+        for n, picture in enumerate(pictures, start=1)
+    ]
+
+
+def choose_photos(page, dark: bool) -> None:
+    page.set_input_files("#images", photos(dark))
+    page.wait_for_selector(".tiles li:nth-child(5):is(.good, .bad)")
+
+
+def say_in_words(page) -> None:
+    page.locator("[name=how][value=words]").check()
+    page.fill("#words", "leaping for joy")
+    page.wait_for_selector("#picked b")
+
+
+def send_nothing(page) -> None:
+    page.locator("[name=how][value=words]").check()
+    page.get_by_role("button").last.evaluate("() => document.querySelector('form.postcard').submit()")
+    page.wait_for_selector("[role=alert]")
+
+
+def wrong_code(page) -> None:
+    page.fill("#code", "0000 0000 AAAA AAAA")
+    page.locator("#code").press("Enter")
+    page.wait_for_selector("#wrong-code")
+
+
+def lose_connection(page) -> None:
+    page.context.set_offline(True)
+    page.wait_for_selector("#lost:not(:empty)")
+
+
+def slide(page) -> None:
+    page.locator("#slider").fill("55")
+
+
+def open_erase(page) -> None:
+    page.locator(".erase summary").first.click()
+
+
+def states(codes: dict[str, str]) -> dict[str, tuple[bool, str, Callable | None]]:
+    """Name: whether it is the visitor's who has a face, the page, and what is done there."""
+    return {
+        "welcome": (False, "/", None),
+        "welcome-back": (True, "/", None),
+        "you": (False, "/you/", None),
+        "photos-good": (False, "/you/", lambda page: choose_photos(page, dark=False)),
+        "photos-refused": (False, "/you/", lambda page: choose_photos(page, dark=True)),
+        "wrong-code": (False, "/you/", wrong_code),
+        "training": (True, "/jobs/10000005/", None),
+        "training-failed": (True, "/jobs/10000006/", None),
+        "trained": (True, f"/jobs/{codes['training']}/", open_erase),
+        "you-while-training": (True, "/you/", None),
+        "erased": (False, "/you/?erased", None),
+        "postcard": (True, "/postcard/", None),
+        "postcard-words": (True, "/postcard/", say_in_words),
+        "postcard-problem": (False, "/postcard/", send_nothing),
+        "queued": (True, "/jobs/10000002/", None),
+        "painting": (True, "/jobs/10000001/", None),
+        "connection-lost": (True, "/jobs/10000001/", lose_connection),
+        "finished": (True, f"/jobs/{codes['picture']}/", None),
+        "before-and-after": (True, f"/jobs/{codes['picture']}/", slide),
+        "picture-failed": (True, "/jobs/10000003/", None),
+        "cancelled": (True, "/jobs/10000004/", None),
+        "gallery": (True, "/pictures/", None),
+        "gallery-empty": (False, "/pictures/", None),
+        "not-here": (False, "/nowhere/", None),
+    }
+
+
+def look(
+    service: Service, browser, state: dict, codes: dict[str, str], folder: Path, only: list[str]
+) -> None:
+    for name, (known, path, act) in states(codes).items():
+        if only and name not in only:
+            continue
+        taken = []
+        for language, scheme, width in VARIANTS:
+            options = {"storage_state": state} if known else {}
+            guest = Visit(
+                browser, service.url, width=width, language=language, color_scheme=scheme, **options
+            )
+            guest.page.goto(path)
+            if act:
+                act(guest.page)
+            guest.page.wait_for_timeout(700)  # pictures below the window come late
+            taken.append(folder / f"{name}-{language}-{scheme}-{width}.png")
+            guest.page.screenshot(path=taken[-1], full_page=True)
+            guest.context.close()
+        sheet(taken).save(folder / f"{name}.jpg", quality=88)
+        print(name, flush=True)
+
+
+def sheet(paths: list[Path]) -> Image.Image:
+    pictures = [Image.open(path).convert("RGB") for path in paths]
+    width, height = (
+        sum(picture.width + 20 for picture in pictures),
+        max(picture.height for picture in pictures),
+    )
+    whole, left = Image.new("RGB", (width, height), "gray"), 0
+    for picture in pictures:
+        whole.paste(picture, (left, 0))
+        left += picture.width + 20
+    return whole
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Screenshots of every page and state of the studio.")
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("screenshots"))
+    parser.add_argument("--only", nargs="*", default=[], help="names of states")
+    args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    steps = args.folder / "steps"
+    steps.mkdir(exist_ok=True)
+    worker = {"worker": ["worker", "--interval", "0.2"]}
+    with running(worker, ADDRESS_RATE="0/minute") as service, chromium() as browser:
+        state, codes = make_things(service, browser, steps.resolve())
+        service.processes["worker"].terminate()
+        service.processes["worker"].wait()
+        service.manage("shell", "-c", SEED.format(asked=json.dumps(codes)))
+        look(service, browser, state, codes, args.folder, args.only)
+
+
+if __name__ == "__main__":
+    main()

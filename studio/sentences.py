@@ -1,0 +1,69 @@
+"""What a visitor is told about a job, in the page's language."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext, gettext_lazy, ngettext
+
+from diffuser_api.models import Job
+
+_STEPS = {
+    "pose": gettext_lazy("Sketching the figure"),
+    "detail": gettext_lazy("Adding detail"),
+    "harmonize": gettext_lazy("Settling into the light"),
+    "face": gettext_lazy("Painting the face"),
+    "train": gettext_lazy("Learning the face"),
+}
+_ERRORS = {
+    "unusable_files": gettext_lazy(
+        "The place or the figure can't be used any more. Choose another one; if it goes on, tell the staff."
+    ),
+    "training_failed": gettext_lazy("The photos couldn't be learned from. Send them once more, or others."),
+}
+_OTHER_ERROR = gettext_lazy("Something went wrong on our side. Ask once more; if it goes on, tell the staff.")
+
+
+def state(job: Job, position: int | None) -> str:
+    """One line, also read out: what is going on."""
+    if job.status == Job.Status.QUEUED and position:
+        text = ngettext(
+            "%(count)s picture or face comes before yours.",
+            "%(count)s pictures or faces come before yours.",
+            position,
+        )
+        return text % {"count": position}
+    if job.status == Job.Status.QUEUED:
+        return gettext("You are next.")
+    if job.status == Job.Status.RUNNING:
+        return str(_STEPS.get(job.step or job.steps[0], ""))
+    training = job.kind == Job.Kind.TRAINING
+    return {
+        Job.Status.SUCCEEDED: gettext("Your face is ready.")
+        if training
+        else gettext("Your picture is ready."),
+        Job.Status.FAILED: gettext("This didn't work."),
+        Job.Status.CANCELLED: gettext("Cancelled."),
+    }[job.status]
+
+
+def estimate(seconds: int | None) -> str:
+    """Rounded, so that it doesn't jump about."""
+    if not seconds:
+        return ""
+    if seconds < 60:
+        tens = max(5, 5 * round(seconds / 5))
+        return gettext("about %(seconds)s seconds to go") % {"seconds": tens}
+    minutes = round(seconds / 60)
+    text = ngettext("about a minute to go", "about %(minutes)s minutes to go", minutes)
+    return text % {"minutes": minutes}
+
+
+def error(job: Job) -> str:
+    return str(_ERRORS.get(job.error_code, _OTHER_ERROR)) if job.status == Job.Status.FAILED else ""
+
+
+def steps(job: Job, newest: int | None) -> list[dict]:
+    """Each step with its number, its name, and whether its picture is there."""
+    return [
+        {"index": index, "name": _STEPS.get(name, name), "done": newest is not None and index <= newest}
+        for index, name in enumerate(job.steps, start=1)
+    ]

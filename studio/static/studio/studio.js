@@ -1,0 +1,69 @@
+// What every page of the studio does beside htmx: says what changed, minds the connection, lays the figure over
+// the place. All of it is a convenience; the forms work without.
+"use strict";
+document.documentElement.classList.add("js");
+const one = (selector, within = document) => within.querySelector(selector);
+
+// --- the connection: htmx asks again by itself, the visitor is told ---
+function lost(text) {
+  const notice = one("#lost");
+  if (notice.textContent !== text) notice.textContent = text;
+}
+document.addEventListener("htmx:sendError", () => lost(one("#lost").dataset.lost));
+document.addEventListener("htmx:responseError", (event) => {
+  const status = event.detail.xhr.status;
+  if (status === 429) lost(one("#lost").dataset.busy);
+  else if (status >= 500) lost(one("#lost").dataset.lost);
+});
+document.addEventListener("htmx:beforeSwap", () => lost(""));
+document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.successful) lost(""); });
+
+// --- what a screen reader hears: the state when it changes, not every percent ---
+document.addEventListener("htmx:afterSwap", () => {
+  const said = one("[data-say]")?.dataset.say;
+  if (said && one("#said").textContent !== said) one("#said").textContent = said;
+  begin();
+});
+
+// --- the postcard: place and figure as they are chosen ---
+function show() {
+  const form = one("form.postcard");
+  if (!form) return;
+  const shot = one("[name=shot]:checked", form)?.value;
+  const place = one("[name=place]:checked + span img", form);
+  if (place) one(".stage .place", form).src = place.getAttribute("src");
+  const words = one("[name=how]:checked", form)?.value === "words";
+  if (!words) {
+    const chosen = one("[name=action]:checked", form)?.closest(".choice");
+    if (!chosen?.classList.contains(`has-${shot}`)) {
+      const other = one(`.choice.has-${shot} [name=action]`, form);
+      if (other) other.checked = true;
+    }
+  }
+  const figure = words
+    ? one("#picked [data-figure]", form)?.dataset.figure
+    : one("[name=action]:checked", form)?.closest(".choice").querySelector(`.shot.${shot}`)?.dataset.figure;
+  const image = one(".stage .figure", form);
+  image.hidden = !figure;
+  if (figure && image.getAttribute("src") !== figure) image.src = figure;
+}
+one("form.postcard")?.addEventListener("change", show);
+document.addEventListener("htmx:afterSwap", show);
+
+// --- a finished picture: before and after, and the link ---
+function begin() {
+  const slider = one("#slider");
+  if (!slider || slider.dataset.ready) return;
+  slider.dataset.ready = "yes";
+  slider.addEventListener("input", () => slider.closest(".compare").style.setProperty("--share", `${slider.value}%`));
+  const share = one("#share"), link = one("#link");
+  share.addEventListener("click", async () => {
+    if (navigator.share) return navigator.share({ url: link.value }).catch(() => {});
+    link.select();
+    try { await navigator.clipboard.writeText(link.value); } catch { document.execCommand("copy"); }
+    one("#said").textContent = "";
+    share.textContent = one("#said").textContent = share.dataset.done;
+  });
+}
+begin();
+show();

@@ -1,0 +1,29 @@
+"""The visitors' pages."""
+
+from django.urls import path
+
+from studio.views import files, job, postcard, shop, you
+
+app_name = "studio"
+urlpatterns = [
+    path("", shop.home, name="home"),
+    path("pictures/", shop.gallery, name="gallery"),
+    path("leave/", shop.leave, name="leave"),
+    path("you/", you.photos, name="you"),
+    path("you/check/", you.check, name="check"),
+    path("you/code/", you.enter_code, name="code"),
+    path("you/<str:code>/erase/", you.erase, name="erase"),
+    path("postcard/", postcard.postcard, name="postcard"),
+    path("postcard/figure/", postcard.figure_in_words, name="figure-in-words"),
+    path("figures/<int:pk>.png", files.figure, name="figure"),
+    path("figures/<int:pk>/card.png", files.figure, {"cropped": True}, name="figure-card"),
+    path("jobs/<str:code>/", job.job, name="job"),
+    path("jobs/<str:code>/cancel/", job.cancel, name="cancel"),
+    path("jobs/<str:code>/again/", job.again, name="again"),
+    path("jobs/<str:code>/delete/", job.delete, name="delete"),
+    path("jobs/<str:code>/steps/<int:index>.png", files.step, name="step"),
+    path("jobs/<str:code>/samples/<str:name>", files.sample, name="sample"),
+    path("jobs/<str:code>/picture.png", files.picture, name="picture"),
+    path("jobs/<str:code>/small.jpg", files.small, name="small"),
+    path("jobs/<str:code>/place.jpg", files.place, name="place"),
+]

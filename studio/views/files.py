@@ -1,0 +1,119 @@
+"""Pictures: figures of the catalogue for everybody; of a job, for its owner alone."""
+
+import io
+from functools import lru_cache
+
+from django.http import FileResponse, Http404, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_safe
+from PIL import Image
+
+from diffuser_api.generation_dispatcher import folder_of
+from diffuser_api.models import ActionImage, Job
+from generation import canvas
+from generation.folder import ORDER, picture_path
+from generation.profiles import get_profile
+from studio import figures, visitors
+from studio.views.job import samples_of
+
+SMALL_SIDE = 480
+OWN = {"Cache-Control": "private, max-age=3600"}
+
+
+def _picture(file) -> Image.Image:
+    """Raises Http404 for a file that is gone or no picture."""
+    try:
+        with file.open("rb") as opened, Image.open(opened) as picture:
+            picture.load()
+            return picture
+    except (OSError, ValueError) as error:
+        raise Http404 from error
+
+
+def _jpeg(picture: Image.Image) -> HttpResponse:
+    content = io.BytesIO()
+    picture.convert("RGB").save(content, "JPEG", quality=88)
+    return HttpResponse(content.getvalue(), content_type="image/jpeg", headers=OWN)
+
+
+@require_safe
+def figure(request, pk, cropped=False):
+    shot = get_object_or_404(ActionImage, pk=pk)
+    content = _figure(shot.pk, shot.skeleton.name, shot.face_mask.name, cropped)
+    headers = {"Cache-Control": "public, max-age=3600"}
+    return HttpResponse(content, content_type="image/png", headers=headers)
+
+
+@lru_cache(maxsize=256)
+def _figure(pk: int, skeleton: str, face_mask: str, cropped: bool) -> bytes:
+    """Keyed by the files' names: a file that is replaced gets another one."""
+    shot = get_object_or_404(ActionImage, pk=pk)
+    content = io.BytesIO()
+    figures.draw(_picture(shot.skeleton), _picture(shot.face_mask), cropped).save(content, "PNG")
+    return content.getvalue()
+
+
+def _generation(request, code: str) -> Job:
+    pictures = request.visitor.jobs().filter(kind=Job.Kind.GENERATION).select_related("poi_image")
+    return get_object_or_404(pictures, code=code)
+
+
+@visitors.welcome
+@require_safe
+def step(request, code, index):
+    """A step's picture while the job runs, and as long as its folder is there."""
+    job = _generation(request, code)
+    if index > len(ORDER):
+        raise Http404
+    try:
+        return FileResponse(picture_path(folder_of(job.code), index).open("rb"), headers=OWN)
+    except OSError as error:
+        raise Http404 from error
+
+
+@visitors.welcome
+@require_safe
+def sample(request, code, name):
+    job = get_object_or_404(request.visitor.jobs().filter(kind=Job.Kind.TRAINING), code=code)
+    path = next((path for path in samples_of(job) if path.name == name), None)
+    try:
+        return FileResponse(path.open("rb"), headers=OWN)
+    except (OSError, AttributeError) as error:
+        raise Http404 from error
+
+
+def _output(request, code: str):
+    job = _generation(request, code)
+    if job.status != Job.Status.SUCCEEDED or not job.output:
+        raise Http404
+    return job.output
+
+
+@visitors.welcome
+@require_safe
+def picture(request, code):
+    """The finished picture; with ``?download``, as a file to keep."""
+    try:
+        file = _output(request, code).open("rb")
+    except OSError as error:
+        raise Http404 from error
+    name = f"cartolina-{code}.png"
+    return FileResponse(file, as_attachment="download" in request.GET, filename=name, headers=OWN)
+
+
+@visitors.welcome
+@require_safe
+def small(request, code):
+    shown = _picture(_output(request, code)).convert("RGB")
+    shown.thumbnail((SMALL_SIDE, SMALL_SIDE))
+    return _jpeg(shown)
+
+
+@visitors.welcome
+@require_safe
+def place(request, code):
+    """The empty place, of the size of the picture."""
+    job = _generation(request, code)
+    if job.poi_image is None:
+        raise Http404
+    return _jpeg(canvas.fit_background(_picture(job.poi_image.image), get_profile().pixel_budget))

@@ -1,0 +1,114 @@
+"""A job's page: a picture or a training, from the queue to its end. The page asks for its middle again and
+again; what hasn't changed is answered with nothing."""
+
+import hashlib
+from pathlib import Path
+
+from django.conf import settings
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.views.decorators.http import require_POST, require_safe
+
+from diffuser_api import generation_dispatcher, jobs, retention, training_dispatcher, turns
+from diffuser_api.models import Job
+from diffuser_api.serializers import JobSerializer, output_url
+from generation.folder import newest_index
+from studio import forms, sentences, visitors
+
+RUNNING_MS, WAITING_MS = 500, 1500  # between two looks
+
+
+def _job(request, code: str) -> Job:
+    jobs = request.visitor.jobs().select_related("poi_image__poi", "action_image__action", "lora")
+    return get_object_or_404(jobs, code=code)
+
+
+@visitors.welcome
+@require_safe
+def job(request, code):
+    try:
+        job = _job(request, code)
+    except Http404:
+        if request.htmx:  # erased in another tab
+            return render(request, "studio/_gone.html")
+        raise
+    context = _context(request, job)
+    if not request.htmx:
+        return render(request, "studio/job.html", context)
+    if request.GET.get("seen") == context["version"]:
+        return HttpResponse(status=204)
+    return render(request, "studio/_job.html", context)
+
+
+def _context(request, job: Job) -> dict:
+    """``version`` changes with everything that the page shows."""
+    told = JobSerializer(job, context={"request": request}).data
+    picture = job.kind == Job.Kind.GENERATION
+    folder = generation_dispatcher.folder_of(job.code)
+    newest = None if job.is_finished or not picture else newest_index(folder)
+    context = {
+        "job": job,
+        "picture": picture,
+        "percent": round(100 * job.progress),
+        "position": told["position"],
+        "estimate": sentences.estimate(told["eta_seconds"]),
+        "state": sentences.state(job, told["position"]),
+        "error": sentences.error(job),
+        "steps": sentences.steps(job, newest),
+        "newest": newest,
+        "samples": [] if picture else [path.name for path in samples_of(job)],
+        "ticket": visitors.ticket_of(job.code) if job.kind == Job.Kind.TRAINING else "",
+        "share_url": output_url(job, request) if picture and job.status == Job.Status.SUCCEEDED else "",
+        "every": RUNNING_MS if job.status == Job.Status.RUNNING and picture else WAITING_MS,
+        "share_hours": settings.OUTPUT_URL_HOURS,
+    }
+    shown = [str(context[name]) for name in ("percent", "state", "estimate", "newest", "samples")]
+    context["version"] = hashlib.sha256("\n".join([job.status, job.step, *shown]).encode()).hexdigest()[:12]
+    return context
+
+
+def samples_of(job: Job) -> list[Path]:
+    """What a training has painted on its way, the newest first."""
+    folder = training_dispatcher.app_folder() / "training-output" / job.code / "sample"
+    return sorted(folder.glob("*.png"), reverse=True)[:4]
+
+
+@visitors.welcome
+@require_POST
+def cancel(request, code):
+    jobs.cancel(_job(request, code).code)
+    return redirect("studio:job", code)
+
+
+@visitors.welcome
+@require_POST
+def again(request, code):
+    """The same picture with other noise."""
+    asked = _job(request, code)
+    if asked.kind != Job.Kind.GENERATION or not (asked.poi_image and asked.action_image):
+        raise Http404(gettext("The place or the figure isn't there any more."))
+    if request.visitor.jobs().filter(status__in=jobs.UNFINISHED).count() >= forms.JOBS_AT_ONCE:
+        return redirect("studio:gallery")
+    try:
+        new = jobs.create_generation(
+            asked.poi_image,
+            asked.action_image,
+            asked.lora,
+            None,
+            client=asked.client,
+            visitor=asked.visitor,
+            **asked.parameters,
+        )
+    except turns.QueueFull:
+        return redirect("studio:job", code)
+    return redirect("studio:job", new.code)
+
+
+@visitors.welcome
+@require_POST
+def delete(request, code):
+    deleted = _job(request, code)
+    retention.delete(deleted.code)
+    return redirect("studio:gallery" if deleted.kind == Job.Kind.GENERATION else reverse("studio:you"))

@@ -1,0 +1,96 @@
+"""The postcard: where, what and who, seen before it is asked for."""
+
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext
+from django.views.decorators.http import require_http_methods, require_safe
+
+from diffuser_api import catalogue, turns
+from diffuser_api.jobs import UNFINISHED
+from diffuser_api.models import Action, Job, PoiImage
+from studio import forms, visitors
+
+
+@visitors.welcome
+@require_http_methods(["GET", "HEAD", "POST"])
+def postcard(request):
+    if request.method == "POST":
+        values = {field: request.POST.get(field, "") for field in forms.FIELDS}
+        if "preview" in request.POST:
+            return _page(request, values, {})
+        serializer = forms.serializer_for(values, request.visitor)
+        problems = forms.problems(serializer) or _no_room(request)
+        if not problems:
+            owner = request.visitor.caller
+            try:
+                job = serializer.save(also=lambda job: None, client=owner.client, visitor=owner.visitor)
+                return redirect("studio:job", job.code)
+            except turns.QueueFull:
+                problems = {"all": gettext("Very many are waiting just now. Try again in a minute.")}
+        return _page(request, values, problems, status=400)
+    if "from" in request.GET:
+        pictures = request.visitor.jobs().filter(kind=Job.Kind.GENERATION)
+        values = forms.values_of(get_object_or_404(pictures, code=request.GET["from"]))
+    else:
+        values = forms.starting_values(request.visitor)
+    return _page(request, values | {"face": request.GET.get("face", values["face"])}, {})
+
+
+def _no_room(request) -> dict[str, str]:
+    if request.visitor.jobs().filter(status__in=UNFINISHED).count() < forms.JOBS_AT_ONCE:
+        return {}
+    return {"all": gettext("Your other pictures are still being made. Wait for one of them.")}
+
+
+def _page(request, values, problems, status=200):
+    images = list(PoiImage.objects.select_related("poi").order_by("poi__name", "name"))
+    actions = [
+        {"name": action.name, "shots": {shot.shot_type: shot.pk for shot in action.images.all()}}
+        for action in Action.objects.prefetch_related("images")
+    ]
+    if images and not values.get("place"):
+        values["place"] = str(images[0].pk)
+    if actions and not values.get("action"):
+        values["action"] = next((a["name"] for a in actions if values["shot"] in a["shots"]), "")
+    context = {
+        "values": values,
+        "problems": problems,
+        "images": images,
+        "chosen_place": next((image for image in images if str(image.pk) == values["place"]), None),
+        "actions": actions,
+        "figure": _figure(values),
+        "loras": request.visitor.loras(),
+        "training": request.visitor.jobs().filter(kind=Job.Kind.TRAINING, status__in=UNFINISHED).first(),
+        "shots": forms.SHOTS,
+        "ages": forms.AGES,
+        "genders": forms.GENDERS,
+    }
+    return render(request, "studio/postcard.html", context, status=status)
+
+
+def _figure(values):
+    if values["how"] != "words":
+        return forms.figure_of(values)
+    try:
+        return _in_words(values["words"], values["shot"])
+    except catalogue.NotInCatalogue:
+        return None
+
+
+def _in_words(words: str, shot: str):
+    if not words.strip():
+        return None
+    action, _ = catalogue.action_pick(words[: forms.TEXT_LENGTH])
+    return catalogue.action_image_get(action, shot)
+
+
+@visitors.welcome
+@require_safe
+def figure_in_words(request):
+    """What is picked for the words typed so far."""
+    words, figure, problem = request.GET.get("words", ""), None, ""
+    try:
+        figure = _in_words(words.replace("\0", ""), request.GET.get("shot", ""))
+    except catalogue.NotInCatalogue as error:
+        problem = forms.sentence_of(error.field)
+    context = {"figure": figure, "problem": problem}
+    return render(request, "studio/_figure_in_words.html", context)

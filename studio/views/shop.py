@@ -1,0 +1,39 @@
+"""The welcome, the gallery of one's own pictures, and leaving this browser to the next visitor."""
+
+from django.core.paginator import Paginator
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from diffuser_api.models import Job, PoiImage
+from studio import visitors
+
+ON_A_PAGE = 24
+
+
+def _pictures(request):
+    return request.visitor.jobs().filter(kind=Job.Kind.GENERATION).select_related("poi_image__poi")
+
+
+@visitors.welcome
+@require_safe
+def home(request):
+    places = {}
+    for image in PoiImage.objects.select_related("poi").order_by("pk"):
+        places.setdefault(image.poi_id, image)
+    done = _pictures(request).filter(status=Job.Status.SUCCEEDED)
+    context = {"places": list(places.values())[:3], "lora": request.visitor.loras().first()}
+    return render(request, "studio/home.html", context | {"pictures": done[:4]})
+
+
+@visitors.welcome
+@require_safe
+def gallery(request):
+    page = Paginator(_pictures(request), ON_A_PAGE).get_page(request.GET.get("page"))
+    return render(request, "studio/gallery.html", {"page": page})
+
+
+@visitors.welcome
+@require_POST
+def leave(request):
+    visitors.leave(request)
+    return redirect("studio:home")

@@ -1,0 +1,88 @@
+"""You: five photos, each judged before they are sent, and what became of them."""
+
+from django.http import HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.translation import get_language, gettext
+from django.views.decorators.http import require_http_methods, require_POST
+
+from diffuser_api import jobs, photo_sentences, retention, turns, uploads
+from diffuser_api.jobs import UNFINISHED
+from diffuser_api.models import Job
+from studio import visitors
+
+
+def _language() -> str:
+    language = (get_language() or "en").partition("-")[0]
+    return language if language in photo_sentences.LANGUAGES else "en"
+
+
+@visitors.welcome
+@require_http_methods(["GET", "HEAD", "POST"])
+def photos(request):
+    trainings = request.visitor.jobs().filter(kind=Job.Kind.TRAINING, status__in=UNFINISHED)
+    running = trainings.first()
+    if running is None and request.method == "POST":
+        return _train(request)
+    if request.method == "POST":  # sent twice
+        return _go_to(request, reverse("studio:job", args=[running.code]))
+    return _page(request, running=running)
+
+
+def _page(request, status=200, **context):
+    loras = [{"code": lora.code, "ticket": visitors.ticket_of(lora.code)} for lora in request.visitor.loras()]
+    return render(request, "studio/you.html", {"loras": loras, **context}, status=status)
+
+
+def _train(request):
+    try:
+        seen, _ = uploads.clean_photos(request.FILES.getlist("images"), _language())
+        job = jobs.create_training(
+            [one.clean for one in seen],
+            faces=[one.embedding for one in seen],
+            client=request.visitor.caller.client,
+            visitor=request.visitor.caller.visitor,
+        )
+    except uploads.PhotosRefused as refused:
+        reasons = refused.reasons
+    except turns.QueueFull:
+        reasons = [{"index": 0, "message": gettext("Very many are waiting just now. Try again in a minute.")}]
+    else:
+        return _go_to(request, reverse("studio:job", args=[job.code]))
+    if request.htmx:
+        return render(request, "studio/_reasons.html", {"reasons": reasons})
+    return _page(request, reasons=reasons, status=400)
+
+
+def _go_to(request, url: str):
+    return HttpResponse(headers={"HX-Redirect": url}) if request.htmx else redirect(url)
+
+
+@visitors.welcome
+@require_POST
+def check(request):
+    """Would this photo be taken? As JSON: the page shows it beside the photo."""
+    if "image" not in request.FILES:
+        return JsonResponse({"accepted": False, "findings": []}, status=400)
+    accepted, findings = uploads.check_photo(request.FILES["image"], _language())
+    return JsonResponse({"accepted": accepted, "findings": findings})
+
+
+@visitors.welcome
+def enter_code(request):
+    if request.method != "POST":  # the page was loaded anew, maybe in another language
+        return redirect("studio:you")
+    if lora := visitors.let_in(request, request.POST.get("code", "")):
+        return redirect(f"{reverse('studio:postcard')}?face={lora.code}")
+    return _page(request, status=400, wrong_code=True)
+
+
+@visitors.welcome
+@require_POST
+def erase(request, code):
+    """A face and all that was made with it: the weights, the training, the pictures."""
+    known = request.visitor.loras().filter(code=code).exists()
+    if not known:
+        get_object_or_404(request.visitor.jobs(), code=code, kind=Job.Kind.TRAINING)
+    retention.delete(code)
+    return redirect(f"{reverse('studio:you')}?erased")

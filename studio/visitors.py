@@ -1,0 +1,154 @@
+"""Who is at the page: a visitor without an account, known to one browser by a signed cookie.
+
+All visitors belong to one client, which is made when the first one comes; each is an ``X-Visitor`` of it, so
+that ``visible_to`` keeps them apart as it does for any other front-end. A LoRA made in another browser is let
+in by its code with the letters that only its owner was shown: eight digits alone could be guessed.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import re
+import secrets
+from dataclasses import dataclass, replace
+
+from django.conf import settings
+from django.core import signing
+from django.db.models import Q, QuerySet
+from django.shortcuts import render
+from django.utils.crypto import salted_hmac
+
+from diffuser_api import access
+from diffuser_api.access import Caller
+from diffuser_api.models import Client, Job, LoraModel
+
+CLIENT, COOKIE = "studio visitors", "studio"
+SECONDS = 400 * 24 * 3600  # as long as browsers keep a cookie
+# Nothing of others and nothing inline; blob: is a photo that is shown before it is sent.
+CONTENT_SECURITY_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "font-src 'self'",
+        "img-src 'self' blob:",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+MOST_CODES = 10  # entered in one browser
+LETTERS = 8  # of 5 bits each
+_TICKET = re.compile(rf"(\d{{8}})([A-Z2-7]{{{LETTERS}}})?")
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """``codes``: LoRAs of other browsers that were let in here."""
+
+    caller: Caller
+    codes: tuple[str, ...] = ()
+
+    def jobs(self) -> QuerySet[Job]:
+        return Job.objects.visible_to(self.caller)
+
+    def loras(self) -> QuerySet[LoraModel]:
+        mine = Q(client=self.caller.client, visitor=self.caller.visitor)
+        return LoraModel.objects.filter(mine | Q(code__in=self.codes))
+
+    def caller_for(self, code: str) -> Caller:
+        """Whoever sees this LoRA: the visitor, or whom it was let in from."""
+        lora = self.loras().filter(code=code).first()
+        return Caller(lora.client, lora.visitor) if lora else self.caller
+
+
+def why_closed(request) -> str:
+    """Why this request finds no studio; empty if it does."""
+    if settings.STUDIO:
+        return ""
+    if not settings.OPEN_API:
+        return "STUDIO is off"
+    return access.why_not_open(request)
+
+
+def welcome(view):
+    """For every page of the studio: sets ``request.visitor``, or says that there is no studio here."""
+
+    @functools.wraps(view)
+    def answer(request, *args, **kwargs):
+        client = None if why_closed(request) else Client.objects.get_or_create(name=CLIENT)[0]
+        if client is None or not client.is_active:
+            home = request.path == "/"
+            return render(request, "studio/closed.html", status=200 if home else 404)
+        before = _read(request, client)
+        request.visitor = before or Visitor(Caller(client, secrets.token_urlsafe(16)))
+        response = view(request, *args, **kwargs)
+        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        response.headers.setdefault("Cache-Control", "no-store")  # pages speak of one person
+        if request.visitor != before:
+            _write(response, request.visitor)
+        return response
+
+    answer.is_for_visitors = True
+    return answer
+
+
+def leave(request) -> None:
+    """Whoever comes next at this browser is somebody else."""
+    request.visitor = Visitor(Caller(request.visitor.caller.client, secrets.token_urlsafe(16)))
+
+
+def _read(request, client: Client) -> Visitor | None:
+    try:
+        visitor, *codes = request.get_signed_cookie(COOKIE, salt=COOKIE, max_age=SECONDS).split()
+    except (KeyError, ValueError, signing.BadSignature):
+        return None
+    return Visitor(Caller(client, visitor), tuple(codes))
+
+
+def _write(response, visitor: Visitor) -> None:
+    response.set_signed_cookie(
+        COOKIE,
+        " ".join((visitor.caller.visitor, *visitor.codes)),
+        salt=COOKIE,
+        max_age=SECONDS,
+        secure=settings.HTTPS,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+# --- codes that are typed in --------------------------------------------------------------------------------
+
+
+def letters_of(code: str) -> str:
+    """What makes a LoRA's code a key: letters that follow from it and SECRET_KEY."""
+    digest = salted_hmac("studio.visitors", code, algorithm="sha256").digest()
+    return base64.b32encode(digest).decode()[:LETTERS]
+
+
+def ticket_of(code: str) -> str:
+    letters = letters_of(code)
+    return f"{code[:4]} {code[4:]} {letters[:4]} {letters[4:]}"
+
+
+def let_in(request, typed: str) -> LoraModel | None:
+    """The LoRA of a typed code: one's own by its digits, another browser's by its letters too; on a host that
+    OPEN_API opens, one made without a token by its digits."""
+    found = _TICKET.fullmatch(re.sub(r"[\s\-.–]", "", typed.upper()))
+    if not found:
+        return None
+    code, letters = found[1], found[2] or ""
+    if mine := request.visitor.loras().filter(code=code).first():
+        return mine
+    rows = LoraModel.objects.filter(code=code)
+    if not secrets.compare_digest(letters, letters_of(code)):
+        is_open = settings.OPEN_API and not access.why_not_open(request)
+        rows = rows.filter(client=None, visitor="") if is_open else rows.none()
+    if lora := rows.first():
+        codes = (*request.visitor.codes, code)[-MOST_CODES:]
+        request.visitor = replace(request.visitor, codes=codes)
+        return lora
+    return None

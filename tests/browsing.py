@@ -1,0 +1,78 @@
+"""A real browser: Debian's Chromium, driven by Playwright. Records what it asks for and complains of."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = ["--no-sandbox", "--disable-background-networking"]
+needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium")
+EXPECTED_ERRORS = ("net::ERR_CONNECTION_REFUSED", "status of 4", "status of 5")  # what a test provokes itself
+
+
+@contextmanager
+def chromium():
+    """The browser."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Visit:
+    """One browser profile on one server, with ``page`` in front."""
+
+    def __init__(self, browser, url: str, *, width: int = 1280, language: str = "en", **options) -> None:
+        self.url, self.requests, self.complaints = url, [], []
+        self.context = browser.new_context(
+            base_url=url, locale=language, viewport={"width": width, "height": 800}, **options
+        )
+        self.context.set_default_timeout(60_000)
+        self.context.on("request", lambda request: self.requests.append(request.url))
+        self.context.on("console", lambda message: self._complain(message.type, message.text))
+        self.context.on("weberror", lambda error: self._complain("error", str(error.error)))
+        self.page = self.context.new_page()
+
+    def _complain(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning") and not any(known in text for known in EXPECTED_ERRORS):
+            self.complaints.append(text)
+
+    def check(self) -> None:
+        """Nothing was asked of another origin, and the browser has nothing to complain of, CSP included."""
+        elsewhere = [
+            url for url in self.requests if not url.startswith((f"{self.url}/", f"blob:{self.url}/"))
+        ]
+        assert elsewhere == []
+        assert self.complaints == []
+
+
+@contextmanager
+def visit(browser, url: str, **options) -> Iterator[Visit]:
+    """A visit whose requests and complaints are checked when it went well, and closed in any case."""
+    visit = Visit(browser, url, **options)
+    try:
+        yield visit
+        visit.check()
+    finally:
+        visit.context.close()
+
+
+def accessible(page, where: str) -> None:
+    """No violation that axe-core finds, in light and in dark, and nothing wider than the window."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found = Axe().run(page).response["violations"]
+        short = [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]]
+        assert short == [], f"{where}, {scheme}: {short}"
+    page.emulate_media(color_scheme="light")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{where} is too wide"
