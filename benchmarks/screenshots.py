@@ -13,9 +13,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.service import Service, running
 from PIL import Image
 
-from benchmarks.service import Service, running
 from generation.miniature import demo_content
 from tests.browsing import Visit, chromium
 from tests.catalogue import png

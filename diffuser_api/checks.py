@@ -1,31 +1,38 @@
 """System checks: what would only be noticed when a job fails is said by ``manage.py check`` and at start."""
 
-from pathlib import Path
-
 from django.conf import settings
 from django.core.checks import Tags, Warning, register
+from rest_framework.exceptions import APIException
 
+from generation import models
 from generation.profiles import get_profile
 
 
-def missing_model_folders() -> list[str]:
-    """Those of the profile that are named by a path; what has an id comes from the Hub."""
-    profile = get_profile()
-    models = (profile.inpaint_model, profile.controlnet_model, profile.detail_model, profile.training_model)
-    paths = dict.fromkeys(model.id for model in models if Path(model.id).is_absolute())
-    return [path for path in paths if not Path(path).is_dir()]
+def missing_models() -> list[str]:
+    """What is missing of the profile's models, each with what to do about it."""
+    return [problem for model in models.needed(get_profile()) if (problem := models.problem(model))]
+
+
+class ModelsMissing(APIException):
+    """503: no job can be done before the operator has fetched the models."""
+
+    status_code = 503
+    default_detail = (
+        "The server's models are not all there: its operator has to run `manage.py models`, which says what "
+        "to do. After that, send this again."
+    )
+    default_code = "models_missing"
+
+
+def check_models() -> None:
+    """Before a job is made. Raises ModelsMissing."""
+    if missing_models():
+        raise ModelsMissing
 
 
 @register()
-def model_folders_exist(app_configs, **kwargs):
-    return [
-        Warning(
-            f"The model folder {path} does not exist.",
-            hint="Run `make setup`, which completes the embedded models, or correct the setting.",
-            id="cartolina.W001",
-        )
-        for path in missing_model_folders()
-    ]
+def models_are_there(app_configs, **kwargs):
+    return [Warning(sentence, id="cartolina.W001") for sentence in missing_models()]
 
 
 @register(Tags.security, deploy=True)

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from diffuser_api import disk
-from diffuser_api.checks import missing_model_folders
+from diffuser_api.checks import missing_models
 from diffuser_api.models import Job
 
 LONGEST_SILENCE = timedelta(minutes=2)  # with a job waiting and none running: no worker takes jobs
@@ -34,12 +34,8 @@ def _answers(model) -> str:
 
 
 def _models() -> str:
-    missing = missing_model_folders()
-    return (
-        f"{len(missing)} model folders are missing; run `make setup` or correct the settings"
-        if missing
-        else "ok"
-    )
+    missing = len(missing_models())  # their folders' names are nobody else's business
+    return f"{missing} are missing; `manage.py models` says what to do" if missing else "ok"
 
 
 def _worker() -> str:

@@ -21,7 +21,7 @@ from django.db.models import QuerySet, Value
 from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
-from diffuser_api import disk, lease, messages, processes, turns, webhooks
+from diffuser_api import checks, disk, lease, messages, processes, turns, webhooks
 from diffuser_api.models import ActionImage, Client, Job, LoraModel, PoiImage, TrainingPhoto
 from generation.folder import ORDER
 
@@ -39,7 +39,7 @@ GAVE_UP = f" (in each of {MAX_ATTEMPTS} attempts)"
 def _create(kind: Job.Kind, after: Callable[[Job], None] = lambda job: None, **fields) -> Job:
     """The row and its queue message, in one transaction; ``after`` adds what else belongs to the row.
 
-    Raises turns.QueueFull, disk.NoRoom.
+    Raises turns.QueueFull, disk.NoRoom, checks.ModelsMissing.
     """
     while True:
         code = f"{secrets.randbelow(10**8):08d}"
@@ -47,6 +47,7 @@ def _create(kind: Job.Kind, after: Callable[[Job], None] = lambda job: None, **f
             continue
         try:
             disk.check_room()
+            checks.check_models()
             with transaction.atomic():
                 turns.check_room(fields.get("client"))
                 job = Job.objects.create(code=code, kind=kind, **fields)

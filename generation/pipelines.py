@@ -30,7 +30,7 @@ from diffusers import (
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
-from generation import hardware
+from generation import hardware, models
 from generation.profiles import ModelProfile, ModelRef
 
 LORA_ADAPTER = "visitor"
@@ -44,7 +44,7 @@ for _library in (diffusers_logging, transformers_logging):
 
 
 class ModelMissing(RuntimeError):
-    """A model is neither a local folder nor in the cache, and can't be downloaded."""
+    """A model's folder is missing or can't be read, or not all of it has been fetched from the Hub."""
 
 
 PIPELINES: dict[str, type[DiffusionPipeline]] = {
@@ -132,17 +132,9 @@ def _same_files(one: Path, other: Path) -> bool:
 
 
 def _folder_of(model: ModelRef) -> Path:
-    """Where the model's files lie; a Hub's are fetched into the cache if they aren't there."""
-    if Path(model.id).is_dir():
-        return Path(model.id)
-    if Path(model.id).is_absolute():
-        raise ModelMissing(
-            f"the model folder {model.id} does not exist; run `make setup`, or correct its setting"
-        )
-    try:
-        return Path(DiffusionPipeline.download(model.id, **_wanted(model), safety_checker=None))
-    except OSError as error:
-        raise _missing(str(model), error) from error
+    if problem := models.problem(model):
+        raise ModelMissing(problem)
+    return models.folder(model)
 
 
 def _load_part(folder: Path, name: str, dtype: torch.dtype) -> object:
@@ -162,18 +154,12 @@ def _load_part(folder: Path, name: str, dtype: torch.dtype) -> object:
 
 
 def _load_controlnet(model: ModelRef, dtype: torch.dtype) -> ControlNetModel:
-    wanted = _wanted(model)
-    if Path(model.id).is_absolute() and _has_only_fp16(_folder_of(model)):
-        wanted["variant"] = "fp16"
+    folder = _folder_of(model)
+    variant = "fp16" if _has_only_fp16(folder) else None
     try:
-        return ControlNetModel.from_pretrained(model.id, dtype=dtype, **wanted)
-    except OSError as error:
+        return ControlNetModel.from_pretrained(folder, dtype=dtype, variant=variant, use_safetensors=True)
+    except (OSError, ValueError) as error:
         raise _missing(str(model), error) from error
-
-
-def _wanted(model: ModelRef) -> dict:
-    """What of a repository is wanted. Never a pickle, which could run code."""
-    return {"revision": model.revision, "variant": model.variant, "use_safetensors": True}
 
 
 def _has_only_fp16(folder: Path) -> bool:

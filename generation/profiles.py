@@ -27,6 +27,11 @@ class ModelRef:
     id: str
     revision: str | None = None
     variant: str | None = None
+    is_pipeline: bool = True  # a folder of parts, else a ControlNet by itself
+
+    @property
+    def is_local(self) -> bool:
+        return self.revision is None
 
     def __str__(self) -> str:
         return f"{self.id}@{self.revision}" if self.revision else self.id
@@ -84,7 +89,7 @@ class ModelProfile:
 MINIATURE = ModelProfile(
     name="miniature",
     inpaint_model=ModelRef(str(_WEIGHTS / "inpaint")),
-    controlnet_model=ModelRef(str(_WEIGHTS / "controlnet")),
+    controlnet_model=ModelRef(str(_WEIGHTS / "controlnet"), is_pipeline=False),
     detail_model=ModelRef(str(_WEIGHTS / "detail")),
     training_model=ModelRef(str(_WEIGHTS / "inpaint")),
     pixel_budget=256 * 256,
@@ -126,7 +131,10 @@ SD15 = ModelProfile(
         variant="fp16",
     ),
     controlnet_model=ModelRef(
-        "lllyasviel/control_v11p_sd15_openpose", "9ae9f970358db89e211b87c915f9535c6686d5ba", variant="fp16"
+        "lllyasviel/control_v11p_sd15_openpose",
+        "9ae9f970358db89e211b87c915f9535c6686d5ba",
+        variant="fp16",
+        is_pipeline=False,
     ),
     detail_model=ModelRef(
         "dreamlike-art/dreamlike-photoreal-2.0", "d9e27ac81cfa72def39d74ca673219c349f0a0d5"
@@ -184,12 +192,13 @@ def get_profile(name: str | None = None) -> ModelProfile:
 
 
 def _model_of(variable: str, text: str) -> ModelRef:
+    is_pipeline = variable != _OVERRIDES["controlnet_model"]
     name, _, revision = text.partition("@")
     if Path(text).is_absolute() or Path(text).is_dir():
-        return ModelRef(text)
+        return ModelRef(text, is_pipeline=is_pipeline)
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or not re.fullmatch(r"[0-9a-f]{40}", revision):
         raise ValueError(
             f"{variable}={text!r} is neither a folder that is there nor a model of the Hub with its commit, "
             "OWNER/NAME@<40 hexadecimal digits>"
         )
-    return ModelRef(name, revision)
+    return ModelRef(name, revision, is_pipeline=is_pipeline)

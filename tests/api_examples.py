@@ -102,6 +102,7 @@ def run(api: Api, photos: list[bytes], wait: Callable[[str], dict]) -> dict:
 
 def main() -> None:
     from benchmarks.service import running
+
     from tests.catalogue import make_photos
 
     worker = {"worker": ["worker", "--interval", "0.2"]}

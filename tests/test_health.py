@@ -40,7 +40,7 @@ def test_a_full_disk(client, catalogue, settings):
 def test_a_missing_model(client, catalogue, monkeypatch, tmp_path):
     monkeypatch.setenv("INPAINT_MODEL", str(tmp_path / "nowhere"))
     said = not_ready(client, "models")
-    assert "make setup" in said and "nowhere" not in said
+    assert "manage.py models" in said and "nowhere" not in said
 
 
 def test_a_missing_table(client, transactional_db):

@@ -1,0 +1,42 @@
+"""``manage.py models``: which models the profile needs and where they are; fetches and verifies them."""
+
+from django.core.management.base import BaseCommand, CommandError
+
+from generation import models
+from generation.profiles import get_profile
+
+
+class Command(BaseCommand):
+    help = "Lists the models that MODEL_PROFILE needs. HF_HOME says where fetched ones are kept."
+    requires_system_checks = []
+
+    def add_arguments(self, parser):
+        parser.add_argument("--fetch", action="store_true", help="download what is missing")
+        parser.add_argument("--verify", action="store_true", help="compare what was fetched with its hashes")
+
+    def handle(self, *, fetch: bool, verify: bool, **options):
+        profile = get_profile()
+        needed = models.needed(profile)
+        for model in needed if fetch else ():
+            self._fetch(model)
+        self.stdout.write(f"MODEL_PROFILE={profile.name}")
+        wrong = []
+        for model, use in needed.items():
+            self.stdout.write(f"\n{model.id}\n  for {use}; licence: {models.licence(model)}")
+            version = "a local folder" if model.is_local else f"commit {model.revision}"
+            self.stdout.write(f"  {version}; {models.megabytes(model):.0f} MiB are there")
+            wrong += filter(None, [models.problem(model)])
+            for path in models.damaged(model) if verify else ():
+                wrong.append(f"{model.id}: {path} is damaged: delete it and run `{models.FETCH}`.")
+        if wrong:
+            raise CommandError("\n".join(wrong))
+        self.stdout.write("\nAll is there." + (" What was fetched has its hashes." if verify else ""))
+
+    def _fetch(self, model) -> None:
+        if models.folder(model):
+            return
+        self.stdout.write(f"fetching {model} ...")
+        try:
+            models.fetch(model)
+        except models.ModelError as error:
+            raise CommandError(str(error)) from error
