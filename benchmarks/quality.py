@@ -236,6 +236,29 @@ def vae_rows(count: int) -> list[Row]:
     ]
 
 
+def step_table(painted: list[Painted]) -> str:
+    """What each step adds: the means of outline, clothes, age and gender, read after it."""
+    names = ["pose", "detail", "detail again", "harmonize"]
+    lines = [f"{'after step':<24}{'outline IoU':>14}{'clothes':>10}{'age':>8}{'gender':>8}"]
+    for index, name in enumerate(names, start=1):
+        values = []
+        for p in painted:
+            picture, mask = p.steps[index], scenes.subject_mask(p.scene)
+            outline = measures.painted_outline(picture, p.background, mask)
+            face = reader.read_face(picture, scenes.face_mask(p.scene))
+            values.append(
+                (
+                    measures.iou(outline, np.asarray(scenes.silhouette(p.scene)) > 127),
+                    measures.clothes_colour(picture, p.scene.pose) == p.scene.colour,
+                    face.age == p.scene.person.age,
+                    face.gender == p.scene.person.gender,
+                )
+            )
+        outline, clothes, age, gender = np.mean(values, axis=0)
+        lines.append(f"{index} {name:<22}{outline:>14.2f}{clothes:>10.2f}{age:>8.2f}{gender:>8.2f}")
+    return "\n".join(lines)
+
+
 def scene_rows(painted: list[Painted]) -> list[Row]:
     """Pose, clothes, age, gender and place of pictures painted without a LoRA."""
     outlines = [np.asarray(scenes.silhouette(p.scene)) > 127 for p in painted]
@@ -378,6 +401,7 @@ def main() -> None:
     print(f"{'measure':<40}{'mean':>8}{'95 %':>14}{'n':>10}{'control':>9}   goal")
     for row in rows:
         print(row.line())
+    print(f"\n{step_table(painted)}\n")
     print(f"{args.sheet}; {(time.perf_counter() - began) / 60:.0f} minutes")
     sys.exit(0 if all(row.met for row in rows) else 1)
 
