@@ -15,7 +15,8 @@ import psutil
 
 from benchmarks.kills import Trial, main
 
-UNSYNCED = ("*.png", "*.tmp", "*.json", "*.jpg", "*.txt", "*.part", "training.log")  # in working folders
+# In working folders. The request's pictures and LoRA, and checkpoints, are synced before what names them.
+UNSYNCED = ("[0-5]-*.png", "*.tmp", "*.json", "*.jpg", "*.txt", "*.part", "training.log")
 RECENT_SECONDS = 30.0  # what was written longer ago has reached the disk
 
 

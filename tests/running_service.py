@@ -141,6 +141,19 @@ class RunningService:
         if late:
             raise late
 
+    def stop_web(self) -> None:
+        self.processes["web"].terminate()
+        self.processes["web"].wait(30)
+
+    def start_again(self) -> None:
+        """What has ended, until it answers. Raises RuntimeError with the web server's log if that dies."""
+        self.tend()
+        end = time.monotonic() + 120
+        while not self.answers():
+            if time.monotonic() > end or self.processes["web"].poll() is not None:
+                raise RuntimeError((self.folder / "web.log").read_text()[-2000:])
+            time.sleep(0.1)
+
     def answers(self) -> bool:
         try:
             return requests.get(f"{self.url}/readyz", timeout=5).ok
@@ -215,10 +228,5 @@ def running(folder: Path | None = None, **options) -> Iterator[RunningService]:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cartolina-service-")))
         service = RunningService(folder, **options)
         stack.callback(service.stop)
-        service.tend()
-        end = time.monotonic() + 120
-        while not service.answers():
-            if time.monotonic() > end or service.processes["web"].poll() is not None:
-                raise RuntimeError((folder / "web.log").read_text()[-2000:])
-            time.sleep(0.1)
+        service.start_again()
         yield service

@@ -37,7 +37,7 @@ def training(server_and_worker):
 def processes_of(service) -> dict[str, psutil.Process]:
     """The running training's processes by the script they run."""
     found = {}
-    for process in psutil.Process(service.worker.pid).children(recursive=True):
+    for process in psutil.Process(service.processes["worker"].pid).children(recursive=True):
         for script in ("launch.bash", "train_network.py"):
             if script in " ".join(process.cmdline()) and script not in found:
                 found[script] = process
@@ -55,15 +55,6 @@ def trained_a_little(training) -> bool:
     return get_json(training["status_url"])["progress"] > 0
 
 
-def left_behind(service) -> list[Path]:
-    places = [
-        service.folder / "tmp_data",
-        service.folder / "training-app",
-        service.folder / "data" / "photos",
-    ]
-    return [path for place in places for path in place.rglob("*") if path.is_file() or path.is_fifo()]
-
-
 def test_a_model_that_is_not_there_fails_it_at_once(family, training, server_and_worker):
     hidden = family / "text2img"
     away = hidden.rename(family / "away")
@@ -73,7 +64,7 @@ def test_a_model_that_is_not_there_fails_it_at_once(family, training, server_and
         away.rename(hidden)
     assert last["status"] == "failed" and last["error"]["code"] == "training_failed"
     assert str(hidden) in last["error"]["message"]
-    wait_until(lambda: left_behind(server_and_worker) == [], 30)  # bash clears up after it has told
+    wait_until(lambda: not server_and_worker.working_files(), 30)  # bash clears up after it has told
 
 
 def test_a_killed_training_goes_on_and_fails_with_the_reason_after_three_times(training, server_and_worker):
@@ -82,7 +73,7 @@ def test_a_killed_training_goes_on_and_fails_with_the_reason_after_three_times(t
     last = wait_for(training["status_url"], 60)[-1]
     assert last["status"] == "failed"
     assert "killed (signal 9): is there enough memory? (in each of 3 attempts)" in last["error"]["message"]
-    wait_until(lambda: left_behind(server_and_worker) == [], 30)
+    wait_until(lambda: not server_and_worker.working_files(), 30)
 
 
 def deliver(url: str, code: str, token: str | None) -> subprocess.CompletedProcess:
@@ -107,7 +98,7 @@ def test_only_the_right_token_is_taken_and_once(training, server_and_worker):
     last = get_json(training["status_url"])
     assert last["status"] == "failed" and last["error"]["message"] == "no reason at all"
     processes_of(server_and_worker)["launch.bash"].terminate()
-    wait_until(lambda: left_behind(server_and_worker) == [], 30)
+    wait_until(lambda: not server_and_worker.working_files(), 30)
 
 
 def test_the_secret_key_and_the_database_stay_with_the_worker(training, server_and_worker):
@@ -115,4 +106,4 @@ def test_the_secret_key_and_the_database_stay_with_the_worker(training, server_a
     assert not {"SECRET_KEY", "DATABASE_URL", "DJANGO_SETTINGS_MODULE"} & set(launch.environ())
     assert launch.environ()["CALLBACK_TOKEN"] not in " ".join(launch.cmdline())
     assert post(f"{training['status_url']}cancel/", b"", "application/json")[0] == 202
-    wait_until(lambda: not launch.is_running() and left_behind(server_and_worker) == [], 30)
+    wait_until(lambda: not launch.is_running() and not server_and_worker.working_files(), 30)

@@ -54,11 +54,6 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def left_behind(folder: Path) -> list[Path]:
-    places = [folder / "tmp_data", folder / "training-app", folder / "data" / "photos"]
-    return [path for place in places for path in place.rglob("*") if path.is_file()]
-
-
 def test_training_succeeds_and_shows_progress(training):
     answers = training[1]
     assert answers[-1]["status"] == "succeeded", answers[-1]
@@ -94,19 +89,19 @@ def test_the_picture_is_the_place_with_somebody_in_it(generation):
 
 
 def test_nothing_is_left_behind(generation, server_and_worker):
-    assert left_behind(server_and_worker.folder) == []
+    assert server_and_worker.working_files() == []
     stored = {path.parent.name for path in (server_and_worker.folder / "data").rglob("*") if path.is_file()}
     assert {"loras", "outputs"} <= stored
 
 
 def test_web_and_worker_hold_no_torch(generation, server_and_worker):
-    web, worker = server_and_worker.web.pid, server_and_worker.worker.pid
+    web, worker = (server_and_worker.processes[name].pid for name in ("web", "worker"))
     for pid in (web, *children_of(web), worker):
         assert "torch" not in Path(f"/proc/{pid}/maps").read_text()
 
 
 def test_the_worker_keeps_one_template_between_jobs(generation, server_and_worker):
-    [template] = children_of(server_and_worker.worker.pid)
+    [template] = children_of(server_and_worker.processes["worker"].pid)
     assert "generation.template" in Path(f"/proc/{template}/cmdline").read_text()
     assert children_of(template) == []
 
