@@ -15,6 +15,7 @@ from tests.api_client import post_json
 from tests.desk import browser, log_in, make_editor, needs_chromium
 
 pytestmark = needs_chromium
+expect = pytest.importorskip("playwright.sync_api").expect
 DESK = "/admin/diffuser_api"
 MOST_CLICKS = 25
 IN_A_FILE_DIALOG = 2  # clicks that the browser doesn't tell of: the file, and Open
@@ -104,8 +105,6 @@ def statuses(page) -> list[str]:
 
 
 def wait_for_proposals(page, count: int) -> None:
-    from playwright.sync_api import expect
-
     expect(page.locator(".desk-loaded")).to_have_count(count, timeout=60_000)
     expect(page.locator("[aria-busy=true]")).to_have_count(0, timeout=60_000)
 
@@ -257,6 +256,12 @@ def test_several_pictures_are_dropped_on_a_place(page, site, pictures):
     page.wait_for_selector(".errornote")
     for k in range(3):
         page.fill(f"#id_images-{k}-description", f"view {k}")
+    page.context.clear_cookies()
+    page.click("[name=_continue]")
+    expect(page.locator(".errornote")).to_contain_text("no longer logged in")
+    other = page.context.new_page()
+    log_in(other, site.url)
+    other.close()
     page.click("[name=_continue]")
     page.wait_for_selector(".success")
     assert page.locator(".desk-place-picture img").count() == 3
