@@ -1,6 +1,6 @@
 // Talking to the server: JSON in answers, the CSRF token in requests, sentences where something is wrong.
 
-const LOGGED_OUT = "You are no longer logged in: log in in another tab, then do this again.";
+const LOGGED_OUT = "You are no longer logged in, or may not do this. Log in in another tab, then do it again.";
 
 /** The cookie's, which is a new one after somebody has logged in again in another tab. */
 const token = () =>
@@ -13,7 +13,7 @@ async function reach(url, options) {
   } catch {
     throw new Error("The server can't be reached; try again in a moment.");
   }
-  if (answer.type === "opaqueredirect") throw new Error(LOGGED_OUT);
+  if (answer.type === "opaqueredirect" || answer.status === 403) throw new Error(LOGGED_OUT);
   return answer;
 }
 
