@@ -64,10 +64,7 @@ class Proposal:
 
 def propose(file) -> Proposal:
     """From an upload. Raises NoProposal when it is no picture that can be used."""
-    try:
-        clean = uploads.clean_picture(file)
-    except uploads.PictureRefused as refused:
-        raise NoProposal(str(refused)) from refused
+    clean = cleaned(file)
     with tempfile.TemporaryDirectory(prefix="proposal-") as name:
         folder = Path(name)
         (folder / "in.jpg").write_bytes(clean)
@@ -86,6 +83,14 @@ def propose(file) -> Proposal:
             has_outline=told["has_outline"],
             **made,
         )
+
+
+def cleaned(file) -> bytes:
+    """The upload as a JPEG that is safe to open. Raises NoProposal."""
+    try:
+        return uploads.clean_picture(file)
+    except uploads.PictureRefused as refused:
+        raise NoProposal(str(refused)) from refused
 
 
 def _look_at(folder: Path) -> dict:

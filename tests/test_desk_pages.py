@@ -18,8 +18,9 @@ from generation.folder import picture_path
 from generation.miniature import scenes
 from generation.miniature.canvas import View
 from generation.vision import openpose
-from tests.catalogue import _drawn, png_file
+from tests.catalogue import _drawn, png, png_file
 from tests.test_admin import management, stored
+from tests.test_bad_input import bomb
 
 DESK = "/admin/diffuser_api"
 MARKUP = "<img src=x onerror=alert(1)><script>alert(2)</script>"
@@ -86,6 +87,20 @@ def test_joints_that_were_placed_by_hand_make_the_skeleton(admin_client):
     read = openpose.read(Image.open(ActionImage.objects.get().skeleton))
     assert read[openpose.L_WRIST] is None
     assert abs(read[openpose.NECK][0] - joints[openpose.NECK][0]) < 3
+
+
+def test_nothing_hostile_is_kept_with_joints_or_as_a_mask(admin_client, own_data_folder):
+    joints = json.dumps(scenes.random_scene(scenes.HELD_OUT).pose.visible())
+    white = png(Image.new("L", (256, 256), 255))
+    for hostile in (b"GIF89a<script>", bomb(8_000)):
+        body = one_shot(figure(), **{"images-0-joints": joints})
+        for mask in ("subject_mask", "face_mask"):
+            body[f"images-0-{mask}"] = ContentFile(white, "m.png")
+        body["images-0-image"] = ContentFile(hostile, "a.png")
+        assert "images-0-image" in add(admin_client, body, **{"X-Desk": "1"}).json()["errors"]
+        body = one_shot(figure()) | {"images-0-subject_mask": ContentFile(hostile, "a.png")}
+        assert "images-0-subject_mask" in add(admin_client, body, **{"X-Desk": "1"}).json()["errors"]
+    assert not stored(own_data_folder)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import base64
 from pathlib import Path
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.files.images import get_image_dimensions
@@ -59,6 +60,21 @@ class ActionImageForm(forms.ModelForm):
         """A new shot of which only the type was chosen is none yet."""
         return super().has_changed() and (self.instance.pk is not None or self.changed_data != ["shot_type"])
 
+    def _mask(self, field: str):
+        """An upload of ours, a PNG from the canvas, or somebody's own file: small enough to be looked at."""
+        mask = self.cleaned_data[field]
+        if field in self.changed_data and mask:
+            width, height = mask.image.size
+            if width * height > settings.MAX_PIXELS_MP * 1_000_000:
+                raise ValidationError(f"The mask has more than {settings.MAX_PIXELS_MP} megapixels.")
+        return mask
+
+    def clean_subject_mask(self):
+        return self._mask("subject_mask")
+
+    def clean_face_mask(self):
+        return self._mask("face_mask")
+
     def clean_joints(self):
         try:
             return proposals.read_joints(text) if (text := self.cleaned_data["joints"]) else None
@@ -69,7 +85,7 @@ class ActionImageForm(forms.ModelForm):
         """The skeleton anew when joints were moved or the picture has changed, and masks that are missing."""
         values = super().clean()
         changed = {"image", "kind"} & set(self.changed_data) or not self.instance.skeleton
-        if not values.get("image") or "joints" in self.errors:
+        if self.errors:
             return values
         stem = Path(values["image"].name).stem
         try:
@@ -84,9 +100,11 @@ class ActionImageForm(forms.ModelForm):
 
     def _draw(self, values: dict, stem: str) -> None:
         """From joints that somebody has seen and perhaps moved."""
+        if "image" in self.changed_data:
+            values["image"] = proposals.as_file(proposals.cleaned(values["image"]), stem, "jpg")
         size = get_image_dimensions(values["image"])
         if None in size:
-            raise proposals.NoProposal("The picture can't be read; upload it again.")
+            raise proposals.NoProposal("The picture is gone or broken; upload it again.")
         skeleton = proposals.skeleton_of(values["joints"], size)
         self.instance.skeleton = proposals.as_file(skeleton, f"{stem}-skeleton")
 

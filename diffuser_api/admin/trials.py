@@ -75,8 +75,7 @@ def try_page(request):
         "form": form,
         "preview": f"{reverse('admin:diffuser_api_action_preview')}?{query}" if query else "",
         "may_paint": may_paint,
-        "panel": job and job_panel.context(job, request),
-        "job": job,
+        **(job_panel.context(job, request) if job else {}),
     }
     return TemplateResponse(request, "desk/try.html", context)
 

@@ -1,17 +1,25 @@
 // Talking to the server: JSON in answers, the CSRF token in requests, sentences where something is wrong.
 
-const token = () => document.querySelector("[name=csrfmiddlewaretoken]").value;
+const LOGGED_OUT = "You are no longer logged in, or may not do this. Log in in another tab, then do it again.";
 
-/** The answer's JSON. Throws an Error whose message an editor can read. */
-export async function ask(url, body) {
+/** The cookie's, which is a new one after somebody has logged in again in another tab. */
+const token = () =>
+  /(?:^|; )csrftoken=([^;]+)/.exec(document.cookie)?.[1] ?? document.querySelector("[name=csrfmiddlewaretoken]").value;
+
+async function reach(url, options) {
   let answer;
   try {
-    const headers = body ? { "X-CSRFToken": token() } : {};
-    answer = await fetch(url, { method: body ? "POST" : "GET", body, headers, redirect: "manual" });
+    answer = await fetch(url, { ...options, redirect: "manual" });
   } catch {
     throw new Error("The server can't be reached; try again in a moment.");
   }
-  if (answer.type === "opaqueredirect") throw new Error("You are no longer logged in; log in in another tab.");
+  if (answer.type === "opaqueredirect" || answer.status === 403) throw new Error(LOGGED_OUT);
+  return answer;
+}
+
+/** The answer's JSON. Throws an Error whose message an editor can read. */
+export async function ask(url, body) {
+  const answer = await reach(url, body ? { method: "POST", body, headers: { "X-CSRFToken": token() } } : {});
   let said;
   try {
     said = await answer.json();
@@ -24,34 +32,38 @@ export async function ask(url, body) {
 
 /** Sends the form by script, so that an error costs none of what was chosen and drawn. `prepare` comes first. */
 export function sendByScript(form, prepare = async () => {}) {
+  const hold = (isBusy) => {
+    for (const button of form.querySelectorAll("[type=submit]")) button.disabled = isBusy;
+    form.setAttribute("aria-busy", isBusy);
+  };
+  window.addEventListener("pageshow", () => hold(false)); // also when somebody comes back to it
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const buttons = [...form.querySelectorAll("[type=submit]")];
-    for (const button of buttons) button.disabled = true;
-    form.setAttribute("aria-busy", "true");
+    hold(true);
+    let isLeaving = false;
     try {
       await prepare();
       const body = new FormData(form);
       if (event.submitter) body.append(event.submitter.name, event.submitter.value);
-      await send(form, body);
+      isLeaving = await send(form, body);
     } catch (error) {
       showErrors(form, { "": [error.message] });
     } finally {
-      form.removeAttribute("aria-busy");
-      for (const button of buttons) button.disabled = false;
+      if (!isLeaving) hold(false);
     }
   });
 }
 
+/** Whether the page is being left, for where the server says. */
 async function send(form, body) {
-  const headers = { "X-Desk": "1" };
-  const answer = await fetch(form.action, { method: "POST", body, headers, redirect: "manual" });
-  if (answer.type === "opaqueredirect") throw new Error("You are no longer logged in; log in in another tab.");
+  body.set("csrfmiddlewaretoken", token());
+  const answer = await reach(form.action, { method: "POST", body, headers: { "X-Desk": "1" } });
   const said = await answer.json().catch(() => {
     throw new Error(`The server answered with an error (${answer.status}); nothing was saved.`);
   });
   if (said.location) window.location.assign(said.location);
   else showErrors(form, said.errors);
+  return Boolean(said.location);
 }
 
 /** Each field's sentences before the field; those of no field at the top. */
