@@ -18,7 +18,7 @@ from PIL import Image
 from benchmarks.service import Service, running
 from generation.miniature import demo_content
 from tests.browsing import Visit, chromium
-from tests.catalogue import png
+from tests.running_service import png
 
 PATIENCE = 900_000  # ms, for a training
 VARIANTS = [

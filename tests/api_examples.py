@@ -102,7 +102,8 @@ def run(api: Api, photos: list[bytes], wait: Callable[[str], dict]) -> dict:
 
 def main() -> None:
     from benchmarks.service import running
-    from tests.catalogue import make_photos
+    from generation.miniature import demo_content
+    from tests.running_service import png
 
     worker = {"worker": ["worker", "--interval", "0.2"]}
     with running(worker, TRAINING_STEPS="8", OPEN_API="0") as service:
@@ -119,7 +120,7 @@ def main() -> None:
                     return job
                 time.sleep(0.5)
 
-        kept = run(api, make_photos(), wait)
+        kept = run(api, [png(photo) for photo in demo_content.people()[0].photos], wait)
     EXAMPLES.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
     print(EXAMPLES)
 
