@@ -16,6 +16,7 @@ COMMON = {
     "429": "Too many requests, or too many jobs waiting: try again after Retry-After seconds.",
 }
 OTHERS = {  # where they are listed already
+    "400": "What was sent can't be used; the answer says why.",
     "403": "Only the training's own token is taken here.",
     "422": "The Idempotency-Key was sent with another request before; use a new one for each new job.",
 }
