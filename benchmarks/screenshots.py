@@ -13,12 +13,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.service import Service, running
 from PIL import Image
 
 from generation.miniature import demo_content
 from tests.browsing import Visit, chromium
-from tests.catalogue import png
+from tests.running_service import RunningService, png, running
 
 PATIENCE = 900_000  # ms, for a training
 VARIANTS = [
@@ -57,7 +56,7 @@ copy(training, "10000006", status="failed", error_code="training_failed", error_
 """
 
 
-def make_things(service: Service, browser, kept: Path) -> tuple[dict, dict[str, str]]:
+def make_things(service: RunningService, browser, kept: Path) -> tuple[dict, dict[str, str]]:
     """One visitor's face and pictures, made in earnest; the browser's cookies, and the codes."""
     guest = Visit(browser, service.url)
     page, codes = guest.page, {"steps": str(kept)}
@@ -167,7 +166,7 @@ def states(codes: dict[str, str]) -> dict[str, tuple[bool, str, Callable | None]
 
 
 def look(
-    service: Service, browser, state: dict, codes: dict[str, str], folder: Path, only: list[str]
+    service: RunningService, browser, state: dict, codes: dict[str, str], folder: Path, only: list[str]
 ) -> None:
     for name, (known, path, act) in states(codes).items():
         if only and name not in only:
@@ -210,8 +209,7 @@ def main() -> None:
     args.folder.mkdir(parents=True, exist_ok=True)
     steps = args.folder / "steps"
     steps.mkdir(exist_ok=True)
-    worker = {"worker": ["worker", "--interval", "0.2"]}
-    with running(worker, ADDRESS_RATE="0/minute") as service, chromium() as browser:
+    with running(small=False) as service, chromium() as browser:
         state, codes = make_things(service, browser, steps.resolve())
         service.processes["worker"].terminate()
         service.processes["worker"].wait()

@@ -15,6 +15,11 @@ COMMON = {
     "401": "No token, or one that is unknown, withdrawn, or of a client that is switched off.",
     "429": "Too many requests, or too many jobs waiting: try again after Retry-After seconds.",
 }
+OTHERS = {  # where they are listed already
+    "400": "What was sent can't be used; the answer says why.",
+    "403": "Only the training's own token is taken here.",
+    "422": "The Idempotency-Key was sent with another request before; use a new one for each new job.",
+}
 NOT_FOUND = "There is no such code, or it is another client's or visitor's."
 
 
@@ -34,6 +39,7 @@ def _add_errors(path: str, answers: dict) -> None:
         del common["401"]
     if "{code}" in path and not path.endswith("/complete/"):
         common["404"] = NOT_FOUND
+    common |= {status: text for status, text in OTHERS.items() if status in answers}
     for status, description in common.items():
         answers.setdefault(status, {"content": ERROR, "description": ""})
         answers[status]["description"] = answers[status]["description"] or description

@@ -20,6 +20,7 @@ from generation.profiles import ModelProfile, get_profile
 from generation.request import GenerationRequest, InvalidRequest
 
 ORDER = ("pose", "detail", "detail", "harmonize", "face")
+PREVIEW = "preview.png"  # of the first step while it paints
 RECORD = "cartolina"  # the PNG text chunk that tells how a picture was made, as JSON
 
 
@@ -48,6 +49,13 @@ def write_picture(picture: Image.Image, path: Path, record: dict) -> None:
     with open(aside, "wb") as file:
         picture.save(file, "PNG", pnginfo=chunks)
     os.replace(aside, path)
+
+
+def write_preview(picture: Image.Image, folder: Path) -> None:
+    """Whole or not at all, as ``write_picture``; nobody goes on from it."""
+    aside = folder / "preview.tmp"
+    picture.save(aside, "PNG")
+    os.replace(aside, folder / PREVIEW)
 
 
 def read_record(path: Path) -> dict:

@@ -26,7 +26,7 @@ def generate(job: Path, on_event: Callable[[dict], None] | None = None) -> Path:
     def step(index: int, name: str, picture):
         pipeline = load_pipeline(name, inputs)
 
-        def report(done: int, of: int) -> None:
+        def report(done: int, of: int, look) -> None:
             tell({"event": "progress", "step": name, "index": index, "done": done, "of": of})
 
         painted = paint(name, index, picture, inputs, pipeline, report)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import resource
 import sys
@@ -35,7 +36,14 @@ if TYPE_CHECKING:
 
     from generation.pipelines import Shelf
 
-Progress = Callable[[int, int], None]  # called with denoising steps done, and how many there are
+Look = Callable[[], Image.Image]  # makes the picture as far as it is
+Progress = Callable[
+    [int, int, Look], None
+]  # called with denoising steps done, how many there are, and a look
+PREVIEWS = (
+    0.25,
+    0.5,
+)  # of the first step: shares of its denoising steps, after which there is something to see
 log = logging.getLogger(__name__)
 
 
@@ -125,7 +133,7 @@ def _common(picture: Image.Image, settings: StepSettings, noise, report: Progres
     def on_step_end(pipeline, step, timestep, tensors):
         nonlocal done
         done += 1
-        report(done, of)
+        report(done, of, lambda: _picture_so_far(pipeline))
         return {}
 
     return {
@@ -136,6 +144,16 @@ def _common(picture: Image.Image, settings: StepSettings, noise, report: Progres
         "height": picture.height,
         "callback_on_step_end": on_step_end,
     }
+
+
+def _picture_so_far(pipeline) -> Image.Image:
+    """What the scheduler takes the finished picture to be, from the noise that is left."""
+    import torch
+
+    latents = pipeline.scheduler.model_outputs[-1].to(pipeline.vae.dtype)
+    with torch.no_grad():
+        decoded = pipeline.vae.decode(latents / pipeline.vae.config.scaling_factor, return_dict=False)[0]
+    return pipeline.image_processor.postprocess(decoded, output_type="pil")[0]
 
 
 def models_of(name: str, profile: ModelProfile) -> list[str]:
@@ -225,9 +243,13 @@ def run(name: str, job: Path, asked: float, shelf: Shelf | None = None) -> None:
         picture = opened.convert("RGB")
     progress = {"step": name, "index": index}
     imported, loaded = max(asked, pipelines.IMPORTED_AT), time.monotonic()
-    picture = paint(
-        name, index, picture, inputs, pipeline, lambda done, of: _say({**progress, "done": done, "of": of})
-    )
+
+    def report(done: int, of: int, look: Look) -> None:
+        _say({**progress, "done": done, "of": of})
+        if name == "pose" and done in {math.ceil(share * of) for share in PREVIEWS}:
+            keep_preview(look, inputs, job)
+
+    picture = paint(name, index, picture, inputs, pipeline, report)
     painted = time.monotonic()
 
     record = folder.read_record(before)
@@ -238,6 +260,7 @@ def run(name: str, job: Path, asked: float, shelf: Shelf | None = None) -> None:
         )
     record["steps"].append(own)
     folder.write_picture(picture, folder.picture_path(job, index), record)
+    (job / folder.PREVIEW).unlink(missing_ok=True)
     _say(
         own
         | {
@@ -250,6 +273,15 @@ def run(name: str, job: Path, asked: float, shelf: Shelf | None = None) -> None:
             "written_mb": round((_written_bytes() - written_before) / 2**20, 3),
         }
     )
+
+
+def keep_preview(look: Look, inputs: folder.Inputs, job: Path) -> None:
+    """Leave what there is to see of the first step; that it can't be seen is no reason to fail."""
+    try:
+        seen = canvas.lay_over(look(), inputs.background, inputs.subject_mask, inputs.profile.feather)
+        folder.write_preview(seen, job)
+    except Exception:
+        log.warning("no preview", exc_info=True)
 
 
 def attempt(name: str, job: Path, asked: float, shelf: Shelf | None = None) -> int:

@@ -22,6 +22,7 @@ urlpatterns = [
     path("jobs/<str:code>/again/", job.again, name="again"),
     path("jobs/<str:code>/delete/", job.delete, name="delete"),
     path("jobs/<str:code>/steps/<int:index>.png", files.step, name="step"),
+    path("jobs/<str:code>/preview.png", files.preview, name="preview"),
     path("jobs/<str:code>/samples/<str:name>", files.sample, name="sample"),
     path("jobs/<str:code>/picture.png", files.picture, name="picture"),
     path("jobs/<str:code>/small.jpg", files.small, name="small"),

@@ -101,12 +101,9 @@ def run(api: Api, photos: list[bytes], wait: Callable[[str], dict]) -> dict:
 
 
 def main() -> None:
-    from benchmarks.service import running
+    from tests.running_service import running
 
-    from tests.catalogue import make_photos
-
-    worker = {"worker": ["worker", "--interval", "0.2"]}
-    with running(worker, TRAINING_STEPS="8", OPEN_API="0") as service:
+    with running(small=False, TRAINING_STEPS="8", OPEN_API="0") as service:
         token = service.manage("create_client", "front-end").split()[-1]
         api = Api(service.url, token)
 
@@ -120,7 +117,7 @@ def main() -> None:
                     return job
                 time.sleep(0.5)
 
-        kept = run(api, make_photos(), wait)
+        kept = run(api, service.photos, wait)
     EXAMPLES.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
     print(EXAMPLES)
 

@@ -49,6 +49,13 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def png(picture) -> bytes:
+    """A PIL picture as a file."""
+    content = io.BytesIO()
+    picture.save(content, "PNG")
+    return content.getvalue()
+
+
 def words_of(process: psutil.Process) -> str:
     """A process's command line and where its stderr goes; "" if it is gone."""
     try:
@@ -196,10 +203,7 @@ class RunningService:
         """Five of one person, as PNG files."""
         from generation.miniature import demo_content
 
-        contents = [io.BytesIO() for _ in range(5)]
-        for photo, content in zip(demo_content.people()[0].photos, contents, strict=True):
-            photo.save(content, "PNG")
-        return [content.getvalue() for content in contents]
+        return [png(photo) for photo in demo_content.people()[0].photos]
 
     def ask(self, key: str, lora: str = "", seed: int = 1, **headers: str) -> requests.Response:
         return requests.post(

@@ -93,7 +93,7 @@ def test_image_leaves_secrets_and_visitors_pictures_out():
 def test_make_names_its_targets():
     result = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     named = re.findall(r"^make ([\w-]+)", result.stdout, re.M)
-    assert named == ["demo", "run", "test", "lint", "bench", "bench-quality", "clean"]
+    assert named == ["demo", "run", "test", "lint", "bench", "bench-quality", "screenshots", "clean"]
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])

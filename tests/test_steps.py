@@ -46,6 +46,22 @@ def test_pose_and_detail_change_the_subject_mask_only(name, size, family, tmp_pa
     assert np.abs(before - after)[inside].mean() > 1
 
 
+def test_a_look_at_the_first_step_shows_the_subject_and_changes_nothing(family, tmp_path):
+    job = make_job(tmp_path)
+    inputs, _, plain = painted("pose", job)
+
+    def report(done, of, look):
+        if done == of // 2:
+            steps.keep_preview(look, inputs, job)
+
+    after = steps.paint("pose", 1, inputs.background, inputs, steps.load_pipeline("pose", inputs), report)
+    assert (np.asarray(after) == plain).all()
+    with Image.open(job / folder.PREVIEW) as preview:
+        moved = np.abs(np.asarray(preview).astype(int) - np.asarray(inputs.background)).max(axis=2)
+    inside = np.asarray(inputs.subject_mask) > 0
+    assert not moved[~inside].any() and moved[inside].mean() > 1
+
+
 def test_harmonize_moves_the_place_by_its_limit_at_most(family, tmp_path):
     inputs, before, after = painted("harmonize", make_job(tmp_path))
     moved = np.abs(before - after)

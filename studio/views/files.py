@@ -1,5 +1,6 @@
 """Pictures: figures of the catalogue for everybody; of a job, for its owner alone."""
 
+import contextlib
 import io
 from functools import lru_cache
 
@@ -11,7 +12,7 @@ from PIL import Image
 from diffuser_api.generation_dispatcher import folder_of
 from diffuser_api.models import ActionImage, Job
 from generation import canvas
-from generation.folder import ORDER, picture_path
+from generation.folder import ORDER, PREVIEW, picture_path
 from generation.profiles import get_profile
 from studio import figures, visitors
 from studio.views.job import samples_of
@@ -69,6 +70,17 @@ def step(request, code, index):
         return FileResponse(picture_path(folder_of(job.code), index).open("rb"), headers=OWN)
     except OSError as error:
         raise Http404 from error
+
+
+@visitors.welcome
+@require_safe
+def preview(request, code):
+    """Of the first step while it paints; when that is over meanwhile, its picture."""
+    folder = folder_of(_generation(request, code).code)
+    for path in (folder / PREVIEW, picture_path(folder, 1)):
+        with contextlib.suppress(OSError):
+            return FileResponse(path.open("rb"), headers=OWN)
+    raise Http404
 
 
 @visitors.welcome

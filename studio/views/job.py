@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from diffuser_api import generation_dispatcher, jobs, retention, training_dispatcher, turns
 from diffuser_api.models import Job
 from diffuser_api.serializers import JobSerializer, output_url
-from generation.folder import newest_index
+from generation.folder import PREVIEW, newest_index
 from studio import forms, sentences, visitors
 
 RUNNING_MS, WAITING_MS = 500, 1500  # between two looks
@@ -58,15 +58,24 @@ def _context(request, job: Job) -> dict:
         "error": sentences.error(job),
         "steps": sentences.steps(job, newest),
         "newest": newest,
+        "preview": _preview(folder) if newest == 0 else "",
         "samples": [] if picture else [path.name for path in samples_of(job)],
         "ticket": visitors.ticket_of(job.code) if job.kind == Job.Kind.TRAINING else "",
         "share_url": output_url(job, request) if picture and job.status == Job.Status.SUCCEEDED else "",
         "every": RUNNING_MS if job.status == Job.Status.RUNNING and picture else WAITING_MS,
         "share_hours": settings.OUTPUT_URL_HOURS,
     }
-    shown = [str(context[name]) for name in ("percent", "state", "estimate", "newest", "samples")]
+    shown = [str(context[name]) for name in ("percent", "state", "estimate", "newest", "preview", "samples")]
     context["version"] = hashlib.sha256("\n".join([job.status, job.step, *shown]).encode()).hexdigest()[:12]
     return context
+
+
+def _preview(folder: Path) -> str:
+    """Another text for each preview; empty while there is none."""
+    try:
+        return str((folder / PREVIEW).stat().st_mtime_ns)
+    except OSError:
+        return ""
 
 
 def samples_of(job: Job) -> list[Path]:
