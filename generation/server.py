@@ -61,14 +61,18 @@ class Server:
             self._began_with = needed
 
     def run(self, profile: ModelProfile, name: str, job: Path, stderr: IO, on_line: OnLine) -> int:
-        """Have step ``name`` done. A process that dies before it begins with the step gets one successor."""
+        """Have step ``name`` done; its exit status, or minus the signal that ended it. A process that dies
+        before it begins with the step gets one successor."""
         request = {"step": name, "job": str(job.resolve()), "asked": time.monotonic()}
         with self._turn:
             for _ in range(2):
                 self.start(profile)
+                process = self.process
                 status = self._ask(request, stderr, on_line)
                 if status is not None:
                     return status
+        if process.returncode < 0:
+            return process.returncode
         print(f"{self.module} ended before the step began; the log tells why", file=stderr, flush=True)
         return 1
 

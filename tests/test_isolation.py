@@ -246,6 +246,22 @@ def test_a_changed_model_or_setting_renews_the_template(family, template, monkey
     assert pids[4] != pids[3] and not is_running(pids[3])
 
 
+@pytest.mark.parametrize(
+    ("module", "status", "said"),
+    [
+        ("tests.killed_at_once", -signal.SIGKILL, ""),
+        ("tests.ended_at_once", 1, "ended before the step began"),
+    ],
+)
+def test_a_template_that_ends_before_the_step_begins(module, status, said, family, tmp_path):
+    """A signal's end can be tried again, as a killed step's; another would come again."""
+    job = make_job(tmp_path / "1")
+    with (tmp_path / "stderr").open("w+") as stderr:
+        assert server.Server(module, []).run(get_profile("miniature"), "pose", job, stderr, print) == status
+        stderr.seek(0)
+        assert said in stderr.read()
+
+
 def test_an_unknown_way_is_named(monkeypatch):
     monkeypatch.setenv("STEP_ISOLATION", "thread")
     with pytest.raises(ValueError, match="template, spawn, resident"):
@@ -352,8 +368,8 @@ def _start_generator(folder: Path) -> subprocess.Popen:
 
 
 def _wait_for_begin(process: subprocess.Popen, events: int) -> None:
-    for _ in range(1 + events):  # the plan, then progress and steps
-        assert process.stdout.readline().strip() in ("plan", "progress", "step")
+    for _ in range(1 + events):
+        assert process.stdout.readline().strip() in ("plan", "begin", "progress", "step")
 
 
 def _last_line(process: subprocess.Popen) -> str:

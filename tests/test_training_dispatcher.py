@@ -10,6 +10,7 @@ import pytest
 
 from tests.api_client import get_json, post, post_photos, wait_for
 from tests.catalogue import make_photos
+from tests.running_service import words_of
 from tests.running_worker import wait_until
 from tests.small_models import make_small_family
 
@@ -39,7 +40,7 @@ def processes_of(service) -> dict[str, psutil.Process]:
     found = {}
     for process in psutil.Process(service.processes["worker"].pid).children(recursive=True):
         for script in ("launch.bash", "train_network.py"):
-            if script in " ".join(process.cmdline()) and script not in found:
+            if script in words_of(process) and script not in found:
                 found[script] = process
     return found
 

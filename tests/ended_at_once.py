@@ -1,0 +1,3 @@
+"""A template's stand-in that can't start."""
+
+raise SystemExit(1)
