@@ -49,6 +49,7 @@ def main() -> None:
         answers = {"hangs": hang, "drips": drip, "500": status(500), "redirects": redirect, "1 GB": gigabyte}
         receivers = {name: stack.enter_context(receiving(answer)) for name, answer in answers.items()}
         urls = {name: receiver.url for name, receiver in receivers.items()} | {"refuses": refusing()}
+        seconds_of(ask(web))  # the first one waits for the models
         alone = seconds_of(ask(web))
         delays, places = [], list(urls.values())
         picture = ask(web, good.url)
