@@ -34,7 +34,8 @@ class ModelRef:
         return self.revision is None
 
     def __str__(self) -> str:
-        return f"{self.id}@{self.revision}" if self.revision else self.id
+        """For records that others read: of a folder, no more than the end of its path."""
+        return "/".join(Path(self.id).parts[-2:]) if self.is_local else f"{self.id}@{self.revision}"
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,6 @@ def test_photos_to_picture(family, server_and_worker):
     painted = wait_for(answer["status_url"], 600)[-1]
     assert painted["status"] == "succeeded", painted
     assert [timing["step"] for timing in painted["timings"]][-1] == "face"
-    assert str(family) in painted["timings"][0]["models"][0]
+    assert painted["timings"][0]["models"] == [f"{family.name}/{name}" for name in ("inpaint", "controlnet")]
     width, height = Image.open(io.BytesIO(get_bytes(answer["output_url"]))).size
     assert 512 * 512 <= width * height <= 512 * 768
