@@ -20,6 +20,17 @@ os.environ["OPEN_API"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+_LONGEST = (  # first, so that none of them is still running when another process has nothing left to do
+    *("test_isolation", "test_studio", "test_train_network", "test_launch", "test_training_dispatcher"),
+    *("test_whole_road", "test_survival", "test_sd15_road", "test_generator", "test_timeouts", "test_desk"),
+)
+
+
+def pytest_collection_modifyitems(items):
+    order = {name: place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
 def pytest_unconfigure(config):
     shutil.rmtree(_SCRATCH, ignore_errors=True)
 
