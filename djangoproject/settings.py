@@ -66,7 +66,7 @@ except ValueError as error:
 MAX_UPLOAD_MB = _at_least("MAX_UPLOAD_MB", 15, 1)  # each picture
 MIN_FREE_MB = _at_least("MIN_FREE_MB", 200, 0)  # on each disk; with less, no new job is taken
 MAX_PIXELS_MP = _at_least("MAX_PIXELS_MP", 40, 1)  # megapixels of each picture
-STEP_TIMEOUT = _at_least("STEP_TIMEOUT", 3600, 0)  # seconds, models loaded or fetched included; 0: no limit
+STEP_TIMEOUT = _at_least("STEP_TIMEOUT", 3600, 0)  # seconds, with the models' loading; 0: no limit
 TRAINING_TIMEOUT = _at_least("TRAINING_TIMEOUT", 86_400, 0)  # seconds
 WAITING_REQUESTS = _at_least("WAITING_REQUESTS", 3, 0)  # that hold a thread of the web server each
 ACTION_MIN_SCORE = env.float("ACTION_MIN_SCORE", action_picker.MIN_SCORE)  # cosine, -1..1

@@ -132,9 +132,9 @@ def _same_files(one: Path, other: Path) -> bool:
 
 
 def _folder_of(model: ModelRef) -> Path:
-    if problem := models.problem(model):
-        raise ModelMissing(problem)
-    return models.folder(model)
+    if folder := models.folder(model):
+        return folder
+    raise ModelMissing(models.problem(model))
 
 
 def _load_part(folder: Path, name: str, dtype: torch.dtype) -> object:

@@ -181,8 +181,11 @@ def get_profile(name: str | None = None) -> ModelProfile:
     name = name or os.environ.get("MODEL_PROFILE") or MINIATURE.name
     if name not in PROFILES:
         raise ValueError(f"MODEL_PROFILE={name!r} is not one of {', '.join(PROFILES)}")
-    replaced = {field: _model_of(v, os.environ[v]) for field, v in _OVERRIDES.items() if os.environ.get(v)}
-    profile = dataclasses.replace(PROFILES[name], **replaced)
+    profile = PROFILES[name]
+    for field, variable in _OVERRIDES.items():
+        if text := os.environ.get(variable):
+            model = _model_of(variable, text, getattr(profile, field))
+            profile = dataclasses.replace(profile, **{field: model})
     if steps := os.environ.get("TRAINING_STEPS"):
         if not steps.isdecimal() or not int(steps):
             raise ValueError(f"TRAINING_STEPS={steps!r} is not a whole number above 0")
@@ -192,14 +195,13 @@ def get_profile(name: str | None = None) -> ModelProfile:
     return profile
 
 
-def _model_of(variable: str, text: str) -> ModelRef:
-    is_pipeline = variable != _OVERRIDES["controlnet_model"]
+def _model_of(variable: str, text: str, instead_of: ModelRef) -> ModelRef:
     name, _, revision = text.partition("@")
     if Path(text).is_absolute() or Path(text).is_dir():
-        return ModelRef(text, is_pipeline=is_pipeline)
+        return dataclasses.replace(instead_of, id=text, revision=None, variant=None)
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or not re.fullmatch(r"[0-9a-f]{40}", revision):
         raise ValueError(
             f"{variable}={text!r} is neither a folder that is there nor a model of the Hub with its commit, "
             "OWNER/NAME@<40 hexadecimal digits>"
         )
-    return ModelRef(name, revision, is_pipeline=is_pipeline)
+    return dataclasses.replace(instead_of, id=name, revision=revision, variant=None)

@@ -162,7 +162,7 @@ def models_stamp(profile: ModelProfile) -> list[tuple]:
 
 
 def _stamps(model: ModelRef) -> list[tuple]:
-    if Path(model.id).is_absolute():
+    if model.is_local:
         found = [(path, path.stat()) for path in sorted(Path(model.id).rglob("*")) if path.is_file()]
         return [(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in found]
     return [(str(model),)]

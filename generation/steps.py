@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from generation import canvas, folder, lifeline, prompts
-from generation.profiles import ModelProfile, StepSettings
+from generation.profiles import ModelProfile, ModelRef, StepSettings
 from generation.vision import eyes, likeness
 
 if TYPE_CHECKING:
@@ -156,10 +156,10 @@ def _picture_so_far(pipeline) -> Image.Image:
     return pipeline.image_processor.postprocess(decoded, output_type="pil")[0]
 
 
-def models_of(name: str, profile: ModelProfile) -> list[str]:
-    """The ids and revisions of the models that a step paints with."""
+def models_of(name: str, profile: ModelProfile) -> list[ModelRef]:
+    """The models that a step paints with."""
     models = {"pose": [profile.inpaint_model, profile.controlnet_model], "face": [profile.inpaint_model]}
-    return [str(model) for model in models.get(name, [profile.detail_model])]
+    return models.get(name, [profile.detail_model])
 
 
 def step_seed(request_seed: int, index: int) -> int:
@@ -181,7 +181,7 @@ def record_of(name: str, index: int, inputs: folder.Inputs, pipeline) -> dict:
     """What a finished step tells about itself, for the picture's text chunk and the job's row."""
     build = prompts.face_prompt if name == "face" else prompts.scene_prompt
     record = {"step": name, "index": index, "seed": step_seed(inputs.request.seed, index)}
-    record |= _words(inputs, pipeline, build) | {"models": models_of(name, inputs.profile)}
+    record |= _words(inputs, pipeline, build) | {"models": list(map(str, models_of(name, inputs.profile)))}
     if name == "face":
         record["lora_code"] = inputs.request.lora_code
     record["versions"] = {package: version(package) for package in ("torch", "diffusers")}

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from diffuser_api.models import Job
-from generation import pipelines, profiles
+from generation import pipelines, profiles, server, steps
 from generation.profiles import get_profile
 from tests.conftest import ROOT
 from tests.hub import Hub
@@ -46,6 +46,25 @@ def test_a_model_with_its_commit_and_a_folder_are_taken(monkeypatch, tmp_path):
     profile = get_profile("sd15")
     assert (profile.detail_model.id, profile.detail_model.revision) == ("owner/name", commit)
     assert profile.inpaint_model == profiles.ModelRef(str(tmp_path))
+
+
+def test_folders_whose_paths_end_alike_are_other_models(monkeypatch, tmp_path):
+    for role, name in (("INPAINT", "one"), ("DETAIL", "other")):
+        folder = tmp_path / name / "kept" / "model"
+        folder.mkdir(parents=True)
+        monkeypatch.setenv(f"{role}_MODEL", str(folder))
+    profile = get_profile()
+    assert str(profile.inpaint_model) == str(profile.detail_model) == "kept/model"
+    assert steps.models_of("face", profile) != steps.models_of("detail", profile)
+
+
+def test_a_template_notices_a_change_in_a_folder_with_a_relative_path(monkeypatch, tmp_path):
+    (tmp_path / "model").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DETAIL_MODEL", "model")
+    before = server.models_stamp(get_profile())
+    (tmp_path / "model" / "config.json").write_text("{}")
+    assert server.models_stamp(get_profile()) != before
 
 
 def test_a_folder_of_the_half_precision_variant_is_read(family, monkeypatch):
