@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
-
 from PIL import Image, ImageChops, ImageFilter
 
 from diffuser_api.models import ActionImage, PoiImage
+from diffuser_api.pictures import as_png, open_stored
 from generation import canvas
 from generation.profiles import get_profile
 
@@ -20,10 +19,8 @@ class NoPreview(Exception):
 
 def _open(field_file, what: str) -> Image.Image:
     try:
-        with field_file.open("rb") as file, Image.open(file) as picture:
-            picture.load()
-            return picture
-    except (OSError, ValueError, SyntaxError) as error:
+        return open_stored(field_file)
+    except OSError as error:
         raise NoPreview(f"The {what} is gone or broken; upload it again.") from error
 
 
@@ -39,6 +36,4 @@ def preview(place: PoiImage, shot: ActionImage) -> bytes:
         picture.paste(tint, (0, 0), share)
     bright = skeleton.convert("HSV").getchannel("V").point(lambda v: min(255, 2 * v))
     picture.paste(skeleton, (0, 0), bright)
-    content = io.BytesIO()
-    picture.save(content, "PNG")
-    return content.getvalue()
+    return as_png(picture)

@@ -23,6 +23,7 @@ from PIL import Image
 
 from diffuser_api import uploads
 from diffuser_api.models import ActionImage
+from diffuser_api.pictures import as_png
 from generation import masks
 from generation.profiles import get_profile
 from generation.vision import openpose
@@ -65,7 +66,7 @@ class Proposal:
 def propose(file) -> Proposal:
     """From an upload. Raises NoProposal when it is no picture that can be used."""
     clean = cleaned(file)
-    with tempfile.TemporaryDirectory(prefix="proposal-") as name:
+    with tempfile.TemporaryDirectory(prefix=uploads.FOLDER_PREFIX, dir=settings.TMP_DATA_DIR) as name:
         folder = Path(name)
         (folder / "in.jpg").write_bytes(clean)
         told = _look_at(folder)
@@ -135,13 +136,13 @@ def of_stored(image: ActionImage) -> Proposal:
 
 def masks_of(joints: Sequence[Point | None], size: tuple[int, int]) -> tuple[bytes, bytes]:
     """The subject's and the face's mask as PNG files."""
-    return _png(masks.subject_mask(joints, size)), _png(masks.face_mask(joints, size))
+    return as_png(masks.subject_mask(joints, size)), as_png(masks.face_mask(joints, size))
 
 
 def skeleton_of(joints: Sequence[Point | None], size: tuple[int, int]) -> bytes:
     """What ControlNet gets, as a PNG file."""
     pose = [joint and Joint(*joint, 1.0) for joint in joints]
-    return _png(openpose.picture_of(pose, size, get_profile().skeleton_side))
+    return as_png(openpose.picture_of(pose, size, get_profile().skeleton_side))
 
 
 def read_joints(text: str) -> list[Point | None]:
@@ -162,12 +163,6 @@ def _point(joint) -> Point:
     if not (math.isfinite(x) and math.isfinite(y) and max(abs(x), abs(y)) < 100_000):
         raise ValueError("a joint's place must be two numbers")
     return x, y
-
-
-def _png(picture: Image.Image) -> bytes:
-    content = io.BytesIO()
-    picture.save(content, "PNG")
-    return content.getvalue()
 
 
 def as_file(content: bytes, stem: str, ending: str = "png") -> ContentFile:

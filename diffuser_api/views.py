@@ -10,7 +10,6 @@ from django.shortcuts import get_object_or_404
 from django.utils.translation import get_language_from_request
 from django.views.decorators.http import require_safe
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from PIL import Image
 from rest_framework import status
 from rest_framework.exceptions import APIException
 from rest_framework.generics import ListAPIView, RetrieveDestroyAPIView
@@ -32,6 +31,7 @@ from diffuser_api import (
 )
 from diffuser_api.models import Action, ActionImage, Job, LoraModel, Poi, PoiImage
 from diffuser_api.parsers import BoundedMultiPartParser
+from diffuser_api.pictures import open_stored
 from diffuser_api.serializers import (
     ActionSerializer,
     ErrorSerializer,
@@ -295,9 +295,8 @@ def _thumbnail(model, pk: int, field: str, allowed: set[str]) -> HttpResponse:
         raise Http404
     row = get_object_or_404(model, pk=pk)
     try:
-        with getattr(row, field).open("rb") as file, Image.open(file) as picture:
-            small = picture.convert("RGB")
-    except (OSError, ValueError) as error:
+        small = open_stored(getattr(row, field)).convert("RGB")
+    except OSError as error:
         raise Http404 from error
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     content = io.BytesIO()

@@ -1,9 +1,12 @@
 """GET /api/pois/, /api/actions/, the thumbnails, and the small pages around the API."""
 
 import io
+from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from diffuser_api.models import PoiImage
 
 
 def test_places_with_their_images(client, catalogue):
@@ -55,3 +58,15 @@ def test_the_schema_is_complete(transactional_db):
     from django.core.management import call_command
 
     call_command("spectacular", "--validate", "--fail-on-warn", file="/dev/null")
+
+
+@pytest.mark.parametrize(
+    "page", ["/data/thumbnails/pois/{}/image", "/admin/diffuser_api/action/try.png?place={}"]
+)
+def test_a_picture_that_broke_on_the_disk_is_not_found(page, admin_client, catalogue):
+    """Pillow calls a chunk of no known name a SyntaxError."""
+    row, content = PoiImage.objects.first(), io.BytesIO()
+    Image.effect_noise((400, 400), 90).save(content, "PNG")
+    begin, _, end = content.getvalue().rpartition(b"IDAT")
+    Path(row.image.path).write_bytes(begin + b"ID\0T" + end)
+    assert admin_client.get(page.format(row.pk)).status_code == 404

@@ -11,6 +11,7 @@ from PIL import Image
 
 from diffuser_api.generation_dispatcher import folder_of
 from diffuser_api.models import ActionImage, Job
+from diffuser_api.pictures import as_png, open_stored
 from generation import canvas
 from generation.folder import ORDER, PREVIEW, picture_path
 from generation.profiles import get_profile
@@ -24,10 +25,8 @@ OWN = {"Cache-Control": "private, max-age=3600"}
 def _picture(file) -> Image.Image:
     """Raises Http404 for a file that is gone or no picture."""
     try:
-        with file.open("rb") as opened, Image.open(opened) as picture:
-            picture.load()
-            return picture
-    except (OSError, ValueError) as error:
+        return open_stored(file)
+    except OSError as error:
         raise Http404 from error
 
 
@@ -49,9 +48,7 @@ def figure(request, pk, cropped=False):
 def _figure(pk: int, skeleton: str, face_mask: str, cropped: bool) -> bytes:
     """Keyed by the files' names: a file that is replaced gets another one."""
     shot = get_object_or_404(ActionImage, pk=pk)
-    content = io.BytesIO()
-    figures.draw(_picture(shot.skeleton), _picture(shot.face_mask), cropped).save(content, "PNG")
-    return content.getvalue()
+    return as_png(figures.draw(_picture(shot.skeleton), _picture(shot.face_mask), cropped))
 
 
 def _generation(request, code: str) -> Job:

@@ -6,7 +6,6 @@ would be, and ends both. It knows the API and the demo content; of the system's 
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import signal
@@ -23,6 +22,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from PIL import Image
 
+from diffuser_api.pictures import as_png
 from generation.miniature import demo_content
 
 SEED = 7
@@ -123,7 +123,7 @@ class Client:
 
     def train(self, photos) -> dict:
         parts = [
-            ("images", (f"photo-{n}.png", _png(photo), "image/png")) for n, photo in enumerate(photos, 1)
+            ("images", (f"photo-{n}.png", as_png(photo), "image/png")) for n, photo in enumerate(photos, 1)
         ]
         return self._follow(self._call("POST", "/api/lora-training/", files=parts).json()["status_url"])
 
@@ -270,12 +270,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def _png(picture) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG")
-    return buffer.getvalue()
 
 
 def _interrupt(signum, frame):

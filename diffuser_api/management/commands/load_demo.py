@@ -1,18 +1,15 @@
 """Load the demo's places and actions into the catalogue: ``manage.py load_demo``. Twice does no harm."""
 
-import io
-
 from django.core.files.base import ContentFile
 from django.core.management.base import BaseCommand
 
 from diffuser_api.models import Action, ActionImage, Poi, PoiImage
+from diffuser_api.pictures import as_png
 from generation.miniature import demo_content
 
 
 def _png(picture, name: str) -> ContentFile:
-    content = io.BytesIO()
-    picture.save(content, "PNG")
-    return ContentFile(content.getvalue(), name=f"{name.replace(' ', '-').lower()}.png")
+    return ContentFile(as_png(picture), name=f"{name.replace(' ', '-').lower()}.png")
 
 
 class Command(BaseCommand):

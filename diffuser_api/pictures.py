@@ -1,0 +1,23 @@
+"""Pictures between the storage and an answer: opened whole or not at all, and written as PNG."""
+
+from __future__ import annotations
+
+import io
+
+from PIL import Image
+
+
+def open_stored(field_file) -> Image.Image:
+    """A row's picture, decoded. Raises OSError when the file is gone or broken."""
+    try:
+        with field_file.open("rb") as file, Image.open(file) as picture:
+            picture.load()
+            return picture
+    except (ValueError, SyntaxError) as error:  # a row without a file; what decoders say of some broken ones
+        raise OSError(str(error)) from error
+
+
+def as_png(picture: Image.Image) -> bytes:
+    content = io.BytesIO()
+    picture.save(content, "PNG")
+    return content.getvalue()
