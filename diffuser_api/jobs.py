@@ -30,6 +30,7 @@ SECONDS_BETWEEN_WRITES = 0.5  # of progress
 TRAINING_STEPS = ["train"]
 UNFINISHED = (Job.Status.QUEUED, Job.Status.RUNNING)
 MAX_ATTEMPTS = 3
+NOT_TAKEN = (turns.QueueFull, disk.NoRoom, checks.ModelsMissing)  # why no job is made now; their text says it
 GAVE_UP = f" (in each of {MAX_ATTEMPTS} attempts)"
 
 
@@ -39,7 +40,7 @@ GAVE_UP = f" (in each of {MAX_ATTEMPTS} attempts)"
 def _create(kind: Job.Kind, after: Callable[[Job], None] = lambda job: None, **fields) -> Job:
     """The row and its queue message, in one transaction; ``after`` adds what else belongs to the row.
 
-    Raises turns.QueueFull, disk.NoRoom, checks.ModelsMissing.
+    Raises NOT_TAKEN.
     """
     while True:
         code = f"{secrets.randbelow(10**8):08d}"
@@ -132,8 +133,8 @@ class CantRunAgain(Exception):
     """The text says why."""
 
 
-def run_again(job: Job) -> Job:
-    """A new job that asks for the same picture, with the same seed. Raises CantRunAgain, turns.QueueFull."""
+def run_again(job: Job, seed: int | None) -> Job:
+    """A new job that asks for the same picture; ``seed`` None: any. Raises CantRunAgain, NOT_TAKEN."""
     if job.kind != Job.Kind.GENERATION:
         raise CantRunAgain("A training's photos are deleted when it ends: they have to be sent again.")
     if not (job.poi_image and job.action_image):
@@ -144,7 +145,7 @@ def run_again(job: Job) -> Job:
         job.poi_image,
         job.action_image,
         job.lora,
-        job.seed,
+        seed,
         client=job.client,
         visitor=job.visitor,
         **job.parameters,

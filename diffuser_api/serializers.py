@@ -106,7 +106,7 @@ class GenerateImageSerializer(WebhookSerializer):
         return values | {"action_score": score, "lora": lora}
 
     def create(self, asked) -> Job:
-        """``save(also=..., client=..., visitor=...)`` adds whose it is. Raises turns.QueueFull."""
+        """``save(also=..., client=..., visitor=...)`` adds whose it is. Raises jobs.NOT_TAKEN."""
         return jobs.create_generation(
             asked["place"],
             asked["action_image"],

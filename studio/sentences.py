@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
+from diffuser_api import turns
 from diffuser_api.models import Job
 
 _STEPS = {
@@ -59,6 +60,13 @@ def estimate(seconds: int | None) -> str:
 
 def error(job: Job) -> str:
     return str(_ERRORS.get(job.error_code, _OTHER_ERROR)) if job.status == Job.Status.FAILED else ""
+
+
+def not_taken(error: Exception) -> str:
+    """Why there is no job, of jobs.NOT_TAKEN."""
+    if isinstance(error, turns.QueueFull):
+        return gettext("Very many are waiting just now. Try again in a minute.")
+    return str(_OTHER_ERROR)
 
 
 def steps(job: Job, newest: int | None) -> list[dict]:

@@ -268,6 +268,15 @@ def test_cancel_and_run_again(admin_client, job):
     assert "be run again" in page and Job.objects.count() == 2
 
 
+def test_a_server_without_room_says_so(admin_client, job, settings):
+    settings.MIN_FREE_MB = 2**40
+    trial = {"place": job.poi_image.pk, "shot": job.action_image.pk, "paint": "1"}
+    for url, body in ((f"{DESK}/job/{job.pk}/again/", {}), (f"{DESK}/action/try/", trial)):
+        page = admin_client.post(url, body, follow=True)
+        assert page.status_code == 200 and "has to make room" in page.content.decode()
+    assert Job.objects.count() == 1
+
+
 def test_cancel_and_run_again_in_the_list(admin_client, job):
     training = Job.objects.create(code="00000001", kind="training", status="failed", error_code="no_faces")
     body = {"_selected_action": [job.pk, training.pk]}

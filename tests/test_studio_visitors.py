@@ -271,6 +271,27 @@ def test_a_picture_is_asked_for_again_or_changed(catalogue, tmp_path):
     assert second.parameters == first.parameters and second.seed != first.seed
 
 
+def no_room(settings, monkeypatch) -> None:
+    settings.MIN_FREE_MB = 2**40
+
+
+def no_model(settings, monkeypatch) -> None:
+    monkeypatch.setenv("DETAIL_MODEL", "/nowhere")
+
+
+@pytest.mark.parametrize("take_away", [no_room, no_model])
+def test_a_server_that_takes_no_job_says_so(take_away, catalogue, tmp_path, settings, monkeypatch):
+    settings.PHOTO_CHECKS = "off"
+    anna, _, _ = come()
+    done = finish(ask(anna, catalogue), tmp_path)
+    take_away(settings, monkeypatch)
+    photos = [SimpleUploadedFile(f"{k}.png", photo) for k, photo in enumerate(make_photos())]
+    for answer in (anna.post("/postcard/", wish(catalogue)), anna.post("/you/", {"images": photos})):
+        assert answer.status_code == 400 and "tell the staff" in answer.content.decode()
+    assert anna.post(f"/jobs/{done.code}/again/")["Location"] == f"/jobs/{done.code}/"
+    assert Job.objects.count() == 1
+
+
 def test_the_catalogue_may_lose_what_a_picture_was_made_of(catalogue, tmp_path):
     anna, _, _ = come()
     job = finish(ask(anna, catalogue), tmp_path)

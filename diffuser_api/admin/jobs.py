@@ -11,7 +11,7 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_GET, require_POST
 
-from diffuser_api import jobs, retention, turns
+from diffuser_api import jobs, retention
 from diffuser_api.admin import job_panel
 from diffuser_api.admin.pages import module
 from diffuser_api.generation_dispatcher import folder_of
@@ -117,8 +117,8 @@ class JobAdmin(CodeAdmin):
 
     def _run_again(self, request, job) -> Job | None:
         try:
-            again = jobs.run_again(job)
-        except (jobs.CantRunAgain, turns.QueueFull) as error:
+            again = jobs.run_again(job, job.seed)
+        except (jobs.CantRunAgain, *jobs.NOT_TAKEN) as error:
             self.message_user(request, f"{job.code} can't be run again. {error}", messages.ERROR)
             return None
         self.message_user(request, f"{job.code} runs again as {again.code}.")

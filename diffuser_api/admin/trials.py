@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from diffuser_api import jobs, previews, turns
+from diffuser_api import jobs, previews
 from diffuser_api.admin import job_panel
 from diffuser_api.models import ActionImage, Job, PoiImage
 from diffuser_api.serializers import TEXT_LENGTH
@@ -97,8 +97,8 @@ def _paint(request, asked: dict) -> HttpResponseRedirect:
             action=asked["shot"].action.name,
             action_score=None,
         )
-    except turns.QueueFull as full:
-        messages.error(request, str(full))
+    except jobs.NOT_TAKEN as error:
+        messages.error(request, str(error))
         return HttpResponseRedirect(url)
     return HttpResponseRedirect(f"{url}&job={job.code}#job")
 

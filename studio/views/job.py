@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from diffuser_api import generation_dispatcher, jobs, retention, training_dispatcher, turns
+from diffuser_api import generation_dispatcher, jobs, retention, training_dispatcher
 from diffuser_api.models import Job
 from diffuser_api.serializers import JobSerializer, output_url
 from generation.folder import PREVIEW, newest_index
@@ -96,21 +96,13 @@ def cancel(request, code):
 def again(request, code):
     """The same picture with other noise."""
     asked = _job(request, code)
-    if asked.kind != Job.Kind.GENERATION or not (asked.poi_image and asked.action_image):
-        raise Http404(gettext("The place or the figure isn't there any more."))
     if request.visitor.jobs().filter(status__in=jobs.UNFINISHED).count() >= forms.JOBS_AT_ONCE:
         return redirect("studio:gallery")
     try:
-        new = jobs.create_generation(
-            asked.poi_image,
-            asked.action_image,
-            asked.lora,
-            None,
-            client=asked.client,
-            visitor=asked.visitor,
-            **asked.parameters,
-        )
-    except turns.QueueFull:
+        new = jobs.run_again(asked, seed=None)
+    except jobs.CantRunAgain as error:
+        raise Http404(gettext("The place or the figure isn't there any more.")) from error
+    except jobs.NOT_TAKEN:
         return redirect("studio:job", code)
     return redirect("studio:job", new.code)
 

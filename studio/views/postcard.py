@@ -4,10 +4,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
-from diffuser_api import catalogue, turns
-from diffuser_api.jobs import UNFINISHED
+from diffuser_api import catalogue
+from diffuser_api.jobs import NOT_TAKEN, UNFINISHED
 from diffuser_api.models import Action, Job, PoiImage
-from studio import forms, visitors
+from studio import forms, sentences, visitors
 
 
 @visitors.welcome
@@ -24,8 +24,8 @@ def postcard(request):
             try:
                 job = serializer.save(also=lambda job: None, client=owner.client, visitor=owner.visitor)
                 return redirect("studio:job", job.code)
-            except turns.QueueFull:
-                problems = {"all": gettext("Very many are waiting just now. Try again in a minute.")}
+            except NOT_TAKEN as error:
+                problems = {"all": sentences.not_taken(error)}
         return _page(request, values, problems, status=400)
     if "from" in request.GET:
         pictures = request.visitor.jobs().filter(kind=Job.Kind.GENERATION)

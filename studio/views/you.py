@@ -3,13 +3,13 @@
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.translation import get_language, gettext
+from django.utils.translation import get_language
 from django.views.decorators.http import require_http_methods, require_POST
 
-from diffuser_api import jobs, photo_sentences, retention, turns, uploads
+from diffuser_api import jobs, photo_sentences, retention, uploads
 from diffuser_api.jobs import UNFINISHED
 from diffuser_api.models import Job
-from studio import visitors
+from studio import sentences, visitors
 
 
 def _language() -> str:
@@ -45,8 +45,8 @@ def _train(request):
         )
     except uploads.PhotosRefused as refused:
         reasons = refused.reasons
-    except turns.QueueFull:
-        reasons = [{"index": 0, "message": gettext("Very many are waiting just now. Try again in a minute.")}]
+    except jobs.NOT_TAKEN as error:
+        reasons = [{"index": 0, "message": sentences.not_taken(error)}]
     else:
         return _go_to(request, reverse("studio:job", args=[job.code]))
     if request.htmx:
