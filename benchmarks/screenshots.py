@@ -15,9 +15,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from diffuser_api.pictures import as_png
 from generation.miniature import demo_content
 from tests.browsing import Visit, chromium
-from tests.running_service import RunningService, png, running
+from tests.running_service import RunningService, running
 
 PATIENCE = 900_000  # ms, for a training
 VARIANTS = [
@@ -94,7 +95,7 @@ def photos(dark: bool = False) -> list[dict]:
         pictures[1] = pictures[1].point(lambda value: value // 16)
         pictures[3] = demo_content.places()[0].images[0].picture
     return [
-        {"name": f"{n}.png", "mimeType": "image/png", "buffer": png(picture)}
+        {"name": f"{n}.png", "mimeType": "image/png", "buffer": as_png(picture)}
         for n, picture in enumerate(pictures, start=1)
     ]
 

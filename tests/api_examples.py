@@ -11,14 +11,10 @@ from collections.abc import Callable
 import requests
 
 from diffuser_api.documentation import EXAMPLES
+from tests import running_service
 
 HOST = "https://cartolina.example"  # in the examples, instead of the service's own address
-WISH = {
-    "poi_name": "Piazza del Duomo",
-    "poi_image": "square in the sun",
-    "action_name": "waving",
-    "action_shot_type": "MES",
-    "age": "adult",
+WISH = running_service.WISH | {
     "gender": "woman",
     "other_details": "a red coat",
     "selected_lora": "",
@@ -101,9 +97,7 @@ def run(api: Api, photos: list[bytes], wait: Callable[[str], dict]) -> dict:
 
 
 def main() -> None:
-    from tests.running_service import running
-
-    with running(small=False, TRAINING_STEPS="8", OPEN_API="0") as service:
+    with running_service.running(small=False, TRAINING_STEPS="8", OPEN_API="0") as service:
         token = service.manage("create_client", "front-end").split()[-1]
         api = Api(service.url, token)
 

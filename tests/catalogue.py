@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import functools
-import io
 
 from django.core.files.base import ContentFile
 from PIL import Image
 
 from diffuser_api.models import Action, ActionImage, Poi, PoiImage
+from diffuser_api.pictures import as_png
 from generation.miniature import demo_content, people
 
 
-def png(picture: Image.Image) -> bytes:
-    content = io.BytesIO()
-    picture.save(content, "PNG")
-    return content.getvalue()
-
-
 def png_file(picture: Image.Image, name: str) -> ContentFile:
-    return ContentFile(png(picture), name=f"{name}.png")
+    return ContentFile(as_png(picture), name=f"{name}.png")
 
 
 @functools.cache
@@ -55,7 +49,7 @@ def add_shot(action: Action, shot_type: str) -> ActionImage:
 @functools.cache
 def _photos() -> tuple[bytes, ...]:
     person = people.random_person(5, "adult", "man")
-    return tuple(png(photo) for photo in demo_content.photos_of(person, 5))
+    return tuple(as_png(photo) for photo in demo_content.photos_of(person, 5))
 
 
 def make_photos() -> list[bytes]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import os
 import socket
 import subprocess
@@ -16,6 +15,8 @@ from pathlib import Path
 
 import psutil
 import requests
+
+from diffuser_api.pictures import as_png
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRET_KEY = "test-secret-key-that-must-never-be-seen-in-an-answer-0123456789abcdef"
@@ -47,13 +48,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def png(picture) -> bytes:
-    """A PIL picture as a file."""
-    content = io.BytesIO()
-    picture.save(content, "PNG")
-    return content.getvalue()
 
 
 def words_of(process: psutil.Process) -> str:
@@ -203,7 +197,7 @@ class RunningService:
         """Five of one person, as PNG files."""
         from generation.miniature import demo_content
 
-        return [png(photo) for photo in demo_content.people()[0].photos]
+        return [as_png(photo) for photo in demo_content.people()[0].photos]
 
     def ask(self, key: str, lora: str = "", seed: int = 1, **headers: str) -> requests.Response:
         return requests.post(

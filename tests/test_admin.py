@@ -5,7 +5,8 @@ from django.db import transaction
 from PIL import Image
 
 from diffuser_api.models import Action, ActionImage, Poi, PoiImage
-from tests.catalogue import _drawn, png, png_file
+from diffuser_api.pictures import as_png
+from tests.catalogue import _drawn, png_file
 
 CHANGE = {"TOTAL_FORMS": "3", "INITIAL_FORMS": "0", "MIN_NUM_FORMS": "0", "MAX_NUM_FORMS": "3"}
 
@@ -47,7 +48,7 @@ def test_an_action_with_its_three_shots_on_one_page(admin_client):
     action = Action.objects.get()
     assert sorted(action.images.values_list("shot_type", flat=True)) == ["CLS", "FUS", "MES"]
     for image in action.images.all():
-        assert image.skeleton.read() == png(_drawn()["shots"][image.shot_type].skeleton)
+        assert image.skeleton.read() == as_png(_drawn()["shots"][image.shot_type].skeleton)
     page = admin_client.get(f"/admin/diffuser_api/action/{action.pk}/change/").content.decode()
     assert page.count("/data/thumbnails/actions/") == 9
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from diffuser_api import catalogue_zip
 from diffuser_api.models import Action, ActionImage, Poi, PoiImage
-from tests.catalogue import png
+from diffuser_api.pictures import as_png
 from tests.test_admin import stored
 from tests.test_bad_input import bomb
 
@@ -80,7 +80,7 @@ def test_an_import_updates_by_name_and_leaves_the_rest(catalogue, own_data_folde
     content, image = exported(), PoiImage.objects.get(name="noon")
     pk = image.pk
     image.description = "changed meanwhile"
-    image.image.save("other.png", ContentFile(png(Image.new("RGB", (300, 300), "red"))))
+    image.image.save("other.png", ContentFile(as_png(Image.new("RGB", (300, 300), "red"))))
     Poi.objects.create(name="Another")
     before = len(stored(own_data_folder))
     counts = catalogue_zip.read(io.BytesIO(content))
@@ -191,7 +191,7 @@ HOSTILE = {
         "shot_type",
     ),
     "no picture": (first_picture(b"<svg onload=alert(1)>"), "no JPEG"),
-    "half a picture": (first_picture(png(Image.effect_noise((256, 256), 50))[:-300]), "no JPEG"),
+    "half a picture": (first_picture(as_png(Image.effect_noise((256, 256), 50))[:-300]), "no JPEG"),
     "many pixels": (first_picture(bomb(8_000)), "megapixels"),
     "very many pixels": (first_picture(bomb(50_000)), "megapixels"),
     "masks of another size": (

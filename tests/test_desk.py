@@ -12,7 +12,8 @@ from PIL import Image
 from generation.miniature import demo_content, scenes
 from generation.miniature.canvas import View
 from tests.api_client import post_json
-from tests.desk import browser, log_in, make_editor, needs_chromium
+from tests.browsing import chromium, needs_chromium
+from tests.desk import log_in, make_editor
 
 pytestmark = needs_chromium
 expect = pytest.importorskip("playwright.sync_api").expect
@@ -36,22 +37,20 @@ def pictures(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def site(server_and_worker):
-    folder = server_and_worker.folder
-    variables = {"DATA_DIR": folder / "data", "TMP_DATA_DIR": folder / "tmp_data"}
-    make_editor({name: str(path) for name, path in variables.items()})
+    make_editor(server_and_worker)
     return server_and_worker
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    with browser() as opened:
+def browser():
+    with chromium() as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def session(chromium, site):
+def session(browser, site):
     """The cookies of somebody who has logged in."""
-    context = chromium.new_context()
+    context = browser.new_context()
     log_in(context.new_page(), site.url)
     kept = context.storage_state()
     context.close()
@@ -59,9 +58,9 @@ def session(chromium, site):
 
 
 @pytest.fixture
-def page(chromium, session, site):
+def page(browser, session, site):
     """A page that is logged in; nothing may be said in its console, nor asked of any other host."""
-    context = chromium.new_context(storage_state=session, viewport={"width": 1280, "height": 1000})
+    context = browser.new_context(storage_state=session, viewport={"width": 1280, "height": 1000})
     opened = context.new_page()
     wrong = []
     opened.on("console", lambda message: message.type == "error" and wrong.append(_told(message)))

@@ -14,11 +14,12 @@ from PIL import Image
 from diffuser_api import jobs
 from diffuser_api.generation_dispatcher import folder_of
 from diffuser_api.models import Action, ActionImage, Job, Poi, PoiImage
+from diffuser_api.pictures import as_png
 from generation.folder import picture_path
 from generation.miniature import scenes
 from generation.miniature.canvas import View
 from generation.vision import openpose
-from tests.catalogue import _drawn, png, png_file
+from tests.catalogue import _drawn, png_file
 from tests.test_admin import management, stored
 from tests.test_bad_input import bomb
 
@@ -91,7 +92,7 @@ def test_joints_that_were_placed_by_hand_make_the_skeleton(admin_client):
 
 def test_nothing_hostile_is_kept_with_joints_or_as_a_mask(admin_client, own_data_folder):
     joints = json.dumps(scenes.random_scene(scenes.HELD_OUT).pose.visible())
-    white = png(Image.new("L", (256, 256), 255))
+    white = as_png(Image.new("L", (256, 256), 255))
     for hostile in (b"GIF89a<script>", bomb(8_000)):
         body = one_shot(figure(), **{"images-0-joints": joints})
         for mask in ("subject_mask", "face_mask"):

@@ -9,9 +9,10 @@ import time
 import pytest
 from PIL import Image, ImageEnhance
 
+from diffuser_api.pictures import as_png
 from generation.miniature import demo_content
 from tests.browsing import accessible, chromium, needs_chromium, visit
-from tests.catalogue import make_photos, png
+from tests.catalogue import make_photos
 
 pytestmark = needs_chromium
 SECONDS = 300  # for what takes long on a busy machine
@@ -186,7 +187,7 @@ def test_from_five_photos_to_the_picture(language, width, server_and_worker, bro
 
 
 def test_photos_that_cannot_be_taken_are_marked_with_the_reason(server_and_worker, browser, files):
-    dark = png(ImageEnhance.Brightness(Image.open(io.BytesIO(files[0]["buffer"]))).enhance(0.06))
+    dark = as_png(ImageEnhance.Brightness(Image.open(io.BytesIO(files[0]["buffer"]))).enhance(0.06))
     [place] = demo_content.places()[:1]
     with visit(browser, server_and_worker.url) as guest:
         page = guest.page
@@ -194,7 +195,7 @@ def test_photos_that_cannot_be_taken_are_marked_with_the_reason(server_and_worke
         nobody = {
             "name": "<b>nobody</b>.png",
             "mimeType": "image/png",
-            "buffer": png(place.images[0].picture),
+            "buffer": as_png(place.images[0].picture),
         }
         page.set_input_files("#images", [{**files[0], "buffer": dark}, nobody, files[1], files[1], files[2]])
         page.wait_for_selector(".tiles li:nth-child(5).good", timeout=SECONDS * 1000)

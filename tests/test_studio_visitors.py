@@ -19,9 +19,10 @@ from PIL import Image
 import studio.urls
 from diffuser_api import generation_dispatcher, jobs
 from diffuser_api.models import Client, Job, LoraModel, Poi
+from diffuser_api.pictures import as_png
 from generation.folder import picture_path
 from studio import forms, visitors
-from tests.catalogue import make_catalogue, make_photos, png
+from tests.catalogue import make_catalogue, make_photos
 from tests.clients import make_job, make_lora
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,7 +78,7 @@ def test_a_visitor_sees_their_own_things_and_nobody_elses(catalogue, tmp_path):
     running = ask(anna, catalogue)
     folder = generation_dispatcher.folder_of(running.code)
     folder.mkdir()
-    picture_path(folder, 0).write_bytes(png(Image.new("RGB", (8, 8))))
+    picture_path(folder, 0).write_bytes(as_png(Image.new("RGB", (8, 8))))
     make_lora("30000001", client, name)
     own = [f"/jobs/{job.code}/{end}" for end in ("", "picture.png", "small.jpg", "place.jpg")]
     own += [f"/jobs/{running.code}/", f"/jobs/{running.code}/steps/0.png"]
