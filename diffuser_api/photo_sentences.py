@@ -82,5 +82,11 @@ _SENTENCES = {
 CODES = tuple(_SENTENCES)
 
 
+def nearest(language: str) -> str:
+    """Of LANGUAGES, that of a code like "it-CH"; English for others."""
+    language = language.partition("-")[0]
+    return language if language in LANGUAGES else LANGUAGES[0]
+
+
 def sentence(code: str, language: str = "en", **values: int) -> str:
     return _SENTENCES[code][LANGUAGES.index(language)].format(**values)

@@ -67,8 +67,7 @@ HEADERS = [
 
 def _language(request) -> str:
     """The one of our sentences' languages that the client likes best."""
-    wanted = get_language_from_request(request).split("-")[0]
-    return wanted if wanted in photo_sentences.LANGUAGES else photo_sentences.LANGUAGES[0]
+    return photo_sentences.nearest(get_language_from_request(request))
 
 
 def _status_url(job: Job, request) -> str:

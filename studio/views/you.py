@@ -13,8 +13,7 @@ from studio import sentences, visitors
 
 
 def _language() -> str:
-    language = (get_language() or "en").partition("-")[0]
-    return language if language in photo_sentences.LANGUAGES else "en"
+    return photo_sentences.nearest(get_language() or "")
 
 
 @visitors.welcome
