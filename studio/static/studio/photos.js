@@ -9,6 +9,9 @@
   let photos = []; // {file, tile, text, image, remove}
   input.required = false; // too few are said below
 
+  // Most browsers know no type of HEIC, which the form takes.
+  const isPicture = (file) => file.type.startsWith("image/") || /\.hei[cf]$/i.test(file.name);
+
   function say(text) { said.textContent = text; }
 
   function keep() { // what the form sends is what is shown
@@ -85,7 +88,7 @@
     drop.addEventListener(name, (event) => {
       event.preventDefault();
       drop.classList.toggle("over", over);
-      if (name === "drop") take([...event.dataTransfer.files].filter((file) => file.type.startsWith("image/")));
+      if (name === "drop") take([...event.dataTransfer.files].filter(isPicture));
     });
 
   // Too few: said here, without asking the server.
