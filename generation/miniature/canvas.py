@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
 from PIL import Image, ImageDraw
 
 SCENE = 256
@@ -17,6 +19,12 @@ SUPERSAMPLING = 2
 
 Point = tuple[float, float]
 Colour = tuple[int, int, int]
+
+
+def grow(mask: Image.Image, pixels: int) -> Image.Image:
+    """The mask (mode L) with ``pixels`` more on every side, corners square."""
+    around = np.ones((2 * pixels + 1, 2 * pixels + 1), np.uint8)
+    return Image.fromarray(cv2.dilate(np.asarray(mask), around))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageFilter
 
 from generation.miniature import people, places, poses
-from generation.miniature.canvas import SCENE, Colour, Pen, Point, View, mix, shade
+from generation.miniature.canvas import SCENE, Colour, Pen, Point, View, grow, mix, shade
 from generation.miniature.people import COLOURS, GARMENTS, TROUSERS, Person
 from generation.miniature.places import Place
 from generation.miniature.poses import Pose
@@ -99,7 +99,7 @@ def silhouette(scene: Scene, view: View | None = None) -> Image.Image:
 
 def subject_mask(scene: Scene, margin: int = 9) -> Image.Image:
     """Mode L, 255 where the subject may be painted: the silhouette and ``margin`` pixels around it."""
-    grown = silhouette(scene).filter(ImageFilter.MaxFilter(2 * margin + 1))
+    grown = grow(silhouette(scene), margin)
     return grown.filter(ImageFilter.GaussianBlur(3)).point(lambda v: 255 if v > 100 else 0)
 
 
