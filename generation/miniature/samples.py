@@ -15,7 +15,8 @@ import torch
 from PIL import Image, ImageFilter
 
 from generation.miniature import captions, people, scenes
-from generation.miniature.canvas import SCENE, View
+from generation.miniature.canvas import SCENE, View, grow
+from generation.miniature.family import LATENT_CHANNELS
 from generation.miniature.train_vae import close_up_view
 from generation.miniature.training import log
 from generation.vision import openpose
@@ -39,33 +40,29 @@ def _loose_mask(silhouette: Image.Image, rng: random.Random) -> Image.Image:
     """A subject mask as editors make them: a thick outline, blocks, or a box."""
     kind = rng.random()
     if kind < 0.65:
-        grown = silhouette.filter(ImageFilter.MaxFilter(2 * rng.randint(4, 14) + 1))
+        grown = grow(silhouette, rng.randint(4, 14))
         return grown.filter(ImageFilter.GaussianBlur(3)).point(lambda v: 255 if v > 100 else 0)
     if kind < 0.85:
         cell = rng.choice((16, 24, 32))
-        small = silhouette.filter(ImageFilter.MaxFilter(5)).resize(
-            (SCENE // cell, SCENE // cell), Image.Resampling.BOX
-        )
+        small = grow(silhouette, 2).resize((SCENE // cell, SCENE // cell), Image.Resampling.BOX)
         return small.point(lambda v: 255 if v > 4 else 0).resize(silhouette.size, Image.Resampling.NEAREST)
     left, top, right, bottom = silhouette.getbbox() or (0, 0, SCENE, SCENE)
     mask = Image.new("L", silhouette.size)
-    grow = [rng.randint(2, 14) for _ in range(4)]
+    margin = [rng.randint(2, 14) for _ in range(4)]
     mask.paste(
         255,
         (
-            max(0, left - grow[0]),
-            max(0, top - grow[1]),
-            min(SCENE, right + grow[2]),
-            min(SCENE, bottom + grow[3]),
+            max(0, left - margin[0]),
+            max(0, top - margin[1]),
+            min(SCENE, right + margin[2]),
+            min(SCENE, bottom + margin[3]),
         ),
     )
     return mask
 
 
 def _face_hole(scene: scenes.Scene, view: View, rng: random.Random) -> Image.Image:
-    mask = scenes.face_mask(scene, view)
-    grow = rng.choice((0, 4, 8, 12, 16))
-    return mask.filter(ImageFilter.MaxFilter(2 * grow + 1)) if grow else mask
+    return grow(scenes.face_mask(scene, view), rng.choice((0, 4, 8, 12, 16)))
 
 
 def draw_sample(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -87,24 +84,23 @@ def draw_sample(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 class Cache:
-    """Latents on disk: ``latents`` and ``holed`` (N, 4, 32, 32) float16, ``holes`` (N, 32, 32) uint8."""
+    """Latents on disk: ``latents`` and ``holed`` (N, 4, 32, 32) float16, ``holes`` (N, 32, 32) uint8.
+
+    What is there is kept when ``count`` is raised later, and only the rest is drawn.
+    """
 
     def __init__(self, work: Path, count: int):
         self.count = count
-        shapes = {
-            "latents": (count, 4, LATENT, LATENT),
-            "holed": (count, 4, LATENT, LATENT),
-            "holes": (count, LATENT, LATENT),
-        }
-        done = work / f"cache-{count}-done.txt"
-        exists = done.exists()
-        mode = "r+" if exists else "w+"
+        latents = (count, LATENT_CHANNELS, LATENT, LATENT)
+        shapes = {"latents": latents, "holed": latents, "holes": (count, LATENT, LATENT)}
         kinds = {"latents": np.float16, "holed": np.float16, "holes": np.uint8}
-        self.arrays = {
-            name: np.lib.format.open_memmap(work / f"cache-{count}-{name}.npy", mode, kinds[name], shape)
-            for name, shape in shapes.items()
-        }
-        self.done_file, self.done = done, int(done.read_text()) if exists else 0
+        self.arrays = {}
+        for name, shape in shapes.items():
+            path = work / f"cache-{name}.bin"
+            path.touch()
+            self.arrays[name] = np.memmap(path, kinds[name], "r+", shape=shape)  # lengthens the file
+        self.done_file = work / "cache-done.txt"
+        self.done = int(self.done_file.read_text()) if self.done_file.exists() else 0
 
     @torch.no_grad()
     def fill(self, vae, batch: int = 8) -> None:
