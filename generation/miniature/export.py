@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionInpaintPipeline
 
-from generation.miniature import assemble, family
+from generation.miniature import assemble, family, train_vae
 from generation.miniature.train_unet import Trainee
 from generation.miniature.training import load_checkpoint, log
 
@@ -17,7 +17,8 @@ def export(work: Path, target: Path) -> None:
     """Write ``target/inpaint`` and ``target/controlnet`` from the moving averages in ``work``."""
     vae, trainee = family.build_vae(), Trainee(work, 0.0)
     steps = load_checkpoint(work / "unet.pt", **trainee.parts())
-    if not load_checkpoint(work / "vae.pt", vae=vae) or not steps:
+    refined = work / train_vae.REFINED
+    if not load_checkpoint(refined if refined.exists() else work / "vae.pt", vae=vae) or not steps:
         raise SystemExit(f"{work}: train_vae and train_unet have to run first")
     trainee.ema.copy_to(trainee.networks.parameters())
     pipeline = StableDiffusionInpaintPipeline(

@@ -3,6 +3,10 @@
 Crops of scenes and of close-ups; half of the scene crops lie around the face. The loss is L1 + 2 x L2, with
 noise on the latents (so that the decoder forgives what a UNet gets slightly wrong) and a small pull of each
 latent channel to mean 0 and deviation 1 (so that the scaling factor is 1). Resumable: run it again.
+
+``--refine`` goes on with the decoder alone, so that latents encoded before stay good. Half of its crops are
+blurred and shifted in colour, as a picture is between the steps: a decoder that has seen clean drawings only
+pulls other colours towards those of its drawings, a little more with each step that a picture passes.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from generation.miniature.training import load_checkpoint, log, restart_safe_sav
 
 SCENES, CLOSE_UPS = 2400, 1600
 CROP, BATCH = 96, 12
+REFINED = "vae-refined.pt"
 
 
 def close_up_view(scene: scenes.Scene, share: float) -> View:
@@ -64,6 +69,21 @@ def crops(pictures: np.ndarray, heads: np.ndarray, step: int) -> torch.Tensor:
     return torch.from_numpy(batch).permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
+def half_painted(picture: torch.Tensor, step: int) -> torch.Tensor:
+    """The batch with every other two crops blurred and their colours mixed with a colour of their own."""
+    rng = np.random.default_rng([12, step])
+    picture = picture.clone()
+    for k in range(len(picture)):
+        if k % 4 >= 2:
+            small = CROP // int(rng.integers(1, 4))
+            scaled = torch.nn.functional.interpolate(picture[k : k + 1], small, mode="area")
+            blurred = torch.nn.functional.interpolate(scaled, CROP, mode="bicubic")[0]
+            colour = torch.from_numpy(rng.uniform(-1, 1, (3, 1, 1)).astype(np.float32))
+            share = float(rng.uniform(0, 0.6))
+            picture[k] = ((1 - share) * blurred + share * colour).clamp(-1, 1)
+    return picture
+
+
 @torch.no_grad()
 def psnr_on_held_out(vae, count: int = 24) -> tuple[float, float]:
     """PSNR in dB on whole held-out scenes and on close-ups of their faces."""
@@ -89,22 +109,31 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--steps", type=int, default=3500)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--refine", action="store_true", help="the decoder alone, after the first training")
     args = parser.parse_args()
     start(args.work)
     pictures, heads = draw_pictures(args.work)
     vae = family.build_vae().to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(vae.parameters(), lr=args.learning_rate, weight_decay=1e-4)
     checkpoint = args.work / "vae.pt"
+    if args.refine:
+        if not load_checkpoint(checkpoint, vae=vae):
+            raise SystemExit(f"{checkpoint} is not there: run this without --refine first")
+        vae.encoder.requires_grad_(False)
+        checkpoint = args.work / REFINED
+    optimizer = torch.optim.AdamW(vae.parameters(), lr=args.learning_rate, weight_decay=1e-4)
     step = load_checkpoint(checkpoint, vae=vae, optimizer=optimizer)
     begun, running, saved = time.time(), 0.0, time.time()
     while step < args.steps:
         for group in optimizer.param_groups:
             warm = min(1.0, (step + 1) / 100)
             group["lr"] = args.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / args.steps)) + 1e-5
-        picture = crops(pictures, heads, step).to(memory_format=torch.channels_last)
+        picture = crops(pictures, heads, step)
+        if args.refine:
+            picture = half_painted(picture, step)
+        picture = picture.to(memory_format=torch.channels_last)
         latents = vae.encoder(picture)
         noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(step))
-        copy = vae.decoder(latents + 0.05 * noise)
+        copy = vae.decoder(latents + (0.02 if args.refine else 0.05) * noise)
         error = copy - picture
         spread = latents.permute(1, 0, 2, 3).flatten(1)
         pull = spread.mean(1).square().mean() + (spread.std(1) - 1).square().mean()
