@@ -14,6 +14,7 @@ from pathlib import Path
 
 from generation.prompts import PromptStyle
 
+MOST_CANDIDATES = 8
 _WEIGHTS = Path(__file__).parent / "miniature" / "weights"
 
 
@@ -55,11 +56,14 @@ class TrainingSettings:
     repeats: int  # of each photo; kohya's folder name
     token: str
     class_word: str
+    resolution: int = 512  # side of the squares that are trained on, in pixels
+    face_sizes: bool = False  # of each photo also squares around the face (see training_set)
     variables: tuple[tuple[str, str], ...] = ()
 
     def environment(self) -> dict[str, str]:
         """The variables that training-app/launch.bash reads."""
-        return {"MAX_TRAIN_STEPS": str(self.steps), **dict(self.variables)}
+        resolution = f"{self.resolution},{self.resolution}"
+        return {"MAX_TRAIN_STEPS": str(self.steps), "RESOLUTION": resolution, **dict(self.variables)}
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ class ModelProfile:
     training: TrainingSettings
     half_on_gpu: bool = True
     skeleton_side: int = 512  # short side at which the ControlNet knows its skeletons' lines
+    face_candidates: int = 1  # faces painted in one batch, of which the most like the visitor is kept
     eyes: str = "generation.vision.photographs"  # the module that sees in pictures of people
 
 
@@ -108,8 +113,8 @@ MINIATURE = ModelProfile(
         repeats=160,
         token="sks",
         class_word="person",
+        resolution=256,
         variables=(
-            ("RESOLUTION", "256,256"),
             ("NETWORK_DIM", "16"),
             ("NETWORK_ALPHA", "16"),
             ("UNET_LR", "1e-3"),
@@ -175,7 +180,8 @@ def get_profile(name: str | None = None) -> ModelProfile:
     """The profile ``name``, else the one that MODEL_PROFILE names, else the miniature.
 
     INPAINT_MODEL, CONTROLNET_MODEL, DETAIL_MODEL and TRAINING_MODEL replace its models by a folder or by
-    OWNER/NAME@COMMIT of the Hub, TRAINING_STEPS the length of a training. Raises ValueError for a name that
+    OWNER/NAME@COMMIT of the Hub, TRAINING_STEPS the length of a training, FACE_CANDIDATES how many faces are
+    painted to choose from (1 to 8). Raises ValueError for a name that
     isn't in the table, a number that is none, and a model of the Hub without its commit.
     """
     name = name or os.environ.get("MODEL_PROFILE") or MINIATURE.name
@@ -192,6 +198,10 @@ def get_profile(name: str | None = None) -> ModelProfile:
         profile = dataclasses.replace(
             profile, training=dataclasses.replace(profile.training, steps=int(steps))
         )
+    if count := os.environ.get("FACE_CANDIDATES"):
+        if count not in map(str, range(1, MOST_CANDIDATES + 1)):
+            raise ValueError(f"FACE_CANDIDATES={count!r} is not a whole number from 1 to {MOST_CANDIDATES}")
+        profile = dataclasses.replace(profile, face_candidates=int(count))
     return profile
 
 

@@ -99,8 +99,13 @@ def harmonize(
 def face(
     picture: Image.Image, inputs: folder.Inputs, pipeline, noise: torch.Generator, report: Progress
 ) -> Image.Image:
-    """Paint the visitor's face into the face mask: the crop around it, enlarged to the face resolution."""
+    """Paint the visitor's face into the face mask: the crop around it, enlarged to the face resolution.
+
+    Of ``face_candidates``, painted in one batch with noise of their own, the nearest to the visitor's photos
+    is kept; without photos to compare with, one is painted.
+    """
     settings, side = inputs.profile.face, inputs.profile.face_resolution
+    count = inputs.profile.face_candidates if inputs.request.faces else 1
     common = _common(picture, settings, noise, report) | {"height": side, "width": side}
     painted = pipeline(
         **_words(inputs, pipeline, prompts.face_prompt),
@@ -108,9 +113,14 @@ def face(
         mask_image=inputs.face_mask,
         strength=settings.strength,
         padding_mask_crop=inputs.profile.face_padding,
-        **common,
-    ).images[0]
-    return canvas.lay_over(painted.convert("RGB"), picture, inputs.face_mask, inputs.profile.feather)
+        num_images_per_prompt=count,
+        **common | {"generator": _noises(noise, count)},
+    ).images
+    candidates = [
+        canvas.lay_over(one.convert("RGB"), picture, inputs.face_mask, inputs.profile.feather)
+        for one in painted
+    ]
+    return candidates[0] if count == 1 else min(candidates, key=lambda one: _distance(one, inputs))
 
 
 STEPS = {"pose": pose, "detail": detail, "harmonize": harmonize, "face": face}
@@ -144,6 +154,22 @@ def _common(picture: Image.Image, settings: StepSettings, noise, report: Progres
         "height": picture.height,
         "callback_on_step_end": on_step_end,
     }
+
+
+def _noises(first: torch.Generator, count: int) -> list[torch.Generator]:
+    """``first``, and for each other candidate one that follows from its seed."""
+    import torch
+
+    seeds = [first.initial_seed() + 1_000_000 * number for number in range(1, count)]
+    return [first, *(torch.Generator("cpu").manual_seed(seed) for seed in seeds)]
+
+
+def _distance(picture: Image.Image, inputs: folder.Inputs) -> float:
+    """Of the painted face to the visitor's photos; infinite where no face is seen."""
+    found = likeness.measure(
+        picture, inputs.face_mask, inputs.request.faces or [], eyes(inputs.profile.name)
+    )
+    return math.inf if found["distance"] is None else found["distance"]
 
 
 def _picture_so_far(pipeline) -> Image.Image:
@@ -184,6 +210,7 @@ def record_of(name: str, index: int, inputs: folder.Inputs, pipeline) -> dict:
     record |= _words(inputs, pipeline, build) | {"models": list(map(str, models_of(name, inputs.profile)))}
     if name == "face":
         record["lora_code"] = inputs.request.lora_code
+        record["candidates"] = inputs.profile.face_candidates if inputs.request.faces else 1
     record["versions"] = {package: version(package) for package in ("torch", "diffusers")}
     return record
 

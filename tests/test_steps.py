@@ -76,13 +76,32 @@ def test_face_changes_the_face_mask_only(family, tmp_path):
     assert np.abs(before - after)[inside].mean() > 1
 
 
-def test_lora_at_scale_zero_is_no_lora_and_at_one_is_another_face(family, tmp_path):
+def test_lora_at_scale_zero_is_no_lora_at_one_another_face_and_at_a_half_between(family, tmp_path):
     lora = family / "lora.safetensors"
     _, _, without = painted("face", make_job(tmp_path / "none"))
     _, _, zero = painted("face", make_job(tmp_path / "zero", lora=lora, lora_scale=0.0))
     _, _, whole = painted("face", make_job(tmp_path / "one", lora=lora))
     assert (without == zero).all()
-    assert (without != whole).any()
+    _, _, half = painted("face", make_job(tmp_path / "half", lora=lora, lora_scale=0.5))
+    assert 0 < np.abs(half - zero).mean() < np.abs(whole - zero).mean()
+    assert 0 < np.abs(half - whole).mean() < np.abs(whole - zero).mean()
+
+
+def test_of_several_faces_the_nearest_to_the_photos_is_kept(family, tmp_path, monkeypatch):
+    """The first candidate is the face that is painted alone; another is kept if it is nearer."""
+    _, _, alone = painted("face", make_job(tmp_path / "one", faces=[]))
+    distances, seen = [0.9, None, 0.4], []
+
+    def measure(picture, *_):
+        seen.append(np.asarray(picture).astype(int))
+        return {"face": True, "distance": distances[len(seen) - 1]}
+
+    monkeypatch.setattr(steps.likeness, "measure", measure)
+    monkeypatch.setenv("FACE_CANDIDATES", "3")
+    _, _, kept = painted("face", make_job(tmp_path / "three", faces=[[0.0] * 128]))
+    assert len(seen) == 3
+    assert np.abs(seen[0] - alone).max() <= 2  # a batch's arithmetic is rounded elsewhere
+    assert (kept == seen[2]).all() and (kept != seen[0]).any()
 
 
 def test_same_seed_same_picture_and_another_seed_another(family, tmp_path):
