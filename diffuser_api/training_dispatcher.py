@@ -24,7 +24,9 @@ from django.conf import settings
 
 from diffuser_api import jobs, lease, processes
 from diffuser_api.models import Job
+from generation import training_set
 from generation.profiles import ModelProfile, get_profile
+from generation.vision import eyes
 
 LAUNCH = Path(settings.BASE_DIR) / "training-app" / "launch.bash"
 KEPT_LOG, KEPT_LINES = 64_000, 2_000  # characters and lines of the run's output, counted from its end
@@ -55,18 +57,11 @@ def run(job: Job) -> None:
 
 
 def lay_out_photos(job: Job, profile: ModelProfile) -> Path:
-    """The folder that the trainer reads: ``<repeats>_<class tokens>`` with pictures and captions."""
-    training = profile.training
-    tokens = f"{training.token} {training.class_word}"
-    photos = app_folder() / "training-input" / job.code
-    shutil.rmtree(photos, ignore_errors=True)  # of an attempt that was cut off; its checkpoint stays
-    folder = photos / f"{training.repeats}_{tokens}"
-    folder.mkdir(parents=True)
-    for number, photo in enumerate(job.photos.order_by("index"), start=1):
-        path = folder / f"photo-{number}{Path(photo.file.name).suffix}"
-        with photo.file.open("rb") as source, path.open("wb") as target:
-            shutil.copyfileobj(source, target)
-        path.with_suffix(".txt").write_text(tokens, encoding="utf-8")
+    """The folder that the trainer reads, as ``generation.training_set`` makes it."""
+    folder = app_folder() / "training-input" / job.code
+    shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was cut off; its checkpoint stays
+    photos = [Path(photo.file.path) for photo in job.photos.order_by("index")]
+    training_set.write(photos, folder, profile.training, eyes(profile.name))
     return folder
 
 
