@@ -236,26 +236,35 @@ def vae_rows(count: int) -> list[Row]:
     ]
 
 
+def readings(picture: Image.Image, scene: Scene) -> list[float]:
+    """Outline IoU, and 1 or 0 for the right clothes, age and gender, of one picture."""
+    mask = scenes.subject_mask(scene)
+    outline = measures.painted_outline(picture, scenes.draw_background(scene), mask)
+    face = reader.read_face(picture, scenes.face_mask(scene))
+    return [
+        measures.iou(outline, np.asarray(scenes.silhouette(scene)) > 127),
+        measures.clothes_colour(picture, scene.pose) == scene.colour,
+        face.age == scene.person.age,
+        face.gender == scene.person.gender,
+    ]
+
+
+READINGS = f"{'outline IoU':>14}{'clothes':>10}{'age':>8}{'gender':>8}"
+
+
+def readings_line(name: str, pictures: list[Image.Image], asked: list[Scene]) -> str:
+    values = [readings(picture, scene) for picture, scene in zip(pictures, asked, strict=True)]
+    outline, clothes, age, gender = np.mean(np.asarray(values, float), axis=0)
+    return f"{name:<36}{outline:>14.2f}{clothes:>10.2f}{age:>8.2f}{gender:>8.2f}"
+
+
 def step_table(painted: list[Painted]) -> str:
     """What each step adds: the means of outline, clothes, age and gender, read after it."""
     names = ["pose", "detail", "detail again", "harmonize"]
-    lines = [f"{'after step':<24}{'outline IoU':>14}{'clothes':>10}{'age':>8}{'gender':>8}"]
+    lines = [f"{'after step':<36}{READINGS}"]
     for index, name in enumerate(names, start=1):
-        values = []
-        for p in painted:
-            picture, mask = p.steps[index], scenes.subject_mask(p.scene)
-            outline = measures.painted_outline(picture, p.background, mask)
-            face = reader.read_face(picture, scenes.face_mask(p.scene))
-            values.append(
-                (
-                    measures.iou(outline, np.asarray(scenes.silhouette(p.scene)) > 127),
-                    measures.clothes_colour(picture, p.scene.pose) == p.scene.colour,
-                    face.age == p.scene.person.age,
-                    face.gender == p.scene.person.gender,
-                )
-            )
-        outline, clothes, age, gender = np.mean(values, axis=0)
-        lines.append(f"{index} {name:<22}{outline:>14.2f}{clothes:>10.2f}{age:>8.2f}{gender:>8.2f}")
+        pictures = [p.steps[index] for p in painted]
+        lines.append(readings_line(f"{index} {name}", pictures, [p.scene for p in painted]))
     return "\n".join(lines)
 
 

@@ -47,7 +47,7 @@ WHOLE = "photo of {subject}"
 
 
 def write(photos: list[Path], out: Path, training: TrainingSettings, seeing: ModuleType) -> dict[str, int]:
-    """The trainer's folders ``out/<repeats>_<tokens>``, pictures with captions in them; how many of each size.
+    """Fill the trainer's folders, ``out/<repeats>_<tokens>``; returns the number of pictures of each size.
 
     Each photo's repeats are divided among its pictures, so that an epoch is as long as with whole photos.
     Raises OSError for a file that is no picture.
@@ -71,7 +71,7 @@ def write(photos: list[Path], out: Path, training: TrainingSettings, seeing: Mod
 
 
 def cut(path: Path, resolution: int, seeing: ModuleType) -> list[tuple[str, Image.Image | None, str]]:
-    """(name, picture, caption) of each size that the photo has pixels for, the tightest first, the photo last.
+    """(name, picture, caption) of each size that the photo has pixels for; the whole photo is the last.
 
     Squares of a side below ``resolution`` are enlarged to it, larger ones are made smaller; None is the
     photo's own file.

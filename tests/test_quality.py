@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks import quality
 from generation.miniature import measures, people, poses, reader, samples, scenes
 
 HELD_OUT = [scenes.random_scene(scenes.HELD_OUT + 40 + k, shot=("CLS", "MES")[k % 2]) for k in range(20)]
@@ -37,6 +38,16 @@ def test_age_gender_and_person_are_read_from_a_face(pictures):
     others = [reader.read_face(scenes.draw_scene(scene), scenes.face_mask(scene)) for scene in again]
     nearest = [int(np.argmin([face.distance(other) for other in others])) for face in faces]
     assert sum(a == b for a, b in enumerate(nearest)) >= 17
+
+
+def test_what_is_asked_for_is_painted(tmp_path):
+    """Two requests of each shot type out of ``make bench-quality``, with limits that leave room for chance."""
+    painted = [quality.paint(tmp_path, str(k), quality.held_out_scene(k), k) for k in range(6)]
+    rows = {row.name.split(",")[0].split(":")[0]: row for row in quality.scene_rows(painted)}
+    assert rows["pose"].mean > 0.6 and rows["pose"].mean > np.mean(rows["pose"].control) + 0.2
+    assert rows["clothes colour read back"].mean >= 0.5
+    assert rows["place identical before harmonize"].mean == 1.0
+    assert rows["place after harmonize"].mean > 0.95
 
 
 def test_held_out_seeds_are_refused_by_the_training():

@@ -180,6 +180,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--samples", type=int, default=5000)
     parser.add_argument("--learning-rate", type=float, default=6e-4)
+    parser.add_argument("--save-seconds", type=float, default=120, help="between checkpoints")
     parser.add_argument("--weights", type=Path, help="exported weights to begin from, without a checkpoint")
     args = parser.parse_args()
     start(args.work)
@@ -210,7 +211,7 @@ def main() -> None:
             pace = (time.time() - begun) / 50
             log(f"unet step {step} of {args.steps}  loss {running:.4f}  {pace:.2f} s a step")
             begun = time.time()
-        if time.time() - saved > 120 or step == args.steps:
+        if time.time() - saved > args.save_seconds or step == args.steps:
             restart_safe_save(checkpoint, step, **trainee.parts())
             saved = time.time()
         if step % 300 == 0 or step == args.steps:
