@@ -12,7 +12,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageChops, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from generation import canvas
@@ -21,6 +21,7 @@ from generation.request import GenerationRequest, InvalidRequest
 
 ORDER = ("pose", "detail", "detail", "harmonize", "face")
 PREVIEW = "preview.png"  # of the first step while it paints
+FULL_SIZE = "full-size.png"
 RECORD = "cartolina"  # the PNG text chunk that tells how a picture was made, as JSON
 
 
@@ -112,6 +113,22 @@ def prepare(folder: Path) -> None:
         inputs = Inputs.read(folder)
         record = {"code": inputs.request.code, "seed": inputs.request.seed, "steps": []}
         write_picture(inputs.background, picture_path(folder, 0), record)
+
+
+def finish(folder: Path) -> Path:
+    """The finished picture's path: that of the last step, or where the profile says so, ``FULL_SIZE``:
+    the same at its background's own size."""
+    inputs = Inputs.read(folder)
+    last = picture_path(folder, len(planned_steps(inputs.request)))
+    original = _open(folder, "background", inputs.request.background)
+    if not inputs.profile.full_size or original.size == inputs.background.size:
+        return last
+    with Image.open(last) as picture:
+        painted = picture.convert("RGB")
+    mask = ImageChops.lighter(inputs.subject_mask, inputs.face_mask)
+    whole = canvas.paste_back(original, inputs.background, painted, mask, inputs.profile.feather)
+    write_picture(whole, folder / FULL_SIZE, read_record(last))
+    return folder / FULL_SIZE
 
 
 def lay_out(request_file: Path, folder: Path) -> None:

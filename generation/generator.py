@@ -48,7 +48,7 @@ def generate(job: Path, on_event: Callable[[dict], None] | None = None) -> Path:
     for index in range((folder.newest_index(job) or 0) + 1, len(plan) + 1):
         tell({"event": "begin", "step": plan[index - 1], "index": index})
         run_step(plan[index - 1], index, job, tell)
-    return folder.picture_path(job, len(plan))
+    return folder.finish(job)
 
 
 def run_step(name: str, index: int, job: Path, tell: Callable[[dict], None]) -> None:

@@ -44,9 +44,8 @@ def generate(job: Path, on_event: Callable[[dict], None] | None = None) -> Path:
     if inputs.lora:
         picture = step(5, "face", picture)
 
-    path = folder.picture_path(job, len(record["steps"]))
-    folder.write_picture(picture, path, record)
-    return path
+    folder.write_picture(picture, folder.picture_path(job, len(record["steps"])), record)
+    return folder.finish(job)
 
 
 if __name__ == "__main__":

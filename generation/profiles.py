@@ -87,6 +87,7 @@ class ModelProfile:
     style: PromptStyle
     training: TrainingSettings
     half_on_gpu: bool = True
+    full_size: bool = False  # whether a large background comes back at its own size, else at the canvas's
     skeleton_side: int = 512  # short side at which the ControlNet knows its skeletons' lines
     face_candidates: int = 1  # faces painted in one batch, of which the most like the visitor is kept
     eyes: str = "generation.vision.photographs"  # the module that sees in pictures of people
@@ -157,6 +158,7 @@ SD15 = ModelProfile(
     detail=StepSettings(steps=30, guidance=7.0, strength=0.45),
     harmonize=StepSettings(steps=30, guidance=6.0, strength=0.15),
     face=StepSettings(steps=30, guidance=7.0, strength=0.85),
+    full_size=True,
     style=PromptStyle(
         prefix="RAW photo",
         quality="natural light, sharp focus, highly detailed skin, 8k uhd, film grain",
@@ -181,8 +183,9 @@ def get_profile(name: str | None = None) -> ModelProfile:
 
     INPAINT_MODEL, CONTROLNET_MODEL, DETAIL_MODEL and TRAINING_MODEL replace its models by a folder or by
     OWNER/NAME@COMMIT of the Hub, TRAINING_STEPS the length of a training, FACE_CANDIDATES how many faces are
-    painted to choose from (1 to 8). Raises ValueError for a name that
-    isn't in the table, a number that is none, and a model of the Hub without its commit.
+    painted to choose from (1 to 8), FULL_SIZE (0 or 1) whether a picture gets its background's size. Raises
+    ValueError for a name that isn't in the table, a number that is none, and a model of the Hub without its
+    commit.
     """
     name = name or os.environ.get("MODEL_PROFILE") or MINIATURE.name
     if name not in PROFILES:
@@ -202,6 +205,10 @@ def get_profile(name: str | None = None) -> ModelProfile:
         if count not in map(str, range(1, MOST_CANDIDATES + 1)):
             raise ValueError(f"FACE_CANDIDATES={count!r} is not a whole number from 1 to {MOST_CANDIDATES}")
         profile = dataclasses.replace(profile, face_candidates=int(count))
+    if full_size := os.environ.get("FULL_SIZE"):
+        if full_size not in ("0", "1"):
+            raise ValueError(f"FULL_SIZE={full_size!r} is neither 0 nor 1")
+        profile = dataclasses.replace(profile, full_size=full_size == "1")
     return profile
 
 

@@ -166,9 +166,7 @@ def _noises(first: torch.Generator, count: int) -> list[torch.Generator]:
 
 def _distance(picture: Image.Image, inputs: folder.Inputs) -> float:
     """Of the painted face to the visitor's photos; infinite where no face is seen."""
-    found = likeness.measure(
-        picture, inputs.face_mask, inputs.request.faces or [], eyes(inputs.profile.name)
-    )
+    found = likeness.measure(picture, inputs.face_mask, inputs.request.faces or [], eyes(inputs.profile.name))
     return math.inf if found["distance"] is None else found["distance"]
 
 

@@ -97,9 +97,7 @@ def around(face: Face, side: float, above: float, size: tuple[int, int]) -> tupl
     """A square of the picture with the face in it, moved where it would jut out."""
     side = int(side)
     middle = (face.centre[0], face.centre[1] + above * side)
-    left, top = (
-        int(min(max(0, c - side / 2), whole - side)) for c, whole in zip(middle, size, strict=True)
-    )
+    left, top = (int(min(max(0, c - side / 2), whole - side)) for c, whole in zip(middle, size, strict=True))
     return (left, top, left + side, top + side)
 
 

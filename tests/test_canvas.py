@@ -58,3 +58,36 @@ def test_bounded_moves_no_channel_farther_than_the_limit():
     picture, painted = (Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)) for _ in range(2))
     moved = np.abs(np.asarray(canvas.bounded(painted, picture, 5)).astype(int) - np.asarray(picture))
     assert moved.max() == 5
+
+
+@pytest.mark.parametrize("size", [(4000, 3000), (3000, 4000), (700, 2100)])
+def test_a_large_photograph_comes_back_at_its_own_size(size):
+    """The painted square is where it was painted; outside it, no pixel moves farther than on the canvas."""
+    noise = np.random.default_rng(1).integers(0, 250, (size[1], size[0], 3), np.uint8)
+    original = Image.fromarray(noise)
+    background = canvas.fit_background(original, 512 * 512)
+    mask = Image.new("L", background.size)
+    box = (mask.width // 4, mask.height // 4, mask.width // 2, mask.height // 2)
+    ImageDraw.Draw(mask).rectangle(box, fill=255)
+    painted = background.point(lambda v: min(255, v + 3))
+    painted.paste("red", (0, 0), mask)
+    whole = canvas.paste_back(original, background, painted, mask, 4)
+    assert whole.size == original.size
+    scale = size[0] / mask.width
+    red = np.asarray(whole)[int((box[1] + 8) * scale) : int((box[3] - 8) * scale)]
+    red = red[:, int((box[0] + 8) * scale) : int((box[2] - 8) * scale)]
+    assert (np.abs(red.astype(int) - (255, 0, 0)) <= 6).all()
+    outside = np.ones(size[::-1], bool)
+    margin = round(2 * scale)
+    left, top, right, bottom = (round(v * scale) for v in box)
+    outside[top - margin : bottom + margin, left - margin : right + margin] = False
+    moved = np.abs(np.asarray(whole).astype(int) - noise)[outside]
+    assert moved.max() <= 3
+
+
+def test_a_background_of_canvas_size_is_left_as_it_was_painted():
+    painted = Image.new("RGB", (64, 64), "red")
+    mask = Image.new("L", (64, 64), 255)
+    assert (
+        canvas.paste_back(Image.new("RGB", (64, 64)), Image.new("RGB", (64, 64)), painted, mask, 2) is painted
+    )

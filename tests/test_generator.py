@@ -74,6 +74,16 @@ def test_classic_makes_the_same_picture_pixel_for_pixel(whole_run, family, tmp_p
     assert same_pixels(generator_classic.generate(job), whole_run[1])
 
 
+def test_both_generators_give_a_large_background_back_at_its_size(family, tmp_path, monkeypatch):
+    monkeypatch.setenv("FULL_SIZE", "1")
+    jobs = [make_job(tmp_path / name, size=(1000, 800)) for name in ("one", "classic")]
+    one, classic = generator.generate(jobs[0]), generator_classic.generate(jobs[1])
+    with Image.open(one) as picture:
+        assert picture.size == (1000, 800)
+    assert same_pixels(one, classic)
+    assert folder.read_record(one) == folder.read_record(folder.picture_path(jobs[0], 4))
+
+
 def test_the_picture_tells_how_it_was_made(whole_run):
     record = folder.read_record(whole_run[1])
     assert record["seed"] == 7 and record["code"] == "12345678"

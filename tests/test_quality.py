@@ -41,7 +41,7 @@ def test_age_gender_and_person_are_read_from_a_face(pictures):
 
 
 def test_what_is_asked_for_is_painted(tmp_path):
-    """Two requests of each shot type out of ``make bench-quality``, with limits that leave room for chance."""
+    """Two requests of each shot type of ``make bench-quality``, with limits that leave room for chance."""
     painted = [quality.paint(tmp_path, str(k), quality.held_out_scene(k), k) for k in range(6)]
     rows = {row.name.split(",")[0].split(":")[0]: row for row in quality.scene_rows(painted)}
     assert rows["pose"].mean > 0.6 and rows["pose"].mean > np.mean(rows["pose"].control) + 0.2
