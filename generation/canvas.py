@@ -86,9 +86,10 @@ def paste_back(
     box = tuple(round(v) for v in _seen_box(whole.size, painted.size))
     size = (box[2] - box[0], box[3] - box[1])
     place = whole.crop(box)
+    around = Image.composite(background, painted, mask)  # the enlarged subject must not bleed out of its mask
     for change, more, less in (
-        (ImageChops.add, painted, background),
-        (ImageChops.subtract, background, painted),
+        (ImageChops.add, around, background),
+        (ImageChops.subtract, background, around),
     ):
         moved = ImageChops.subtract(more, less).resize(size, Image.Resampling.BILINEAR)
         place = change(place, moved)

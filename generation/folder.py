@@ -116,8 +116,8 @@ def prepare(folder: Path) -> None:
 
 
 def finish(folder: Path) -> Path:
-    """The finished picture's path: that of the last step, or where the profile says so, ``FULL_SIZE``:
-    the same at its background's own size."""
+    """The finished picture's path: of the last step, or, where the profile says so, of ``FULL_SIZE``, which is
+    that picture at its background's own size."""
     inputs = Inputs.read(folder)
     last = picture_path(folder, len(planned_steps(inputs.request)))
     original = _open(folder, "background", inputs.request.background)

@@ -73,16 +73,19 @@ def test_a_large_photograph_comes_back_at_its_own_size(size):
     painted.paste("red", (0, 0), mask)
     whole = canvas.paste_back(original, background, painted, mask, 4)
     assert whole.size == original.size
-    scale = size[0] / mask.width
-    red = np.asarray(whole)[int((box[1] + 8) * scale) : int((box[3] - 8) * scale)]
-    red = red[:, int((box[0] + 8) * scale) : int((box[2] - 8) * scale)]
-    assert (np.abs(red.astype(int) - (255, 0, 0)) <= 6).all()
+    scale = min(size[0] / mask.width, size[1] / mask.height)  # the canvas shows a little less than all
+    corners = [
+        round(whole_side / 2 + (v - side / 2) * scale)
+        for v, side, whole_side in zip(box, mask.size * 2, size * 2, strict=True)
+    ]
+    far = round(8 * scale)
+    left, top, right, bottom = corners
+    red = np.asarray(whole).astype(int)[top + far : bottom - far, left + far : right - far]
+    assert (np.abs(red - (255, 0, 0)) <= 6).all()
     outside = np.ones(size[::-1], bool)
-    margin = round(2 * scale)
-    left, top, right, bottom = (round(v * scale) for v in box)
-    outside[top - margin : bottom + margin, left - margin : right + margin] = False
-    moved = np.abs(np.asarray(whole).astype(int) - noise)[outside]
-    assert moved.max() <= 3
+    near = round(2 * scale)  # the rectangle holds its last row and column, and edges are rounded
+    outside[top - near : bottom + near, left - near : right + near] = False
+    assert np.abs(np.asarray(whole).astype(int) - noise)[outside].max() <= 3
 
 
 def test_a_background_of_canvas_size_is_left_as_it_was_painted():
