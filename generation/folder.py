@@ -116,7 +116,7 @@ def prepare(folder: Path) -> None:
 
 
 def finish(folder: Path) -> Path:
-    """The finished picture's path: of the last step, or, where the profile says so, of ``FULL_SIZE``, which is
+    """The finished picture's path: of the last step or, where the profile says so, of ``FULL_SIZE``, which is
     that picture at its background's own size."""
     inputs = Inputs.read(folder)
     last = picture_path(folder, len(planned_steps(inputs.request)))
