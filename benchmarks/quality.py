@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from generation import folder, generator
-from generation.miniature import demo_content, measures, people, poses, reader, scenes
+from generation import folder, generator, training_set
+from generation.miniature import demo_content, eyes, measures, people, poses, reader, scenes
 from generation.miniature.canvas import View
 from generation.miniature.people import Person
 from generation.miniature.scenes import HELD_OUT, Scene
@@ -86,7 +86,9 @@ def held_out_scene(index: int, person: Person | None = None, shot: str | None = 
     )
 
 
-def write_job(job: Path, scene: Scene, seed: int, lora: Path | None = None) -> None:
+def write_job(
+    job: Path, scene: Scene, seed: int, lora: Path | None = None, faces: list[list[float]] | None = None
+) -> None:
     """The folder of a generation that asks for ``scene``, in words, skeleton and masks."""
     job.mkdir(parents=True)
     scenes.draw_background(scene).save(job / "background.png")
@@ -110,6 +112,7 @@ def write_job(job: Path, scene: Scene, seed: int, lora: Path | None = None) -> N
         place_description=scene.place.description,
         lora="lora.safetensors" if lora else None,
         lora_code="00000000" if lora else None,
+        faces=faces,
     ).save(job)
 
 
@@ -130,9 +133,10 @@ class Painted:
         return self.steps[0]
 
 
-def paint(work: Path, name: str, scene: Scene, seed: int, lora: Path | None = None) -> Painted:
+def paint(work: Path, name: str, scene: Scene, seed: int, *visitor) -> Painted:
+    """``visitor``: their LoRA's file and their photos' embeddings."""
     job = work / name
-    write_job(job, scene, seed, lora)
+    write_job(job, scene, seed, *visitor)
     began = time.perf_counter()
     generator.generate(job)
     seconds = time.perf_counter() - began
@@ -150,12 +154,11 @@ def train_lora(work: Path, person: Person, seed: int) -> tuple[Path, float]:
     """A LoRA of the person's five photos by the trainer that serves visitors; its file, and seconds."""
     code = f"{seed % 10**8:08d}"
     training = get_profile("miniature").training
-    tokens = f"{training.token} {training.class_word}"
-    photos = work / "training-app" / "training-input" / code / f"{training.repeats}_{tokens}"
-    photos.mkdir(parents=True)
+    photos = []
     for number, photo in enumerate(demo_content.photos_of(person, seed), start=1):
-        photo.save(photos / f"photo-{number}.jpg", quality=95)
-        (photos / f"photo-{number}.txt").write_text(tokens)
+        photos.append(work / f"{code}-{number}.jpg")
+        photo.save(photos[-1], quality=95)
+    training_set.write(photos, work / "training-app" / "training-input" / code, training, eyes)
     kept = work / f"{code}.safetensors"
     with delivery(kept) as url:
         environment = os.environ | training.environment()
@@ -342,10 +345,12 @@ def identity_rows(work: Path, count: int, each: int, sheet: list) -> list[Row]:
         lora, seconds = train_lora(work, person, seed)
         training_seconds.append(seconds)
         say(f"trained person {number + 1} of {count} in {seconds:.0f} s")
+        photos = [(photo, eyes.find_faces(photo)) for photo in demo_content.photos_of(person, seed)]
+        faces = [eyes.embed_face(photo, found[0]).tolist() for photo, found in photos if found]
         for shot in poses.SHOT_TYPES:
             for k in range(each):
                 scene = held_out_scene(200 + k * 3, person, shot)
-                painted = paint(work, f"face-{number}-{shot}-{k}", scene, 7 + k, lora)
+                painted = paint(work, f"face-{number}-{shot}-{k}", scene, 7 + k, lora, faces)
                 picture_seconds.append(painted.seconds)
                 mask = scenes.face_mask(scene)
                 with_lora, without = (reader.read_face(painted.steps[i], mask) for i in (5, 4))

@@ -110,16 +110,18 @@ MINIATURE = ModelProfile(
     face=StepSettings(steps=20, guidance=2.5),
     style=PromptStyle(prefix="", quality="", negative="", token="sks", class_word="person"),
     training=TrainingSettings(
-        steps=200,
-        repeats=160,
+        steps=300,
+        repeats=240,
         token="sks",
         class_word="person",
         resolution=256,
+        face_sizes=True,
         variables=(
             ("NETWORK_DIM", "16"),
             ("NETWORK_ALPHA", "16"),
-            ("UNET_LR", "1e-3"),
+            ("UNET_LR", "2e-3"),
             ("TEXT_ENCODER_LR", "1e-4"),
+            ("MIN_SNR_GAMMA", ""),  # 5 leaves out the noisiest steps, where skin and hair are decided
             ("TRAIN_BATCH_SIZE", "4"),
             ("SAVE_EVERY_N_STEPS", "10"),
             ("MIXED_PRECISION", "no"),

@@ -53,7 +53,7 @@ def test_the_face_is_as_large_as_the_caption_says(photos, tmp_path):
 def test_without_sizes_the_photos_stay_as_they_are(photos, tmp_path):
     whole = dataclasses.replace(TRAINING, face_sizes=False)
     assert training_set.write(photos, tmp_path / "out", whole, drawn_eyes) == {"whole": 5}
-    kept = sorted((tmp_path / "out" / "160_sks person").glob("*.jpg"))
+    kept = sorted((tmp_path / "out" / f"{TRAINING.repeats}_sks person").glob("*.jpg"))
     assert [path.read_bytes() for path in kept] == [path.read_bytes() for path in photos]
 
 
