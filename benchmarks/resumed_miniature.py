@@ -1,8 +1,8 @@
 """The miniature's own training, killed three times, against an unbroken one.
 
-``python -m benchmarks.resumed_miniature``. The real command, on few samples and an untrained VAE: what is asked
-is not what it learns, but whether it ends where it would have. Prints the largest difference of any weight, and
-from which steps it went on.
+``python -m benchmarks.resumed_miniature``. The real command, on few samples and an untrained VAE: what is
+asked is not what it learns, but whether it ends where it would have. Prints the largest difference of any
+weight, and from which steps it went on.
 """
 
 from __future__ import annotations
