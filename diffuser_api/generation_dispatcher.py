@@ -18,6 +18,7 @@ from generation import generator
 from generation.folder import ORDER, picture_path
 from generation.profiles import get_profile
 from generation.request import GenerationRequest, InvalidRequest
+from generation.safety import PictureRefused
 
 
 def run(job: Job) -> None:
@@ -34,6 +35,8 @@ def run(job: Job) -> None:
         jobs.finish_generation(job, picture)
     except InvalidRequest as error:
         jobs.fail(job, "unusable_files", f"A file of the catalogue can't be used: {error}")
+    except PictureRefused as error:
+        jobs.fail(job, "picture_refused", str(error))
     except generator.StepFailed as error:
         end = jobs.retry if error.killed else jobs.fail
         end(job, "step_failed", str(error))

@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from generation import folder, isolation
+from generation import folder, isolation, safety
 
 ROOT = Path(__file__).resolve().parent.parent
 log = logging.getLogger(__name__)
@@ -39,7 +39,8 @@ def generate(job: Path, on_event: Callable[[dict], None] | None = None) -> Path:
     ``on_event`` gets ``{"event": "plan", "steps": [...]}`` once, and for each step ``{"event": "begin",
     "step", "index"}``, often ``{"event": "progress", "step", "index", "done", "of"}``, and at its end
     ``{"event": "step", "step", "index", "pid", "import_seconds", ...}``.
-    Raises InvalidRequest when the folder's files can't be used, StepFailed when a step fails.
+    Raises InvalidRequest when the folder's files can't be used, StepFailed when a step fails, PictureRefused
+    when the finished picture is refused by the safety check.
     """
     tell = on_event or (lambda event: None)
     folder.prepare(job)
@@ -52,7 +53,10 @@ def generate(job: Path, on_event: Callable[[dict], None] | None = None) -> Path:
 
 
 def run_step(name: str, index: int, job: Path, tell: Callable[[dict], None]) -> None:
-    """One step in a process of its own, which has ended however this call is left. Raises StepFailed."""
+    """One step in a process of its own, which has ended however this call is left.
+
+    Raises StepFailed or PictureRefused.
+    """
 
     def on_line(line: str) -> None:
         message = json.loads(line)
@@ -64,6 +68,8 @@ def run_step(name: str, index: int, job: Path, tell: Callable[[dict], None]) -> 
         said = [line for line in stderr.read().splitlines() if line.strip()]
     for line in said:
         log.debug("%s: %s", name, line)
+    if status == safety.REFUSED:
+        raise safety.PictureRefused(safety.TEXT)
     if status != 0 or not folder.picture_path(job, index).exists():
         ended = (
             f"its process was ended by signal {-status}" if status < 0 else f"its process ended with {status}"
@@ -104,7 +110,7 @@ def run_command(generate_in: Callable[[Path, Callable[[dict], None]], Path]) -> 
     try:
         folder.lay_out(args.request, job)
         shutil.copyfile(generate_in(job, _print_progress), output)
-    except (folder.InvalidRequest, StepFailed, ValueError) as error:
+    except (folder.InvalidRequest, StepFailed, safety.PictureRefused, ValueError) as error:
         sys.exit(str(error))
     finally:
         shutil.rmtree(job, ignore_errors=True)

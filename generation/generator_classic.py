@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from generation import folder
+from generation import folder, safety
 from generation.generator import run_command
 from generation.steps import load_pipeline, paint, record_of
 
@@ -44,6 +44,7 @@ def generate(job: Path, on_event: Callable[[dict], None] | None = None) -> Path:
     if inputs.lora:
         picture = step(5, "face", picture)
 
+    safety.check(picture, inputs.profile)
     folder.write_picture(picture, folder.picture_path(job, len(record["steps"])), record)
     return folder.finish(job)
 

@@ -31,6 +31,8 @@ def needed(profile: ModelProfile) -> dict[ModelRef, str]:
     uses: dict[ModelRef, list[str]] = {}
     for use in ("inpaint", "controlnet", "detail", "training"):
         uses.setdefault(getattr(profile, f"{use}_model"), []).append(use)
+    if profile.safety_model and profile.safety_check == "required":
+        uses[profile.safety_model] = ["safety check"]
     return {model: ", ".join(names) for model, names in uses.items()}
 
 
@@ -42,8 +44,11 @@ def files(model: ModelRef) -> list[str]:
     """The names of all files that are used, relative to the model's folder; of one on the Hub."""
     end = f".{model.variant}.safetensors" if model.variant else ".safetensors"
     network = ["config.json", f"diffusion_pytorch_model{end}"]
-    if not model.is_pipeline:
+    if model.kind == "controlnet":
         return network
+    if model.kind == "safety":
+        checker = [f"safety_checker/{name}" for name in ("config.json", f"model{end}")]
+        return [*checker, "feature_extractor/preprocessor_config.json"]
     return [
         *("model_index.json", "scheduler/scheduler_config.json"),
         *(f"tokenizer/{name}" for name in ("vocab.json", "merges.txt", "tokenizer_config.json")),
@@ -57,7 +62,7 @@ def folder(model: ModelRef) -> Path | None:
     if model.is_local:
         return Path(model.id) if Path(model.id).is_dir() else None
     found = [_cached(model, name) for name in files(model)]
-    return found[0].parent if all(found) else None
+    return found[0].parents[files(model)[0].count("/")] if all(found) else None
 
 
 def problem(model: ModelRef) -> str | None:

@@ -162,6 +162,21 @@ def _load_controlnet(model: ModelRef, dtype: torch.dtype) -> ControlNetModel:
         raise _missing(str(model), error) from error
 
 
+def load_safety_checker(folder: Path, machine: hardware.Hardware) -> tuple:
+    """Checker and feature extractor of a folder that has both, on the device. Raises ModelMissing."""
+    from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+
+    variant = "fp16" if _has_only_fp16(folder / "safety_checker") else None
+    try:
+        checker = StableDiffusionSafetyChecker.from_pretrained(
+            folder, subfolder="safety_checker", dtype=machine.dtype, variant=variant, use_safetensors=True
+        )
+        extractor = transformers.CLIPImageProcessor.from_pretrained(folder, subfolder="feature_extractor")
+    except (OSError, ValueError) as error:
+        raise _missing(f"{folder}: safety_checker", error) from error
+    return checker.to(machine.device), extractor
+
+
 def _has_only_fp16(folder: Path) -> bool:
     names = [path.name for path in folder.glob("*.safetensors")]
     return bool(names) and all(".fp16." in name for name in names)

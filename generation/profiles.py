@@ -15,6 +15,7 @@ from pathlib import Path
 from generation.prompts import PromptStyle
 
 MOST_CANDIDATES = 8
+SAFETY_CHECKS = ("off", "present", "required")  # never; if the model is there; always, or there is no picture
 _WEIGHTS = Path(__file__).parent / "miniature" / "weights"
 
 
@@ -28,7 +29,7 @@ class ModelRef:
     id: str
     revision: str | None = None
     variant: str | None = None
-    is_pipeline: bool = True  # a folder of parts, else a ControlNet by itself
+    kind: str = "pipeline"  # a folder of parts; or "controlnet", alone in its folder; or "safety", two parts
 
     @property
     def is_local(self) -> bool:
@@ -90,13 +91,15 @@ class ModelProfile:
     full_size: bool = False  # whether a large background comes back at its own size, else at the canvas's
     skeleton_side: int = 512  # short side at which the ControlNet knows its skeletons' lines
     face_candidates: int = 1  # faces painted in one batch, of which the most like the visitor is kept
+    safety_model: ModelRef | None = None  # judges finished pictures
+    safety_check: str = "present"  # one of SAFETY_CHECKS
     eyes: str = "generation.vision.photographs"  # the module that sees in pictures of people
 
 
 MINIATURE = ModelProfile(
     name="miniature",
     inpaint_model=ModelRef(str(_WEIGHTS / "inpaint")),
-    controlnet_model=ModelRef(str(_WEIGHTS / "controlnet"), is_pipeline=False),
+    controlnet_model=ModelRef(str(_WEIGHTS / "controlnet"), kind="controlnet"),
     detail_model=ModelRef(str(_WEIGHTS / "detail")),
     training_model=ModelRef(str(_WEIGHTS / "inpaint")),
     pixel_budget=256 * 256,
@@ -143,7 +146,7 @@ SD15 = ModelProfile(
         "lllyasviel/control_v11p_sd15_openpose",
         "9ae9f970358db89e211b87c915f9535c6686d5ba",
         variant="fp16",
-        is_pipeline=False,
+        kind="controlnet",
     ),
     detail_model=ModelRef(
         "dreamlike-art/dreamlike-photoreal-2.0", "d9e27ac81cfa72def39d74ca673219c349f0a0d5"
@@ -169,6 +172,12 @@ SD15 = ModelProfile(
         class_word="person",
     ),
     training=TrainingSettings(steps=1500, repeats=300, token="sks", class_word="person"),
+    safety_model=ModelRef(
+        "stable-diffusion-v1-5/stable-diffusion-v1-5",
+        "451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
+        variant="fp16",
+        kind="safety",
+    ),
 )
 
 PROFILES = {profile.name: profile for profile in (MINIATURE, SD15)}
@@ -177,17 +186,19 @@ _OVERRIDES = {
     "controlnet_model": "CONTROLNET_MODEL",
     "detail_model": "DETAIL_MODEL",
     "training_model": "TRAINING_MODEL",
+    "safety_model": "SAFETY_MODEL",
 }
 
 
 def get_profile(name: str | None = None) -> ModelProfile:
     """The profile ``name``, else the one that MODEL_PROFILE names, else the miniature.
 
-    INPAINT_MODEL, CONTROLNET_MODEL, DETAIL_MODEL and TRAINING_MODEL replace its models by a folder or by
-    OWNER/NAME@COMMIT of the Hub, TRAINING_STEPS the length of a training, FACE_CANDIDATES how many faces are
-    painted to choose from (1 to 8), FULL_SIZE (0 or 1) whether a picture gets its background's size. Raises
-    ValueError for a name that isn't in the table, a number that is none, and a model of the Hub without its
-    commit.
+    Variables change it: INPAINT_MODEL, CONTROLNET_MODEL, DETAIL_MODEL, TRAINING_MODEL, SAFETY_MODEL replace a
+    model by a folder or by OWNER/NAME@COMMIT of the Hub; TRAINING_STEPS is the length of a training,
+    FACE_CANDIDATES how many faces are painted to choose from (1 to 8), FULL_SIZE (0 or 1) whether a picture
+    gets its background's size, SAFETY_CHECK (one of SAFETY_CHECKS) whether finished pictures are judged.
+    Raises ValueError for a name that isn't in the table, a value that can't be, and a model of the Hub
+    without its commit.
     """
     name = name or os.environ.get("MODEL_PROFILE") or MINIATURE.name
     if name not in PROFILES:
@@ -195,7 +206,8 @@ def get_profile(name: str | None = None) -> ModelProfile:
     profile = PROFILES[name]
     for field, variable in _OVERRIDES.items():
         if text := os.environ.get(variable):
-            model = _model_of(variable, text, getattr(profile, field))
+            instead_of = getattr(profile, field) or ModelRef("", kind="safety")
+            model = _model_of(variable, text, instead_of)
             profile = dataclasses.replace(profile, **{field: model})
     if steps := os.environ.get("TRAINING_STEPS"):
         if not steps.isdecimal() or not int(steps):
@@ -207,6 +219,12 @@ def get_profile(name: str | None = None) -> ModelProfile:
         if count not in map(str, range(1, MOST_CANDIDATES + 1)):
             raise ValueError(f"FACE_CANDIDATES={count!r} is not a whole number from 1 to {MOST_CANDIDATES}")
         profile = dataclasses.replace(profile, face_candidates=int(count))
+    if check := os.environ.get("SAFETY_CHECK"):
+        if check not in SAFETY_CHECKS or (check == "required" and not profile.safety_model):
+            raise ValueError(
+                f"SAFETY_CHECK={check!r} is not one of {', '.join(SAFETY_CHECKS)}, or SAFETY_MODEL isn't set"
+            )
+        profile = dataclasses.replace(profile, safety_check=check)
     if full_size := os.environ.get("FULL_SIZE"):
         if full_size not in ("0", "1"):
             raise ValueError(f"FULL_SIZE={full_size!r} is neither 0 nor 1")

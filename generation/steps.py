@@ -1,9 +1,9 @@
 """The five steps, functions from picture to picture; ``python -m generation.steps NAME FOLDER`` runs one.
 
 The process reads the folder's request and newest picture, leaves its own picture there, prints one JSON
-object per line on stdout (progress, and at the end what it took) and logs to stderr. It exits 0, or 1 with
-a one-line reason as the last line on stderr. ``attempt`` is that process's whole work, wherever it comes from
-(see ``isolation``).
+object per line on stdout (progress, and at the end what it took) and logs to stderr. It exits 0, or with a
+one-line reason as the last line on stderr 1, or 3 if the safety check refused the finished picture.
+``attempt`` is that process's whole work, wherever it comes from (see ``isolation``).
 
 What a step took: ``import_seconds`` is its wait for the libraries: its own import when it was spawned; else
 0, or what was missing until the process that it was forked from, or that does it, had imported them.
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from generation import canvas, folder, lifeline, prompts
+from generation import canvas, folder, lifeline, prompts, safety
 from generation.profiles import ModelProfile, ModelRef, StepSettings
 from generation.vision import eyes, likeness
 
@@ -276,6 +276,8 @@ def run(name: str, job: Path, asked: float, shelf: Shelf | None = None) -> None:
 
     picture = paint(name, index, picture, inputs, pipeline, report)
     painted = time.monotonic()
+    if index == len(plan):
+        safety.check(picture, inputs.profile)
 
     record = folder.read_record(before)
     own = record_of(name, index, inputs, pipeline)
@@ -313,6 +315,9 @@ def attempt(name: str, job: Path, asked: float, shelf: Shelf | None = None) -> i
     """``run`` for a process that has nobody to raise to: its exit status, the reason on stderr if it is 1."""
     try:
         run(name, job, asked, shelf)
+    except safety.PictureRefused as error:
+        print(error, file=sys.stderr, flush=True)
+        return safety.REFUSED
     except Exception as error:
         log.debug("step failed", exc_info=True)
         reason = " ".join(str(error).split()) or type(error).__name__

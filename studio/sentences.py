@@ -18,6 +18,10 @@ _ERRORS = {
     "unusable_files": gettext_lazy(
         "The place or the figure can't be used any more. Choose another one; if it goes on, tell the staff."
     ),
+    "picture_refused": gettext_lazy(
+        "Our safety check took this picture for one that should not be shown. Ask again, perhaps in other "
+        "words."
+    ),
     "training_failed": gettext_lazy("The photos couldn't be learned from. Send them once more, or others."),
 }
 _OTHER_ERROR = gettext_lazy("Something went wrong on our side. Ask once more; if it goes on, tell the staff.")

@@ -18,8 +18,9 @@ from diffusers import (
     StableDiffusionPipeline,
     UNet2DConditionModel,
 )
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from tokenizers.pre_tokenizers import ByteLevel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPConfig, CLIPImageProcessor, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 TEXT_WIDTH = 32
 _WORDS = (
@@ -145,3 +146,29 @@ def make_scheduler(prediction_type: str) -> PNDMScheduler:
         steps_offset=1,
         prediction_type=prediction_type,
     )
+
+
+def make_safety_checker(folder: Path, *, refuses: bool) -> Path:
+    """One that refuses every picture, or none: its thresholds lie below or above every cosine."""
+    config = CLIPConfig(
+        vision_config={
+            "hidden_size": 16,
+            "intermediate_size": 32,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "image_size": 30,
+            "patch_size": 10,
+        },
+        projection_dim=8,
+    )
+    checker = StableDiffusionSafetyChecker(config)
+    for weights in (checker.concept_embeds_weights, checker.special_care_embeds_weights):
+        torch.nn.init.constant_(weights, -2.0 if refuses else 2.0)
+    torch.nn.init.normal_(checker.concept_embeds)
+    torch.nn.init.normal_(checker.special_care_embeds)
+    checker.save_pretrained(folder / "safety_checker")
+    size = {"height": 30, "width": 30}
+    CLIPImageProcessor(size={"shortest_edge": 30}, crop_size=size).save_pretrained(
+        folder / "feature_extractor"
+    )
+    return folder
