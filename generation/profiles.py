@@ -113,8 +113,8 @@ MINIATURE = ModelProfile(
     face=StepSettings(steps=20, guidance=2.5),
     style=PromptStyle(prefix="", quality="", negative="", token="sks", class_word="person"),
     training=TrainingSettings(
-        steps=300,
-        repeats=240,
+        steps=200,
+        repeats=160,
         token="sks",
         class_word="person",
         resolution=256,

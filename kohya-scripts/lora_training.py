@@ -60,7 +60,7 @@ def draw_hole(size: tuple[int, int], generator: random.Random) -> torch.Tensor:
     width, height = size
     mask = Image.new("L", size, 0)
     kind = generator.choices(["box", "ellipse", "all"], weights=[3, 4, 1])[0]
-    half_width, half_height = (generator.uniform(0.4, 1.0) / 2 * side for side in size)
+    half_width, half_height = (generator.uniform(0.35, 0.8) / 2 * side for side in size)
     x, y = generator.uniform(0.4, 0.6) * width, generator.uniform(0.35, 0.6) * height
     box = (x - half_width, y - half_height, x + half_width, y + half_height)
     draw = ImageDraw.Draw(mask)

@@ -149,8 +149,10 @@ def test_from_five_photos_to_the_picture(language, width, server_and_worker, bro
         began = float(server_and_worker.manage("shell", "-c", STARTED.format(code=code)).split()[-1])
         first -= began
         print(f"{language} {width}: the whole {whole:.1f} s, first look {first:.1f} s, steps {waited}")
-        # The aims are 3 s and 1 s with two cores for this alone; other tests may run beside it.
-        assert len(waited) >= 3 and first <= 6 and sorted(waited.values())[len(waited) // 2] <= 2, waited
+        # On two cores for this alone the aims are 3 s and 1 s. Beside other tests and on slower machines all
+        # of it takes longer alike: something is to be seen in the first half, and each step's picture soon.
+        assert len(waited) >= 3 and first < whole / 2, (first, whole)
+        assert sorted(waited.values())[len(waited) // 2] < whole / 5, waited
         assert page.locator("#said").text_content() == says["ready"]
         accessible(page, "finished")
         page.locator("#slider").fill("40")
