@@ -9,6 +9,7 @@ from generation import folder, generator, generator_classic, models, profiles
 from generation.safety import PictureRefused
 from tests.api_client import get_bytes, post_json, wait_for
 from tests.job_folders import make_job
+from tests.running_service import WISH
 from tests.running_worker import wait_until
 from tests.small_models import make_safety_checker, make_small_family
 
@@ -71,16 +72,7 @@ def strict_service(family, request):
 
 
 def test_the_job_fails_with_the_reason(strict_service):
-    asked = {
-        "poi_name": "Piazza del Duomo",
-        "poi_image": "square in the sun",
-        "action_name": "waving",
-        "action_shot_type": "MES",
-        "age": "adult",
-        "gender": "man",
-        "other_details": "a red coat",
-    }
-    status, answer = post_json(f"{strict_service.url}/api/generate-image/", asked)
+    status, answer = post_json(f"{strict_service.url}/api/generate-image/", WISH)
     assert status == 202
     last = wait_for(answer["status_url"], 300)[-1]
     assert (last["status"], last["error"]["code"]) == ("failed", "picture_refused")

@@ -12,6 +12,7 @@ from generation.folder import RECORD
 from generation.miniature import demo_content
 from tests.api_client import get_bytes, get_json, post_json, post_photos, wait_for
 from tests.catalogue import make_photos
+from tests.running_service import WISH
 
 TRAINING_SECONDS, GENERATION_SECONDS = 900, 600
 
@@ -34,13 +35,7 @@ def training(server_and_worker):
 
 @pytest.fixture(scope="module")
 def generation(server_and_worker, training):
-    request = {
-        "poi_name": "Piazza del Duomo",
-        "poi_image": "square in the sun",
-        "action_name": "waving",
-        "action_shot_type": "MES",
-        "age": "adult",
-        "gender": "man",
+    request = WISH | {
         "other_details": "a red coat",
         "selected_lora": training[0]["lora_code"],
         "seed": 4,
