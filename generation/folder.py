@@ -118,10 +118,12 @@ def prepare(folder: Path) -> None:
 def finish(folder: Path) -> Path:
     """The finished picture's path: of the last step or, where the profile says so, of ``FULL_SIZE``, which is
     that picture at its background's own size."""
-    inputs = Inputs.read(folder)
-    last = picture_path(folder, len(planned_steps(inputs.request)))
-    original = _open(folder, "background", inputs.request.background)
-    if not inputs.profile.full_size or original.size == inputs.background.size:
+    request = GenerationRequest.load(folder)
+    last = picture_path(folder, len(planned_steps(request)))
+    if not get_profile(request.profile).full_size:
+        return last
+    inputs, original = Inputs.read(folder), _open(folder, "background", request.background)
+    if original.size == inputs.background.size:
         return last
     with Image.open(last) as picture:
         painted = picture.convert("RGB")

@@ -61,8 +61,9 @@ def folder(model: ModelRef) -> Path | None:
     """Where it is, or None if anything of it is missing. Asks no server."""
     if model.is_local:
         return Path(model.id) if Path(model.id).is_dir() else None
-    found = [_cached(model, name) for name in files(model)]
-    return found[0].parents[files(model)[0].count("/")] if all(found) else None
+    names = files(model)
+    found = [_cached(model, name) for name in names]
+    return found[0].parents[names[0].count("/")] if all(found) else None
 
 
 def problem(model: ModelRef) -> str | None:

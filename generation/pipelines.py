@@ -145,7 +145,7 @@ def _load_part(folder: Path, name: str, dtype: torch.dtype) -> object:
         part_class = getattr(_LIBRARIES[library], class_name)
         if name in ("tokenizer", "scheduler"):
             return part_class.from_pretrained(folder, subfolder=name)
-        variant = "fp16" if _has_only_fp16(folder / name) else None
+        variant = _variant(folder / name)
         return part_class.from_pretrained(
             folder, subfolder=name, dtype=dtype, variant=variant, use_safetensors=True
         )
@@ -155,7 +155,7 @@ def _load_part(folder: Path, name: str, dtype: torch.dtype) -> object:
 
 def _load_controlnet(model: ModelRef, dtype: torch.dtype) -> ControlNetModel:
     folder = _folder_of(model)
-    variant = "fp16" if _has_only_fp16(folder) else None
+    variant = _variant(folder)
     try:
         return ControlNetModel.from_pretrained(folder, dtype=dtype, variant=variant, use_safetensors=True)
     except (OSError, ValueError) as error:
@@ -166,7 +166,7 @@ def load_safety_checker(folder: Path, machine: hardware.Hardware) -> tuple:
     """Checker and feature extractor of a folder that has both, on the device. Raises ModelMissing."""
     from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 
-    variant = "fp16" if _has_only_fp16(folder / "safety_checker") else None
+    variant = _variant(folder / "safety_checker")
     try:
         checker = StableDiffusionSafetyChecker.from_pretrained(
             folder, subfolder="safety_checker", dtype=machine.dtype, variant=variant, use_safetensors=True
@@ -177,9 +177,10 @@ def load_safety_checker(folder: Path, machine: hardware.Hardware) -> tuple:
     return checker.to(machine.device), extractor
 
 
-def _has_only_fp16(folder: Path) -> bool:
+def _variant(folder: Path) -> str | None:
+    """The variant to load: fp16 where the folder has nothing else."""
     names = [path.name for path in folder.glob("*.safetensors")]
-    return bool(names) and all(".fp16." in name for name in names)
+    return "fp16" if names and all(".fp16." in name for name in names) else None
 
 
 def _missing(what: str, error: Exception) -> ModelMissing:

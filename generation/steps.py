@@ -166,8 +166,12 @@ def _noises(first: torch.Generator, count: int) -> list[torch.Generator]:
 
 def _distance(picture: Image.Image, inputs: folder.Inputs) -> float:
     """Of the painted face to the visitor's photos; infinite where no face is seen."""
-    found = likeness.measure(picture, inputs.face_mask, inputs.request.faces or [], eyes(inputs.profile.name))
-    return math.inf if found["distance"] is None else found["distance"]
+    distance = _likeness(picture, inputs)["distance"]
+    return math.inf if distance is None else distance
+
+
+def _likeness(picture: Image.Image, inputs: folder.Inputs) -> dict:
+    return likeness.measure(picture, inputs.face_mask, inputs.request.faces, eyes(inputs.profile.name))
 
 
 def _picture_so_far(pipeline) -> Image.Image:
@@ -282,9 +286,7 @@ def run(name: str, job: Path, asked: float, shelf: Shelf | None = None) -> None:
     record = folder.read_record(before)
     own = record_of(name, index, inputs, pipeline)
     if name == "face" and inputs.request.faces:
-        own["likeness"] = likeness.measure(
-            picture, inputs.face_mask, inputs.request.faces, eyes(inputs.profile.name)
-        )
+        own["likeness"] = _likeness(picture, inputs)
     record["steps"].append(own)
     folder.write_picture(picture, folder.picture_path(job, index), record)
     (job / folder.PREVIEW).unlink(missing_ok=True)
