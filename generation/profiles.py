@@ -63,8 +63,12 @@ class TrainingSettings:
 
     def environment(self) -> dict[str, str]:
         """The variables that training-app/launch.bash reads."""
-        resolution = f"{self.resolution},{self.resolution}"
-        return {"MAX_TRAIN_STEPS": str(self.steps), "RESOLUTION": resolution, **dict(self.variables)}
+        return {
+            "MAX_TRAIN_STEPS": str(self.steps),
+            "RESOLUTION": f"{self.resolution},{self.resolution}",
+            "SAMPLE_PROMPT": f"face of {self.token} {self.class_word}",
+            **dict(self.variables),
+        }
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,8 @@ MINIATURE = ModelProfile(
             ("MIN_SNR_GAMMA", ""),  # 5 leaves out the noisiest steps, where skin and hair are decided
             ("TRAIN_BATCH_SIZE", "4"),
             ("SAVE_EVERY_N_STEPS", "10"),
+            ("SAMPLE_EVERY_N_STEPS", "40"),
+            ("SAMPLE_PROMPT", "face of sks person --l 2.5 --s 16"),
             ("MIXED_PRECISION", "no"),
         ),
     ),
@@ -171,7 +177,13 @@ SD15 = ModelProfile(
         token="sks",
         class_word="person",
     ),
-    training=TrainingSettings(steps=1500, repeats=300, token="sks", class_word="person"),
+    training=TrainingSettings(
+        steps=1500,
+        repeats=300,
+        token="sks",
+        class_word="person",
+        variables=(("SAMPLE_EVERY_N_STEPS", "250"),),
+    ),
     safety_model=ModelRef(
         "stable-diffusion-v1-5/stable-diffusion-v1-5",
         "451f4fe16113bff5a5d2269ed5ad43b0592e9a14",

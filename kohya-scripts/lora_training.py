@@ -463,7 +463,9 @@ def sample_pictures(model: Model, pictures: list[Picture], args: argparse.Namesp
                 generator=torch.Generator().manual_seed(int(asked.get("d", 0))),
                 **inputs,
             ).images[0]
-        image.save(folder / f"{args.output_name}_{step:06d}_{index:02d}.png")
+        path = folder / f"{args.output_name}_{step:06d}_{index:02d}.png"
+        image.save(path.with_suffix(".part"), "PNG")
+        path.with_suffix(".part").replace(path)  # somebody may be looking
     model.vae.to(vae_device)
 
 

@@ -182,6 +182,22 @@ def test_an_interrupted_training_goes_on_from_its_checkpoint(project, receiver, 
     assert receiver.field("lora") and left_behind(project) == []
 
 
+def test_sample_pictures_show_what_is_learned_meanwhile(project, receiver, family):
+    variables = {"MAX_TRAIN_STEPS": "100000", "SAMPLE_EVERY_N_STEPS": "2", "SAMPLE_PROMPT": "a face --s 2"}
+    process = start(project, receiver, family / "text2img", **variables)
+    shown = project / "training-app" / "training-output" / CODE / "sample"
+    while len(list(shown.glob("*.png"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    for path in shown.glob("*.png"):
+        with Image.open(path) as picture:
+            picture.load()
+            assert picture.size == (64, 64)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert left_behind(project) == []
+
+
 def test_a_trained_lora_that_was_not_delivered_is_not_trained_again(project, receiver, family):
     output = project / "training-app" / "training-output" / CODE
     output.mkdir(parents=True)

@@ -26,6 +26,8 @@ train() {
         --mixed_precision "${MIXED_PRECISION:-fp16}" --sdpa \
         --save_model_as safetensors --save_precision "${SAVE_PRECISION:-fp16}" \
         --save_every_n_steps "${SAVE_EVERY_N_STEPS:-100}" --save_state --save_last_n_steps_state 1 \
+        ${SAMPLE_EVERY_N_STEPS:+--sample_every_n_steps "$SAMPLE_EVERY_N_STEPS"} \
+        ${SAMPLE_EVERY_N_STEPS:+--sample_prompts "$output/prompts.txt"} \
         ${checkpoint:+--resume "$checkpoint"}
 }
 
@@ -85,6 +87,9 @@ for state in "$output/$code"-step*-state; do
     [[ -s $state/state.pt || -s $state/train_state.json ]] && checkpoint=$state
 done
 rm -f -- "$output/stderr" "$output"/*.part "$output"/*/*.part
+
+# What the sample pictures show, for who waits: the face, as far as it is learned.
+printf '%s\n' "${SAMPLE_PROMPT:-face of sks person}" >"$output/prompts.txt" || exit 1
 
 # stderr goes on to ours, and to a file for its last line: the reason, if the training fails.
 mkfifo -- "$output/stderr" || exit 1
