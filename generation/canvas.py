@@ -72,6 +72,12 @@ def bounded(painted: Image.Image, picture: Image.Image, limit: int) -> Image.Ima
     return ImageChops.lighter(low, ImageChops.darker(high, painted))
 
 
+def add_change(picture: Image.Image, before: Image.Image, after: Image.Image) -> Image.Image:
+    """``picture``, changed by what is between ``before`` and ``after``, each channel of each pixel."""
+    more, less = ImageChops.subtract(after, before), ImageChops.subtract(before, after)
+    return ImageChops.subtract(ImageChops.add(picture, more), less)
+
+
 def paste_back(
     original: Image.Image, background: Image.Image, painted: Image.Image, mask: Image.Image, feather: int
 ) -> Image.Image:

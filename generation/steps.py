@@ -79,6 +79,7 @@ def detail(
         strength=settings.strength,
         **_common(picture, settings, noise, report),
     ).images[0]
+    painted = canvas.add_change(picture, vae_copy(picture, pipeline), painted)
     return canvas.lay_over(painted, picture, inputs.subject_mask, inputs.profile.feather)
 
 
@@ -92,6 +93,7 @@ def harmonize(
     painted = pipeline(
         **_words(inputs, pipeline), image=picture, strength=settings.strength, **common
     ).images[0]
+    painted = canvas.add_change(picture, vae_copy(picture, pipeline), painted)
     place = canvas.bounded(painted, picture, inputs.profile.harmonize_limit)
     return canvas.lay_over(painted, place, inputs.subject_mask, inputs.profile.feather)
 
@@ -154,6 +156,22 @@ def _common(picture: Image.Image, settings: StepSettings, noise, report: Progres
         "height": picture.height,
         "callback_on_step_end": on_step_end,
     }
+
+
+def vae_copy(picture: Image.Image, pipeline) -> Image.Image:
+    """The picture as the VAE alone gives it back, which is what a step of no strength would paint.
+
+    The VAE blurs a little each time. A step that changes little takes that back (``canvas.add_change``): else
+    the picture would lose more to the VAE than the step mends.
+    """
+    import torch
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img import retrieve_latents
+
+    vae, processor = pipeline.vae, pipeline.image_processor
+    with torch.no_grad():
+        pixels = processor.preprocess(picture).to(vae.device, vae.dtype)
+        latents = retrieve_latents(vae.encode(pixels), sample_mode="argmax")
+        return processor.postprocess(vae.decode(latents, return_dict=False)[0], output_type="pil")[0]
 
 
 def _noises(first: torch.Generator, count: int) -> list[torch.Generator]:

@@ -53,6 +53,18 @@ def test_lay_over_leaves_the_picture_alone_outside_the_mask():
     assert tuple(over[25, 25]) == (255, 0, 0)
 
 
+def test_add_change_moves_a_picture_by_what_lies_between_two_others():
+    rng = np.random.default_rng(3)
+    picture, before, after = (
+        Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)) for _ in range(3)
+    )
+    assert canvas.add_change(picture, before, before) == picture
+    assert canvas.add_change(before, before, after) == after
+    moved = np.asarray(canvas.add_change(picture, before, after)).astype(int)
+    asked = np.asarray(picture).astype(int) + np.asarray(after) - np.asarray(before)
+    assert (moved == asked.clip(0, 255)).all()
+
+
 def test_bounded_moves_no_channel_farther_than_the_limit():
     rng = np.random.default_rng(2)
     picture, painted = (Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)) for _ in range(2))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import quality
+from benchmarks import quality, settings
+from generation import steps
 from generation.miniature import measures, people, poses, reader, samples, scenes
 
 HELD_OUT = [scenes.random_scene(scenes.HELD_OUT + 40 + k, shot=("CLS", "MES")[k % 2]) for k in range(20)]
@@ -48,6 +49,16 @@ def test_what_is_asked_for_is_painted(tmp_path):
     assert rows["clothes colour read back"].mean >= 0.5
     assert rows["place identical before harmonize"].mean == 1.0
     assert rows["place after harmonize"].mean > 0.95
+
+
+def test_a_weak_step_keeps_what_the_vae_alone_would_lose(tmp_path):
+    easel = settings.Easel(tmp_path, 2)
+    drawn = [scenes.draw_scene(scene) for scene in easel.scenes]
+    pipeline = easel.shelf.pipeline("harmonize", easel.inputs[0].profile)
+    kept = easel.paint("harmonize", 4, drawn)
+    for before, after in zip(drawn, kept, strict=True):
+        copy = steps.vae_copy(before, pipeline)
+        assert measures.psnr(after, before) > measures.psnr(copy, before) + 2
 
 
 def test_held_out_seeds_are_refused_by_the_training():
