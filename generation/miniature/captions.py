@@ -7,15 +7,61 @@ import random
 from pathlib import Path
 
 from generation.miniature import people, places, poses
+from generation.miniature.people import Person
 from generation.miniature.scenes import Scene
 
 TOKEN, CLASS_WORD = "sks", "person"
+FEATURES_SAID = 12  # at most, so that the 77 tokens hold them
 SYNONYMS = {
     "t-shirt": ("t-shirt", "shirt", "tee"),
     "sweater": ("sweater", "jumper", "pullover"),
     "coat": ("coat", "jacket"),
     "dress": ("dress", "gown"),
 }
+
+
+SKINS = ("pale", "light", "tan", "dark", "deep")  # as people.SKIN_TONES
+HAIRS = ("black", "dark", "auburn", "blond", "red")  # as people.HAIR_TONES
+IRISES = ("brown", "green", "blue")
+
+
+def _nearest(names: tuple[str, ...], share: float) -> str:
+    return names[round(share * (len(names) - 1))]
+
+
+def features(person: Person) -> list[str]:
+    """What a head looks like, in phrases; of what is neither one nor the other (0.35..0.65) nothing is said.
+
+    Nobody types all this. It gives the networks a word for each feature of a face, and a LoRA's training
+    words to gather under its own.
+    """
+
+    def extreme(share: float, low: str, high: str) -> list[str]:
+        return [low] if share < 0.35 else [high] if share > 0.65 else []
+
+    hair = "grey" if person.age == "old" else _nearest(HAIRS, person.hair_tone)
+    phrases = [
+        f"{_nearest(SKINS, person.skin)} skin",
+        "bald" if person.hair_style == "bald" else f"{hair} {person.hair_style} hair",
+        f"{_nearest(IRISES, person.iris)} eyes",
+        *extreme(person.hair_volume, "flat hair", "full hair"),
+        *extreme(person.face_width, "narrow face", "wide face"),
+        *extreme(person.jaw, "pointed jaw", "square jaw"),
+        *extreme(person.eye_size, "small eyes", "large eyes"),
+        *extreme(person.eye_spacing, "close eyes", "far eyes"),
+        *extreme(person.brow_weight, "thin brows", "thick brows"),
+        *extreme(person.nose_length, "short nose", "long nose"),
+        *extreme(person.nose_width, "slim nose", "broad nose"),
+        *extreme(person.mouth_width, "small mouth", "wide mouth"),
+        *extreme(person.lips, "thin lips", "full lips"),
+    ]
+    if person.beard:
+        phrases.append("moustache" if person.beard < 0.5 else "beard")
+    if person.glasses:
+        phrases.append("round glasses" if person.glasses < 0.5 else "square glasses")
+    if person.freckles:
+        phrases.append("freckles")
+    return phrases
 
 
 def _clothes(scene: Scene, rng: random.Random) -> str:
@@ -27,8 +73,11 @@ def _clothes(scene: Scene, rng: random.Random) -> str:
 
 
 def scene_caption(scene: Scene, rng: random.Random) -> str:
-    """As ``generation.prompts.scene_prompt`` words it; now and then without clothes or place."""
-    parts = [f"{scene.person.age} {scene.person.gender}", poses.ACTIONS[scene.action].description]
+    """As ``generation.prompts.scene_prompt`` words it; now and then no clothes or place, or skin and hair."""
+    parts = [f"{scene.person.age} {scene.person.gender}"]
+    if rng.random() < 0.2:
+        parts += features(scene.person)[:2]
+    parts.append(poses.ACTIONS[scene.action].description)
     if rng.random() < 0.93:
         parts.append(_clothes(scene, rng))
     if rng.random() < 0.85:
@@ -37,11 +86,16 @@ def scene_caption(scene: Scene, rng: random.Random) -> str:
 
 
 def face_caption(scene: Scene, rng: random.Random) -> str:
-    """As ``generation.prompts.face_prompt`` words it, the visitor being anybody."""
+    """As ``generation.prompts.face_prompt`` words it, the visitor being anybody; often with features."""
     parts = [f"face of {CLASS_WORD}", f"{scene.person.age} {scene.person.gender}"]
     if rng.random() < 0.6:
         parts.append(_clothes(scene, rng))
-    return ", ".join(parts[: rng.choice((1, 2, 3, 3))])
+    parts = parts[: rng.choice((1, 2, 3, 3))]
+    if rng.random() < 0.6:
+        said = [phrase for phrase in features(scene.person) if rng.random() < 0.8]
+        rng.shuffle(said)
+        parts += said[:FEATURES_SAID]
+    return ", ".join(parts)
 
 
 def _corpus() -> list[str]:
@@ -49,6 +103,8 @@ def _corpus() -> list[str]:
     texts += [f"{light} {text}" for text in places.DESCRIPTIONS.values() for light in places.SKIES]
     texts += [f"{age} {gender}" for age in people.AGES for gender in people.GENDERS]
     texts += [f"wearing {c} {word}" for c in people.COLOURS for words in SYNONYMS.values() for word in words]
+    everybody = [people.random_person(seed) for seed in range(300)]
+    texts += sorted({phrase for person in everybody for phrase in features(person)})
     return [*texts * 20, *[f"photo of {TOKEN} {CLASS_WORD}, face of {TOKEN} {CLASS_WORD}, a, an"] * 40]
 
 

@@ -18,7 +18,8 @@ def export(work: Path, target: Path) -> None:
     vae, trainee = family.build_vae(), Trainee(work, 0.0)
     steps = load_checkpoint(work / "unet.pt", **trainee.parts())
     refined = work / train_vae.REFINED
-    if not load_checkpoint(refined if refined.exists() else work / "vae.pt", vae=vae) or not steps:
+    decoded = load_checkpoint(refined if refined.exists() else work / "vae.pt", vae=vae)
+    if decoded is None or not steps:
         raise SystemExit(f"{work}: train_vae and train_unet have to run first")
     trainee.ema.copy_to(trainee.networks.parameters())
     pipeline = StableDiffusionInpaintPipeline(

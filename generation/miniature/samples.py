@@ -83,6 +83,14 @@ def draw_sample(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.asarray(picture), holed, inside
 
 
+def head_window(index: int) -> tuple[slice, slice]:
+    """Rows and columns of the latents under the head of a *scene* sample."""
+    pose = sample_scene(index).pose
+    reach = 1.2 * pose.head_half
+    x, y = pose.head
+    return tuple(slice(max(0, int((c - reach) // 8)), max(0, int((c + reach) // 8) + 1)) for c in (y, x))
+
+
 class Cache:
     """Latents on disk: ``latents`` and ``holed`` (N, 4, 32, 32) float16, ``holes`` (N, 32, 32) uint8.
 
@@ -103,8 +111,8 @@ class Cache:
         self.done = int(self.done_file.read_text()) if self.done_file.exists() else 0
 
     @torch.no_grad()
-    def fill(self, vae, batch: int = 8) -> None:
-        """Draw and encode what is missing; can be interrupted and gone on with."""
+    def fill(self, vae, dtype: torch.dtype = torch.float32, batch: int = 8) -> None:
+        """Draw and encode what is missing, products in ``dtype``; can be interrupted and gone on with."""
         while self.done < self.count:
             upto = min(self.done + batch, self.count)
             drawn = [draw_sample(k) for k in range(self.done, upto)]
@@ -112,7 +120,8 @@ class Cache:
             pictures = (
                 pictures.permute(0, 3, 1, 2).float().div(127.5).sub(1).to(memory_format=torch.channels_last)
             )
-            latents = vae.encode(pictures).latents.numpy()
+            with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+                latents = vae.encode(pictures).latents.float().numpy()
             rows = slice(self.done, upto)
             self.arrays["latents"][rows] = latents[: len(drawn)]
             self.arrays["holed"][rows] = latents[len(drawn) :]

@@ -5,9 +5,9 @@ One UNet of nine channels learns three things, in every batch:
 - *face*: the head into the hole of a close-up, without the ControlNet;
 - *plain*: whole scenes with the five extra channels zero, so that the first four channels of ``conv_in``
   are a four-channel UNet, the one that the detail and harmonize steps use.
-v-prediction; an error of the picture counts SNR + 1 (Salimans and Ho 2022), at most 5. The min-SNR weights
-alone give nearly nothing to the noisiest steps, where pose and colours are decided. Inside the hole the loss
-counts 1, outside 0.1.
+v-prediction; an error of the picture counts SNR + 0.2, at most 5 (20 for *plain*): min-SNR weights (Hang et
+al. 2023) and a little for the noisiest steps, where pose and colours are decided. Inside the hole the loss
+counts 1, on the head of a whole person 3, outside 0.1.
 Resumable: run it again. ``TRAINING.md`` tells the rest.
 """
 
@@ -20,23 +20,28 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import DDPMScheduler, DPMSolverMultistepScheduler
+from diffusers import AutoencoderTiny, DDPMScheduler, DPMSolverMultistepScheduler
 from diffusers.training_utils import EMAModel, compute_snr
 from PIL import Image
 from transformers import CLIPTokenizer
 
+from generation import hardware
 from generation.miniature import captions, family, people, samples, scenes
 from generation.miniature.training import load_checkpoint, log, restart_safe_save, start
 
-POSE, FACE, PLAIN = 5, 2, 1  # samples of each kind in a batch of 8
+POSE, FACE, PLAIN = 7, 3, 2  # samples of each kind in a batch of 12
+BATCH = POSE + FACE + PLAIN
 EMA = {"decay": 0.998, "use_ema_warmup": True, "inv_gamma": 1.0, "power": 0.75}
-MAX_WEIGHT = 5.0  # of an error of the picture itself, at the least noise
+MIN_WEIGHT, MAX_WEIGHT, MAX_PLAIN_WEIGHT = 0.2, 5.0, 20.0  # of an error of the picture itself
+HEAD_WEIGHT = 3.0
+PLAIN_TIMESTEPS = 400  # of 1000: the steps that use it start from half a picture or more
 
 
 class Trainee:
     """The three networks that learn, with their optimizer and moving average."""
 
-    def __init__(self, work: Path, learning_rate: float):
+    def __init__(self, work: Path, learning_rate: float, dtype: torch.dtype = torch.float32):
+        self.dtype = dtype  # of the products; weights stay float32
         captions.write_tokenizer(work / "tokenizer")
         self.tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
         self.unet, self.controlnet = family.build_unet(), family.build_controlnet()
@@ -55,14 +60,25 @@ class Trainee:
         self.ema = EMAModel(self.networks.parameters(), **EMA)
 
     def load_weights(self, weights: Path) -> None:
-        """Begin from exported weights with a new optimizer, as one must after changing the loss."""
+        """Begin from exported weights with a new optimizer, as one must after changing the loss.
+
+        Words that the exported tokenizer didn't know begin with what this one drew for them.
+        """
+        known = CLIPTokenizer.from_pretrained(weights / "inpaint/tokenizer").get_vocab()
         for network, folder in (
             (self.unet, "inpaint/unet"),
             (self.controlnet, "controlnet"),
             (self.text_encoder, "inpaint/text_encoder"),
         ):
-            loaded = type(network).from_pretrained(weights / folder, dtype=torch.float32)
-            network.load_state_dict(loaded.state_dict())
+            loaded = type(network).from_pretrained(weights / folder, dtype=torch.float32).state_dict()
+            for name, words in loaded.items():
+                if name.endswith("token_embedding.weight"):
+                    rows = network.state_dict()[name].clone()
+                    for word, row in self.tokenizer.get_vocab().items():
+                        if word in known:
+                            rows[row] = words[known[word]]
+                    loaded[name] = rows
+            network.load_state_dict(loaded)
         self.ema = EMAModel(self.networks.parameters(), **EMA)
 
     def parts(self) -> dict:
@@ -117,17 +133,22 @@ def training_step(trainee: Trainee, cache: samples.Cache, noise_schedule, step: 
     generator = torch.Generator().manual_seed(step)
     noise = torch.randn(latents.shape, generator=generator)
     timesteps = torch.randint(0, 1000, (count,), generator=generator)
-    timesteps[-PLAIN:] = timesteps[-PLAIN:] // 2  # the steps that use it never start from pure noise
+    timesteps[-PLAIN:] = timesteps[-PLAIN:] * PLAIN_TIMESTEPS // 1000
     noisy = noise_schedule.add_noise(latents, noise, timesteps)
     extra = torch.cat([holes, holed], 1)
     extra[-PLAIN:] = 0
     weight = holes + 0.1 * (1 - holes)
+    for k in range(POSE):
+        weight[k, :, *samples.head_window(order[k])] *= HEAD_WEIGHT
     weight[-PLAIN:] = 0.5
 
-    predicted = trainee.predict(noisy, extra, timesteps, trainee.embed(texts), skeletons)
+    with torch.autocast("cpu", torch.bfloat16, enabled=trainee.dtype == torch.bfloat16):
+        predicted = trainee.predict(noisy, extra, timesteps, trainee.embed(texts), skeletons).float()
     target = noise_schedule.get_velocity(latents, noise, timesteps)
     snr = compute_snr(noise_schedule, timesteps)
-    by_noise = torch.clamp(snr + 1, max=MAX_WEIGHT) / (snr + 1)
+    most = torch.full_like(snr, MAX_WEIGHT)
+    most[-PLAIN:] = MAX_PLAIN_WEIGHT
+    by_noise = torch.minimum(snr + MIN_WEIGHT, most) / (snr + 1)
     error = ((predicted - target).square() * weight).mean((1, 2, 3)) / weight.mean((1, 2, 3))
     return (error * by_noise).mean()
 
@@ -182,19 +203,25 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=6e-4)
     parser.add_argument("--save-seconds", type=float, default=120, help="between checkpoints")
     parser.add_argument("--weights", type=Path, help="exported weights to begin from, without a checkpoint")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="of the products (measured)")
     args = parser.parse_args()
     start(args.work)
+    if args.weights and not (args.work / "vae.pt").exists():
+        vae = AutoencoderTiny.from_pretrained(args.weights / "inpaint/vae", dtype=torch.float32)
+        restart_safe_save(args.work / "vae.pt", 0, vae=vae)
     vae = family.build_vae().requires_grad_(False).to(memory_format=torch.channels_last)
-    if not load_checkpoint(args.work / "vae.pt", vae=vae):
+    if load_checkpoint(args.work / "vae.pt", vae=vae) is None:
         raise SystemExit(f"{args.work}/vae.pt is not there: run generation.miniature.train_vae first")
+    dtype = getattr(torch, args.dtype) if args.dtype else hardware.fast_cpu_dtype()
+    log(f"products in {dtype}, sums and weights in float32")
     cache = samples.Cache(args.work, args.samples)
-    cache.fill(vae)
-    trainee = Trainee(args.work, args.learning_rate)
+    cache.fill(vae, dtype)
+    trainee = Trainee(args.work, args.learning_rate, dtype)
     noise_schedule = DDPMScheduler(**family.SCHEDULER)
     checkpoint = args.work / "unet.pt"
     if args.weights and not checkpoint.exists():
         trainee.load_weights(args.weights)
-    step = load_checkpoint(checkpoint, **trainee.parts())
+    step = load_checkpoint(checkpoint, **trainee.parts()) or 0
     begun, running, saved = time.time(), None, time.time()
     while step < args.steps:
         for group in trainee.optimizer.param_groups:

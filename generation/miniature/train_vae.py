@@ -116,12 +116,12 @@ def main() -> None:
     vae = family.build_vae().to(memory_format=torch.channels_last)
     checkpoint = args.work / "vae.pt"
     if args.refine:
-        if not load_checkpoint(checkpoint, vae=vae):
+        if load_checkpoint(checkpoint, vae=vae) is None:
             raise SystemExit(f"{checkpoint} is not there: run this without --refine first")
         vae.encoder.requires_grad_(False)
         checkpoint = args.work / REFINED
     optimizer = torch.optim.AdamW(vae.parameters(), lr=args.learning_rate, weight_decay=1e-4)
-    step = load_checkpoint(checkpoint, vae=vae, optimizer=optimizer)
+    step = load_checkpoint(checkpoint, vae=vae, optimizer=optimizer) or 0
     begun, running, saved = time.time(), 0.0, time.time()
     while step < args.steps:
         for group in optimizer.param_groups:

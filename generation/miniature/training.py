@@ -19,7 +19,7 @@ def start(work: Path) -> None:
     work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    log(f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32")
+    log(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
 
 
 def restart_safe_save(path: Path, step: int, **parts) -> None:
@@ -29,10 +29,10 @@ def restart_safe_save(path: Path, step: int, **parts) -> None:
     os.replace(aside, path)
 
 
-def load_checkpoint(path: Path, **parts) -> int:
-    """Load what ``restart_safe_save`` wrote into ``parts``; the step reached, 0 if there is no checkpoint."""
+def load_checkpoint(path: Path, **parts) -> int | None:
+    """Load what ``restart_safe_save`` wrote into ``parts``; the step reached, None without a checkpoint."""
     if not path.exists():
-        return 0
+        return None
     state = torch.load(path, weights_only=True)
     for name, part in parts.items():
         part.load_state_dict(state[name])
