@@ -1,7 +1,9 @@
 """Every URL of the site; those of the API are in diffuser_api/urls.py, the visitors' in studio/urls.py."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 from django.views.i18n import set_language
 
 admin.site.site_header = admin.site.site_title = "Cartolina"
@@ -12,4 +14,6 @@ urlpatterns = [
     path("", include("diffuser_api.urls")),
     path("", include("studio.urls")),
     path("language/", set_language, name="language"),
+    # Pages that name no icon (the admin's, the API's) are asked for this one by every browser.
+    path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}studio/stamp.svg"), name="favicon"),
 ]

@@ -25,6 +25,7 @@ TABLE = {
     "docs": ("GET /api/docs/", 200, 200, 200, 200, 200),
     "poi-thumbnail": ("GET /data/thumbnails/pois/{place}/image", 200, 200, 200, 200, 200),
     "action-thumbnail": ("GET /data/thumbnails/actions/{shot}/skeleton", 200, 200, 200, 200, 200),
+    "favicon": ("GET /favicon.ico", 302, 302, 302, 302, 302),
     "healthz": ("GET /healthz", 200, 200, 200, 200, 200),
     "readyz": ("GET /readyz", 200, 200, 200, 200, 200),
     "metrics": ("GET /metrics", 404, 404, 404, 404, 404),

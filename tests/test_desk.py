@@ -69,7 +69,7 @@ def page(browser, session, site):
     opened.on("request", lambda request: request.url.startswith(ours) or wrong.append(request.url))
     yield opened
     context.close()
-    assert not [text for text in wrong if "favicon" not in text and "400 (Bad Request)" not in text], wrong
+    assert not [text for text in wrong if "400 (Bad Request)" not in text], wrong
 
 
 def _told(message) -> str:
