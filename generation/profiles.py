@@ -7,6 +7,7 @@ for. A model id is a Hub repository or a local folder, and can be replaced by an
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -193,6 +194,7 @@ SD15 = ModelProfile(
 )
 
 PROFILES = {profile.name: profile for profile in (MINIATURE, SD15)}
+_STEPS = ("pose", "detail", "harmonize", "face")
 _OVERRIDES = {
     "inpaint_model": "INPAINT_MODEL",
     "controlnet_model": "CONTROLNET_MODEL",
@@ -207,8 +209,9 @@ def get_profile(name: str | None = None) -> ModelProfile:
 
     Variables change it: INPAINT_MODEL, CONTROLNET_MODEL, DETAIL_MODEL, TRAINING_MODEL, SAFETY_MODEL replace a
     model by a folder or by OWNER/NAME@COMMIT of the Hub; TRAINING_STEPS is the length of a training,
-    FACE_CANDIDATES how many faces are painted to choose from (1 to 8), FULL_SIZE (0 or 1) whether a picture
-    gets its background's size, SAFETY_CHECK (one of SAFETY_CHECKS) whether finished pictures are judged.
+    DENOISING_STEPS that of each step (more where ``strength`` would leave none), FACE_CANDIDATES how many
+    faces are painted to choose from (1 to 8), FULL_SIZE (0 or 1) whether a picture gets its background's
+    size, SAFETY_CHECK (one of SAFETY_CHECKS) whether finished pictures are judged.
     Raises ValueError for a name that isn't in the table, a value that can't be, and a model of the Hub
     without its commit.
     """
@@ -227,6 +230,11 @@ def get_profile(name: str | None = None) -> ModelProfile:
         profile = dataclasses.replace(
             profile, training=dataclasses.replace(profile.training, steps=int(steps))
         )
+    if steps := os.environ.get("DENOISING_STEPS"):
+        if not steps.isdecimal() or not int(steps):
+            raise ValueError(f"DENOISING_STEPS={steps!r} is not a whole number above 0")
+        shortened = {name: _of_length(getattr(profile, name), int(steps)) for name in _STEPS}
+        profile = dataclasses.replace(profile, **shortened)
     if count := os.environ.get("FACE_CANDIDATES"):
         if count not in map(str, range(1, MOST_CANDIDATES + 1)):
             raise ValueError(f"FACE_CANDIDATES={count!r} is not a whole number from 1 to {MOST_CANDIDATES}")
@@ -242,6 +250,11 @@ def get_profile(name: str | None = None) -> ModelProfile:
             raise ValueError(f"FULL_SIZE={full_size!r} is neither 0 nor 1")
         profile = dataclasses.replace(profile, full_size=full_size == "1")
     return profile
+
+
+def _of_length(settings: StepSettings, steps: int) -> StepSettings:
+    """With ``steps`` denoising steps, or as many as it takes for ``strength`` to leave one."""
+    return dataclasses.replace(settings, steps=max(steps, math.ceil(1 / settings.strength)))
 
 
 def _model_of(variable: str, text: str, instead_of: ModelRef) -> ModelRef:

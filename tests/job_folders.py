@@ -48,7 +48,8 @@ def make_job(
 
 def make_lora(unet_folder: Path, path: Path, rank: int = 4) -> Path:
     """A LoRA in kohya's format with random weights for the attention layers of a UNet."""
-    unet = UNet2DConditionModel.from_pretrained(unet_folder)
+    with torch.device("meta"):
+        unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(unet_folder))
     generator = torch.Generator().manual_seed(3)
     tensors = {}
     for name, module in unet.named_modules():

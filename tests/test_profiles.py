@@ -1,0 +1,28 @@
+"""What the environment changes in a profile, and what it can't be."""
+
+import pytest
+
+from generation.profiles import MINIATURE, get_profile
+
+
+def test_denoising_steps_shorten_every_step_and_leave_each_at_least_one(monkeypatch):
+    monkeypatch.setenv("DENOISING_STEPS", "2")
+    for name in ("miniature", "sd15"):
+        profile = get_profile(name)
+        assert profile.pose.steps == 2
+        for settings in (profile.pose, profile.detail, profile.harmonize, profile.face):
+            assert int(settings.steps * settings.strength) >= 1
+
+
+@pytest.mark.parametrize("variable", ["DENOISING_STEPS", "TRAINING_STEPS", "FACE_CANDIDATES"])
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5"])
+def test_a_number_that_cannot_be_is_named(variable, text, monkeypatch):
+    monkeypatch.setenv(variable, text)
+    with pytest.raises(ValueError, match=f"{variable}='{text}'"):
+        get_profile()
+
+
+def test_what_is_not_asked_for_stays(monkeypatch):
+    monkeypatch.setenv("TRAINING_STEPS", "7")
+    profile = get_profile("miniature")
+    assert profile.training.steps == 7 and profile.pose == MINIATURE.pose
