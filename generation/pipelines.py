@@ -30,7 +30,7 @@ from diffusers import (
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
-from generation import hardware, models
+from generation import hardware, memory, models
 from generation.profiles import ModelProfile, ModelRef
 
 LORA_ADAPTER = "visitor"
@@ -76,7 +76,7 @@ class Shelf:
         pipeline = PIPELINES[name](**self.fetch(name, profile), feature_extractor=None, **_NO_CHECKER)
         pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
         pipeline.set_progress_bar_config(disable=True)
-        pipeline.to(machine.device)
+        memory.place(pipeline, profile, machine)
         if machine.xformers:
             pipeline.enable_xformers_memory_efficient_attention()
         return pipeline

@@ -17,6 +17,7 @@ from generation.prompts import PromptStyle
 
 MOST_CANDIDATES = 8
 SAFETY_CHECKS = ("off", "present", "required")  # never; if the model is there; always, or there is no picture
+MEMORY_PLANS = ("auto", "resident", "offload", "sequential")  # see generation/memory.py
 _WEIGHTS = Path(__file__).parent / "miniature" / "weights"
 
 
@@ -98,6 +99,7 @@ class ModelProfile:
     face_candidates: int = 1  # faces painted in one batch, of which the most like the visitor is kept
     safety_model: ModelRef | None = None  # judges finished pictures
     safety_check: str = "present"  # one of SAFETY_CHECKS
+    memory_plan: str = "auto"  # one of MEMORY_PLANS
     eyes: str = "generation.vision.photographs"  # the module that sees in pictures of people
 
 
@@ -211,7 +213,8 @@ def get_profile(name: str | None = None) -> ModelProfile:
     model by a folder or by OWNER/NAME@COMMIT of the Hub; TRAINING_STEPS is the length of a training,
     DENOISING_STEPS that of each step (more where ``strength`` would leave none), FACE_CANDIDATES how many
     faces are painted to choose from (1 to 8), FULL_SIZE (0 or 1) whether a picture gets its background's
-    size, SAFETY_CHECK (one of SAFETY_CHECKS) whether finished pictures are judged.
+    size, SAFETY_CHECK (one of SAFETY_CHECKS) whether finished pictures are judged, MEMORY_PLAN (one of
+    MEMORY_PLANS) what of the models lies in a GPU's memory.
     Raises ValueError for a name that isn't in the table, a value that can't be, and a model of the Hub
     without its commit.
     """
@@ -245,6 +248,10 @@ def get_profile(name: str | None = None) -> ModelProfile:
                 f"SAFETY_CHECK={check!r} is not one of {', '.join(SAFETY_CHECKS)}, or SAFETY_MODEL isn't set"
             )
         profile = dataclasses.replace(profile, safety_check=check)
+    if plan := os.environ.get("MEMORY_PLAN"):
+        if plan not in MEMORY_PLANS:
+            raise ValueError(f"MEMORY_PLAN={plan!r} is not one of {', '.join(MEMORY_PLANS)}")
+        profile = dataclasses.replace(profile, memory_plan=plan)
     if full_size := os.environ.get("FULL_SIZE"):
         if full_size not in ("0", "1"):
             raise ValueError(f"FULL_SIZE={full_size!r} is neither 0 nor 1")

@@ -169,7 +169,7 @@ def vae_copy(picture: Image.Image, pipeline) -> Image.Image:
 
     vae, processor = pipeline.vae, pipeline.image_processor
     with torch.no_grad():
-        pixels = processor.preprocess(picture).to(vae.device, vae.dtype)
+        pixels = processor.preprocess(picture).to(pipeline._execution_device, vae.dtype)
         latents = retrieve_latents(vae.encode(pixels), sample_mode="argmax")
         return processor.postprocess(vae.decode(latents, return_dict=False)[0], output_type="pil")[0]
 
