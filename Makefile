@@ -1,4 +1,4 @@
-# make demo | run | test | lint | bench | bench-quality | bench-sd15 | screenshots | clean. Each makes what it needs; nothing has to be activated.
+# make demo | run | test | lint | bench | bench-quality | bench-sd15 | bench-gpu | screenshots | clean. Each makes what it needs; nothing has to be activated.
 #   make run PORT=9000              another port
 #   make run OPEN_API=0             takes tokens only, also on this host
 #   make demo PYTHON=python3.12     another interpreter (3.11 or newer)
@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev database demo run test lint bench bench-quality bench-sd15 screenshots clean
+.PHONY: help setup setup-dev database demo run test lint bench bench-quality bench-sd15 bench-gpu screenshots clean
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -22,7 +22,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 WEIGHTS := generation/miniature/weights
 UNET := unet/diffusion_pytorch_model.safetensors
-BENCHMARKS = $(filter-out quality settings screenshots sd15 sd15_shaped,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/*.py)))
+BENCHMARKS = $(filter-out quality settings screenshots sd15 sd15_shaped gpu plain_diffusers plain_lora,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/*.py)))
 
 help:
 	@echo "make demo    five photos in, a picture out: trains, paints, says where the picture is"
@@ -32,6 +32,7 @@ help:
 	@echo "make bench   measurements, printed as tables"
 	@echo "make bench-quality   what the pictures are worth: a table and a contact sheet, in half an hour"
 	@echo "make bench-sd15   the whole road at Stable Diffusion 1.5's size, with random weights (7 GB of disk)"
+	@echo "make bench-gpu    every step, isolation and training on a GPU, next to plain diffusers: table, CSV, plot"
 	@echo "make screenshots   every page and state of the studio, in screenshots/"
 	@echo "make clean   removes the environment, caches and working files; data/ stays"
 
@@ -97,6 +98,9 @@ bench-quality: setup-dev
 
 bench-sd15: setup-dev
 	$(RUN) -m benchmarks.sd15
+
+bench-gpu: setup-dev
+	$(RUN) -m benchmarks.gpu
 
 screenshots: setup-dev
 	$(RUN) -m benchmarks.screenshots screenshots

@@ -1,4 +1,5 @@
 """Where a step's process comes from, and what it costs: template, spawn, resident and the classic generator.
+With ``--ways``, also next to a plain script on diffusers that does the same work (``plain_diffusers``).
 
     python -m benchmarks.isolation                                   a few minutes; part of ``make bench``
     python -m benchmarks.isolation --rounds 10 --growth 50 --save benchmarks/isolation
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.metadata
+import itertools
 import json
 import os
 import platform
@@ -29,23 +31,24 @@ from pathlib import Path
 
 from PIL import Image, ImageChops
 
-from generation import generator
+from generation import generator, isolation, models
 from generation.folder import ORDER
 from generation.miniature import demo_content
 from generation.profiles import get_profile
 from generation.request import GenerationRequest
 from tests.job_folders import make_lora
 
-WAYS = ("classic", "template", "spawn", "resident")
+WAYS = ("classic", "template", "spawn", "resident", "plain")
 LORAS = 10
 SECONDS_BETWEEN_LOOKS = 0.2  # at memory
 # A worker: paints the folders that it reads the names of; tells when it was how far, and what was written.
 _WORKER = """
 import json, sys, time
 from pathlib import Path
-classic = sys.argv[1] == "classic"
-if classic:
+if sys.argv[1] == "classic":
     from generation import generator_classic as painter
+elif sys.argv[1] == "plain":
+    from benchmarks import plain_diffusers as painter
 else:
     from generation import generator as painter
 from generation.steps import _written_bytes
@@ -121,25 +124,28 @@ def write_request(folder: Path, lora: Path | None = None) -> Path:
 
 
 def start(way: str) -> Worker:
-    environment = {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ | {"STEP_ISOLATION": way.replace("classic", "")}
+    environment = (
+        {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ | {"STEP_ISOLATION": way if way in isolation.WAYS else ""}
+    )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
     command = [sys.executable, "-c", _WORKER, way]
     return Worker(way, subprocess.Popen(command, cwd=generator.ROOT, env=environment, **pipes))
 
 
 def one_round(workers: list[Worker], lora: Path, note) -> None:
-    """Every way paints once, beginning with another one each time; their pictures must be the same."""
-    pictures = []
+    """Every way paints once, beginning with another one each time; the pictures of ours must be the same."""
+    pictures = {}
     with tempfile.TemporaryDirectory() as folder:
         for worker in workers:
             own = Path(folder, worker.way)
             own.mkdir()
             run = worker.paint(write_request(own, lora))
             note(worker, run)
-            pictures.append(Image.open(run["picture"]).convert("RGB"))
-    for worker, picture in zip(workers, pictures, strict=True):
-        if ImageChops.difference(picture, pictures[0]).getbbox():
-            raise SystemExit(f"{worker.way} painted another picture than {workers[0].way}")
+            if worker.way != "plain":
+                pictures[worker.way] = Image.open(run["picture"]).convert("RGB")
+    for (one, picture), (other, same) in itertools.pairwise(pictures.items()):
+        if ImageChops.difference(picture, same).getbbox():
+            raise SystemExit(f"{other} painted another picture than {one}")
     workers.append(workers.pop(0))
 
 
@@ -239,7 +245,7 @@ def table(workers: list[Worker]) -> str:
     medians = {worker.way: statistics.median(worker.seconds()) for worker in workers}
     ratios = [
         f"{medians['template'] / medians[other]:.2f} of {other}'s"
-        for other in ("classic", "spawn", "resident")
+        for other in ("classic", "spawn", "resident", "plain")
         if other in medians and "template" in medians
     ]
     return "\n".join(lines) + (f"\n\nA template's picture takes {', '.join(ratios)} time." if ratios else "")
@@ -265,7 +271,8 @@ def plot(workers: list[Worker], path: Path) -> None:
         if worker.after_each_mb:
             memory.plot(range(1, len(worker.after_each_mb) + 1), worker.after_each_mb, label=worker.way)
     memory.set(xlabel="pictures", ylabel="MB (PSS) of the worker's tree", ylim=(0, None))
-    memory.legend()
+    if memory.lines:
+        memory.legend()
     figure.savefig(path, metadata={"Date": None})
 
 
@@ -273,29 +280,35 @@ def say(line: str) -> None:
     print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=2, help="after a first one that isn't counted")
-    parser.add_argument("--growth", type=int, default=0, metavar="PICTURES", help="to follow memory over")
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
-    parser.add_argument("--save", type=Path, metavar="NAME", help="write NAME.md and NAME.svg")
-    args = parser.parse_args()
-    load = os.getloadavg()[0]
-    workers = [start(way) for way in args.ways]
+def measure(ways: list[str], rounds: int, growth: int = 0) -> list[Worker]:
+    """The workers of these ways, ended, with what they were seen to take."""
+    workers = [start(way) for way in ways]
     try:
         with tempfile.TemporaryDirectory() as folder:
-            unet = Path(get_profile().inpaint_model.id) / "unet"
+            unet = models.folder(get_profile().inpaint_model) / "unet"
             loras = [make_lora(unet, Path(folder, f"{n}.safetensors"), 4 + n) for n in range(LORAS)]
             one_round(workers, loras[0], lambda w, run: setattr(w, "first_seconds", run["seconds"]))
-            for number in range(args.rounds):
-                say(f"round {number + 1} of {args.rounds}")
+            for number in range(rounds):
+                say(f"round {number + 1} of {rounds}")
                 one_round(workers, loras[number % LORAS], lambda worker, run: worker.runs.append(run))
-            measure_memory(workers, loras, args.growth)
+            measure_memory(workers, loras, growth)
     finally:
         for worker in workers:
             with contextlib.suppress(OSError):
                 worker.process.stdin.close()
             worker.process.wait()
+    return workers
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=2, help="after a first one that isn't counted")
+    parser.add_argument("--growth", type=int, default=0, metavar="PICTURES", help="to follow memory over")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS[:-1])
+    parser.add_argument("--save", type=Path, metavar="NAME", help="write NAME.md and NAME.svg")
+    args = parser.parse_args()
+    load = os.getloadavg()[0]
+    workers = measure(args.ways, args.rounds, args.growth)
     command = "python -m benchmarks.isolation " + " ".join(sys.argv[1:])
     about = f"{machine()}. Load {load:.1f} when it began. Medians (from least to most) of {args.rounds}."
     text = f"{about}\n\n{table(workers)}\n"

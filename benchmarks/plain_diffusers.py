@@ -1,0 +1,104 @@
+"""The same work as one plain script on diffusers does it: all models in one process, loaded once, no more.
+
+What the benchmarks compare with. It knows the profile's models and settings, so that it paints what the steps
+paint; it has no masks fitted, no record, no cancelling and nothing to go on from.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import torch
+from diffusers import (
+    ControlNetModel,
+    DPMSolverMultistepScheduler,
+    StableDiffusionControlNetInpaintPipeline,
+    StableDiffusionImg2ImgPipeline,
+    StableDiffusionInpaintPipeline,
+)
+from PIL import Image
+
+from generation import folder, hardware, models
+from generation.folder import ORDER
+from generation.profiles import ModelProfile, ModelRef, get_profile
+
+
+def _options(model: ModelRef, dtype: torch.dtype, part: str = "unet") -> dict:
+    where = models.folder(model) / part
+    halves = not list(where.glob("diffusion_pytorch_model.safetensors"))
+    return {"dtype": dtype, "use_safetensors": True, "variant": "fp16" if halves else None}
+
+
+@functools.cache
+def load(name: str) -> dict:
+    """The pipelines of profile ``name`` by step, on the device."""
+    profile: ModelProfile = get_profile(name)
+    machine = hardware.choose(profile.half_on_gpu)
+    hardware.use_all_cores()
+    bare = {"safety_checker": None, "requires_safety_checker": False}
+    controlnet = ControlNetModel.from_pretrained(
+        models.folder(profile.controlnet_model), **_options(profile.controlnet_model, machine.dtype, ".")
+    )
+    pose = StableDiffusionControlNetInpaintPipeline.from_pretrained(
+        models.folder(profile.inpaint_model),
+        controlnet=controlnet,
+        **_options(profile.inpaint_model, machine.dtype),
+        **bare,
+    )
+    detail = StableDiffusionInpaintPipeline.from_pretrained(
+        models.folder(profile.detail_model), **_options(profile.detail_model, machine.dtype), **bare
+    )
+    parts = {
+        name: part for name, part in pose.components.items() if name not in ("controlnet", "image_encoder")
+    }
+    face = StableDiffusionInpaintPipeline(**parts, requires_safety_checker=False)
+    parts = {name: part for name, part in detail.components.items() if name != "image_encoder"}
+    harmonize = StableDiffusionImg2ImgPipeline(**parts, requires_safety_checker=False)
+    made = {"pose": pose, "detail": detail, "harmonize": harmonize, "face": face}
+    for pipeline in made.values():
+        pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
+        pipeline.set_progress_bar_config(disable=True)
+        pipeline.to(machine.device)
+    return made
+
+
+def generate(job: Path, on_event) -> Path:
+    """Paint the request in ``job``, telling each denoising step; the path of the picture."""
+    inputs = folder.Inputs.read(job)
+    profile, request = inputs.profile, inputs.request
+    made, picture = load(profile.name), inputs.background
+    words = ", ".join(filter(None, (request.action_description, request.other_details)))
+    for index, name in enumerate(ORDER if inputs.lora else ORDER[:-1], start=1):
+        settings, pipeline = getattr(profile, name), made[name]
+
+        def told(pipeline, step, timestep, tensors, name=name, index=index):
+            on_event({"event": "progress", "step": name, "index": index})
+            return {}
+
+        given = {
+            "prompt": words,
+            "negative_prompt": profile.style.negative,
+            "image": picture,
+            "num_inference_steps": settings.steps,
+            "guidance_scale": settings.guidance,
+            "generator": torch.Generator("cpu").manual_seed(request.seed + index),
+            "strength": settings.strength,
+            "callback_on_step_end": told,
+        }
+        if name != "harmonize":
+            given |= {"width": picture.width, "height": picture.height, "mask_image": inputs.subject_mask}
+        if name == "pose":
+            given["control_image"] = inputs.skeleton
+        if name == "face":
+            pipeline.load_lora_weights(str(inputs.lora.parent), weight_name=inputs.lora.name)
+            side = profile.face_resolution
+            given |= {"mask_image": inputs.face_mask, "width": side, "height": side}
+            given["padding_mask_crop"] = profile.face_padding
+        painted = pipeline(**given).images[0].convert("RGB")
+        mask = inputs.face_mask if name == "face" else inputs.subject_mask
+        picture = painted if name == "harmonize" else Image.composite(painted, picture, mask)
+        if name == "face":
+            pipeline.unload_lora_weights()
+    picture.save(job / "plain.png")
+    return job / "plain.png"
