@@ -16,6 +16,7 @@ SCHEDULER = {
     "beta_end": 0.012,
     "beta_schedule": "scaled_linear",
     "prediction_type": "v_prediction",
+    "rescale_betas_zero_snr": True,  # else noise is read as colours that nobody asked for (Lin et al. 2024)
 }
 _BLOCKS = {
     "block_out_channels": (64, 128, 192),
