@@ -30,6 +30,7 @@ from generation.miniature.people import Person
 from generation.miniature.scenes import HELD_OUT, Scene
 from generation.profiles import get_profile
 from generation.request import GenerationRequest
+from generation.vision import skin
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_PERSON = HELD_OUT + 500  # seeds of the crowd of 20 whose LoRAs are trained and told apart
@@ -87,7 +88,12 @@ def held_out_scene(index: int, person: Person | None = None, shot: str | None = 
 
 
 def write_job(
-    job: Path, scene: Scene, seed: int, lora: Path | None = None, faces: list[list[float]] | None = None
+    job: Path,
+    scene: Scene,
+    seed: int,
+    lora: Path | None = None,
+    faces: list[list[float]] | None = None,
+    skin_tone: str = "",
 ) -> None:
     """The folder of a generation that asks for ``scene``, in words, skeleton and masks."""
     job.mkdir(parents=True)
@@ -113,6 +119,7 @@ def write_job(
         lora="lora.safetensors" if lora else None,
         lora_code="00000000" if lora else None,
         faces=faces,
+        skin_tone=skin_tone,
     ).save(job)
 
 
@@ -134,7 +141,7 @@ class Painted:
 
 
 def paint(work: Path, name: str, scene: Scene, seed: int, *visitor) -> Painted:
-    """``visitor``: their LoRA's file and their photos' embeddings."""
+    """``visitor``: their LoRA's file, their photos' embeddings, and the tone of their skin."""
     job = work / name
     write_job(job, scene, seed, *visitor)
     began = time.perf_counter()
@@ -347,10 +354,11 @@ def identity_rows(work: Path, count: int, each: int, sheet: list) -> list[Row]:
         say(f"trained person {number + 1} of {count} in {seconds:.0f} s")
         photos = [(photo, eyes.find_faces(photo)) for photo in demo_content.photos_of(person, seed)]
         faces = [eyes.embed_face(photo, found[0]).tolist() for photo, found in photos if found]
+        tone = skin.tone([skin.measure(photo, found[0]) for photo, found in photos if found])
         for shot in poses.SHOT_TYPES:
             for k in range(each):
                 scene = held_out_scene(200 + k * 3, person, shot)
-                painted = paint(work, f"face-{number}-{shot}-{k}", scene, 7 + k, lora, faces)
+                painted = paint(work, f"face-{number}-{shot}-{k}", scene, 7 + k, lora, faces, tone)
                 picture_seconds.append(painted.seconds)
                 mask = scenes.face_mask(scene)
                 with_lora, without = (reader.read_face(painted.steps[i], mask) for i in (5, 4))

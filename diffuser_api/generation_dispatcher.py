@@ -101,6 +101,7 @@ def fill(folder: Path, job: Job) -> None:
         lora=_copy(job.lora.file, folder, "lora") if job.lora else None,
         lora_code=job.lora.code if job.lora else None,
         faces=job.lora.faces if job.lora else None,
+        skin_tone=job.lora.skin_tone if job.lora else "",
     ).save(folder)
 
 

@@ -24,6 +24,7 @@ from django.utils import timezone
 from diffuser_api import checks, disk, lease, messages, processes, turns, webhooks
 from diffuser_api.models import ActionImage, Client, Job, LoraModel, PoiImage, TrainingPhoto
 from generation.folder import ORDER
+from generation.vision import skin
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_WRITES = 0.5  # of progress
@@ -68,19 +69,21 @@ def create_training(
     also: Callable[[Job], None] = lambda job: None,
     *,
     faces: Sequence[list[float] | None] | None = None,
+    skins: Sequence[list[float] | None] | None = None,
     client: Client | None = None,
     visitor: str = "",
     webhook_url: str = "",
 ) -> Job:
     """A training of these cleaned JPEG photos, whose files go again if the row can't be made. ``also`` is
-    done in the same transaction. ``faces``: each photo's embedding, None where there is none."""
+    done in the same transaction. ``faces``, ``skins``: each photo's embedding and skin, None where there is
+    none."""
     stored = []
 
     def store(job: Job) -> None:
-        for index, (photo, face) in enumerate(
-            zip(photos, faces or [None] * len(photos), strict=True), start=1
-        ):
-            row = TrainingPhoto(job=job, index=index, face=face)
+        nothing = [None] * len(photos)
+        seen = zip(photos, faces or nothing, skins or nothing, strict=True)
+        for index, (photo, face, lab) in enumerate(seen, start=1):
+            row = TrainingPhoto(job=job, index=index, face=face, skin=lab)
             row.file.save(f"{job.code}-{index}.jpg", ContentFile(photo), save=False)
             stored.append(row.file)
             row.save()
@@ -296,9 +299,12 @@ def finish_generation(job: Job, picture: Path) -> bool:
 
 def finish_training(job: Job, lora: bytes) -> bool:
     """Make the LoRA usable and the job succeeded, both or neither."""
-    photos = TrainingPhoto.objects.filter(job=job, face__isnull=False)
-    faces = list(photos.values_list("face", flat=True))
-    row = LoraModel(code=job.code, job=job, client=job.client, visitor=job.visitor, faces=faces)
+    photos = TrainingPhoto.objects.filter(job=job)
+    faces = [photo.face for photo in photos if photo.face]
+    tone = skin.tone([photo.skin for photo in photos if photo.skin])
+    row = LoraModel(
+        code=job.code, job=job, client=job.client, visitor=job.visitor, faces=faces, skin_tone=tone
+    )
     row.file.save(f"{job.code}.safetensors", ContentFile(lora), save=False)
     stored = row.file.name
     try:

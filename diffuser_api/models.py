@@ -229,6 +229,7 @@ class TrainingPhoto(models.Model):
     index = models.PositiveSmallIntegerField()
     file = models.FileField(upload_to="photos/")
     face = models.JSONField(null=True, blank=True)  # who is on it, as 128 numbers
+    skin = models.JSONField(null=True, blank=True)  # CIE L*a*b*
 
     class Meta:
         ordering = ["index"]
@@ -243,6 +244,7 @@ class LoraModel(Owned):
     code = models.CharField(max_length=8, unique=True, validators=[code_validator])
     file = models.FileField(upload_to="loras/")
     faces = models.JSONField(default=list, blank=True)  # of the photos: what a painted face is compared with
+    skin_tone = models.CharField(max_length=16, blank=True)  # of the photos: with which the body is painted
     job = models.OneToOneField(
         Job, null=True, blank=True, on_delete=models.SET_NULL, related_name="trained_lora"
     )

@@ -53,6 +53,7 @@ class Seen:
     clean: bytes | None = None
     fingerprint: int | None = None
     embedding: list[float] | None = None
+    skin: list[float] | None = None  # CIE L*a*b*
 
 
 def clean_photos(files: list, language: str = "en") -> tuple[list[Seen], list[dict]]:
@@ -184,5 +185,7 @@ def _take(line: dict, photo: Seen, folder: Path) -> None:
         photo.refusals.append(refused)
         return
     photo.findings = line["findings"]
-    photo.fingerprint, photo.embedding = line["fingerprint"], line["embedding"]
+    photo.fingerprint, photo.embedding, photo.skin = (
+        line[name] for name in ("fingerprint", "embedding", "skin")
+    )
     photo.clean = (folder / f"{line['number']}.jpg").read_bytes()

@@ -106,6 +106,7 @@ class LoraTraining(APIView):
                 [one.clean for one in photos],
                 remember,
                 faces=[one.embedding for one in photos],
+                skins=[one.skin for one in photos],
                 client=request.user.client,
                 visitor=request.user.visitor,
                 webhook_url=asked.validated_data["webhook_url"],

@@ -54,12 +54,13 @@ def scene_prompt(request: GenerationRequest, style: PromptStyle, count_tokens: C
     """What the pose, detail and harmonize steps paint: who, doing what, wearing what, where."""
     return _fitted(
         [
-            (4, style.prefix),
+            (5, style.prefix),
             (0, subject(request.age, request.gender)),
+            (3, f"{request.skin_tone} skin" if request.skin_tone else ""),
             (1, request.action_description),
             (2, f"wearing {request.other_details}" if request.other_details else ""),
-            (3, request.place_description),
-            (5, style.quality),
+            (4, request.place_description),
+            (6, style.quality),
         ],
         count_tokens,
     )

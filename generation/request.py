@@ -39,6 +39,7 @@ class GenerationRequest:
     lora_code: str | None = None
     lora_scale: float = 1.0
     faces: list[list[float]] | None = None  # embeddings of the visitor's photos
+    skin_tone: str = ""  # a word for the visitor's skin, so that neck and hands fit the face
 
     def __post_init__(self) -> None:
         if self.age not in AGES:

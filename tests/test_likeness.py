@@ -8,7 +8,7 @@ from diffuser_api.models import ActionImage, Job, LoraModel, PoiImage
 from generation.miniature import demo_content, eyes, people, scenes
 from generation.miniature.canvas import View
 from generation.request import GenerationRequest
-from generation.vision import likeness, photographs
+from generation.vision import likeness, photographs, skin
 from generation.vision.compare import SAME_PERSON
 from tests import photographs as real
 
@@ -49,10 +49,12 @@ def test_faces_go_from_the_photos_to_the_lora_to_the_request(client, catalogue, 
     code = send(client, photos).json()["lora_code"]
     job = jobs.claim(code)
     kept = [photo.face for photo in job.photos.all()]
+    skins = [photo.skin for photo in job.photos.all()]
     assert [len(face) for face in kept] == [128] * 5
     assert jobs.finish_training(job, b"a lora")
     lora = LoraModel.objects.get(code=code)
     assert lora.faces == kept
+    assert lora.skin_tone == skin.tone(skins)
     picture = jobs.create_generation(
         PoiImage.objects.first(),
         ActionImage.objects.first(),
@@ -63,7 +65,8 @@ def test_faces_go_from_the_photos_to_the_lora_to_the_request(client, catalogue, 
         other_details="",
     )
     generation_dispatcher.fill(tmp_path, picture)
-    assert GenerationRequest.load(tmp_path).faces == kept
+    request = GenerationRequest.load(tmp_path)
+    assert request.faces == kept and request.skin_tone == lora.skin_tone
 
 
 def test_the_job_answers_with_the_likeness_of_its_face_step(client, catalogue):

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from generation import prompts
-from generation.profiles import get_profile
+from generation.profiles import MINIATURE, get_profile
 from generation.request import GenerationRequest, InvalidRequest
 
 
@@ -38,6 +38,13 @@ def test_scene_prompt_says_who_what_wearing_where():
     prompt = prompts.scene_prompt(a_request(), STYLE, count_words)
     for part in ("young woman", "waving with one hand raised", "wearing a red coat", "old town square"):
         assert part in prompt
+
+
+def test_the_body_gets_the_visitors_skin_and_the_face_what_the_lora_learned():
+    request = a_request(skin_tone="dark")
+    assert "young woman, dark skin, waving" in prompts.scene_prompt(request, STYLE, count_words)
+    assert "skin" not in prompts.face_prompt(request, MINIATURE.style, count_words)
+    assert "skin" not in prompts.scene_prompt(a_request(), MINIATURE.style, count_words)
 
 
 def test_without_details_nothing_is_worn():

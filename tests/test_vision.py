@@ -182,12 +182,13 @@ def test_each_function_works_alone_from_the_command_line_without_torch(tmp_path)
     photo, other = real.PICTURES / "obama.jpg", real.PICTURES / "hopper.jpg"
     said = {}
     for command in (["faces", photo], ["embed", photo], ["pose", photo], ["mask", photo, tmp_path / "m.png"],
-                    ["likeness", photo, other]):  # fmt: skip
+                    ["skin", photo], ["likeness", photo, other]):  # fmt: skip
         done = vision("generation.vision", *command)
         assert done.returncode == 0 and not done.stderr, done.stderr
         said[command[0]] = json.loads(done.stdout)
     assert len(said["faces"]) == 1 and len(said["embed"]) == 128 and said["pose"]["nose"]["confidence"] > 0.9
     assert Image.open(tmp_path / "m.png").size == real.obama().size and 0.3 < said["mask"]["share"] < 0.8
+    assert said["skin"]["tone"] in ("tan", "dark")
     assert said["likeness"]["same_person"] is False
 
 

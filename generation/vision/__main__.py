@@ -4,6 +4,7 @@
     python -m generation.vision embed PICTURE      128 numbers of the largest face
     python -m generation.vision pose PICTURE       18 joints with their confidence
     python -m generation.vision mask PICTURE OUT   the person's outline, as a PNG
+    python -m generation.vision skin PICTURE       the tone of the largest face's skin
     python -m generation.vision likeness A B       how near the largest faces of two pictures are
 
 Prints JSON on stdout. Exits 1 with one line on stderr when nothing is seen or the file is no picture.
@@ -21,9 +22,10 @@ import numpy as np
 from PIL import Image
 
 from generation.skeleton import SkeletonError, read_picture
-from generation.vision import eyes
+from generation.vision import eyes, skin
 from generation.vision.compare import SAME_PERSON
 from generation.vision.openpose import NAMES
+from generation.vision.seen import Face
 
 
 class NothingSeen(Exception):
@@ -34,15 +36,24 @@ def faces(picture: Image.Image) -> list[dict]:
     return [dataclasses.asdict(face) for face in eyes().find_faces(picture)]
 
 
-def _embedding(picture: Image.Image) -> np.ndarray:
+def _face(picture: Image.Image) -> Face:
     found = eyes().find_faces(picture)
     if not found:
         raise NothingSeen("no face was found")
-    return eyes().embed_face(picture, found[0])
+    return found[0]
+
+
+def _embedding(picture: Image.Image) -> np.ndarray:
+    return eyes().embed_face(picture, _face(picture))
 
 
 def embed(picture: Image.Image) -> list[float]:
     return [round(float(number), 5) for number in _embedding(picture)]
+
+
+def skin_tone(picture: Image.Image) -> dict:
+    lab = skin.measure(picture, _face(picture))
+    return {"lab": lab, "tone": skin.tone([lab])}
 
 
 def pose(picture: Image.Image) -> dict:
@@ -64,6 +75,7 @@ def likeness(picture: Image.Image, other: str) -> dict:
 
 
 COMMANDS = {"faces": (faces, 1), "embed": (embed, 1), "pose": (pose, 1), "mask": (mask, 2)}
+COMMANDS["skin"] = (skin_tone, 1)
 COMMANDS["likeness"] = (likeness, 2)
 
 

@@ -3,9 +3,9 @@
     python -m generation.vision.photo_gate FOLDER MEGAPIXELS clean|look NUMBER...
 
 reads FOLDER/NUMBER, writes the clean photo to FOLDER/NUMBER.jpg, and prints one JSON line for each when it is
-done with it: {"number", "refused"} or {"number", "findings", "fingerprint", "embedding"}. With ``clean`` it
-only opens and cleans. Memory and time are limited here, before the first byte is read. A signal that ends it
-is the fault of the photo whose line is missing.
+done with it: {"number", "refused"} or {"number", "findings", "fingerprint", "embedding", "skin"}. With
+``clean`` it only opens and cleans. Memory and time are limited here, before the first byte is read. A signal
+that ends it is the fault of the photo whose line is missing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import cv2
 
-from generation.vision import eyes, judge, photos
+from generation.vision import eyes, judge, photos, skin
 
 MEMORY_MB = 600  # of data; the shared libraries' code doesn't count
 SECONDS_EACH = 10  # of the processor, so that a busy machine refuses nobody
@@ -43,12 +43,13 @@ def look_at(path: Path, megapixels: int, look: bool) -> dict:
     except photos.PhotoRefused as refused:
         return {"refused": dataclasses.asdict(refused.finding)}
     picture.save(path.with_suffix(".jpg"), "JPEG", quality=95, subsampling=0)
-    seen = {"findings": [], "fingerprint": photos.fingerprint(picture), "embedding": None}
+    seen = {"findings": [], "fingerprint": photos.fingerprint(picture), "embedding": None, "skin": None}
     if look:
         findings, face = judge.judge(picture, eyes())
         seen["findings"] = [dataclasses.asdict(finding) for finding in findings]
         if face:
             seen["embedding"] = [round(float(number), 5) for number in eyes().embed_face(picture, face)]
+            seen["skin"] = skin.measure(picture, face)
     return seen
 
 

@@ -39,6 +39,7 @@ def _train(request):
         job = jobs.create_training(
             [one.clean for one in seen],
             faces=[one.embedding for one in seen],
+            skins=[one.skin for one in seen],
             client=request.visitor.caller.client,
             visitor=request.visitor.caller.visitor,
         )
