@@ -1,0 +1,62 @@
+"""Does the body that is painted fit the visitor's skin? ``python -m benchmarks.skin --people 24``.
+
+Drawn people that nothing was trained on: their photos are looked at as the photo gate does, and the pose
+step paints each once without and once with the word for their skin's tone. Read is the colour difference
+(CIE 2000) of the painted neck to the neck of the person as drawn, which a perfect LoRA's face would fit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from skimage import color
+
+from benchmarks.settings import Easel
+from generation import hardware, steps
+from generation.miniature import demo_content, eyes, scenes
+from generation.miniature.scenes import HELD_OUT, Scene
+from generation.vision import skin
+
+
+def neck(picture: Image.Image, scene: Scene) -> np.ndarray:
+    """CIE L*a*b*, the median just below the chin."""
+    half, (x, y) = scene.pose.head_half, scene.pose.head
+    y, reach = y + 1.38 * half, max(1.0, 0.14 * half)
+    box = tuple(round(v) for v in (x - reach, y - reach / 2, x + reach, y + reach / 2 + 1))
+    pixels = np.asarray(picture.crop(box)).reshape(-1, 3) / 255
+    return np.median(color.rgb2lab(pixels), axis=0)
+
+
+def tone_of(scene: Scene, seed: int) -> str:
+    photos = [(photo, eyes.find_faces(photo)) for photo in demo_content.photos_of(scene.person, seed)]
+    return skin.tone([skin.measure(photo, faces[0]) for photo, faces in photos if faces])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--people", type=int, default=12)
+    args = parser.parse_args()
+    hardware.use_all_cores()
+    apart: dict[str, list[float]] = {"without": [], "with the tone": []}
+    with tempfile.TemporaryDirectory(prefix="cartolina-skin-") as work:
+        easel = Easel(Path(work), args.people)
+        for number, (inputs, scene) in enumerate(zip(easel.inputs, easel.scenes, strict=True)):
+            drawn = neck(scenes.draw_scene(scene), scene)
+            for name, tone in zip(apart, ("", tone_of(scene, HELD_OUT + number)), strict=True):
+                own = dataclasses.replace(inputs, request=dataclasses.replace(inputs.request, skin_tone=tone))
+                pipeline = easel.shelf.pipeline("pose", own.profile)
+                painted = steps.paint("pose", 1, own.background, own, pipeline, lambda *done: None)
+                apart[name].append(float(color.deltaE_ciede2000(neck(painted, scene), drawn)))
+    print(f"colour difference of the neck to the visitor's own, {args.people} people (median, quartiles)")
+    for name, values in apart.items():
+        low, middle, high = np.percentile(values, (25, 50, 75))
+        print(f"{name:<16}{middle:>6.1f}  ({low:.1f} to {high:.1f})")
+
+
+if __name__ == "__main__":
+    main()
