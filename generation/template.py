@@ -102,19 +102,19 @@ def _exit_with(work, template: int) -> None:
         os._exit(status)
 
 
-def _hardware_measured_by_a_child(half_on_gpu: bool):
+def _hardware_seen_by_a_child(half_on_gpu: bool):
     from generation import hardware
 
     read, write = os.pipe()
     template, child = os.getpid(), os.fork()
 
-    def measure() -> int:
+    def look() -> int:
         os.close(read)
         os.write(write, pickle.dumps(hardware.choose(half_on_gpu)))
         return 0
 
     if child == 0:
-        _exit_with(measure, template)
+        _exit_with(look, template)
     os.close(write)
     with open(read, "rb") as result:
         told = result.read()
@@ -131,7 +131,7 @@ def prepared_shelf(profile: ModelProfile) -> Shelf:
 
     torch.set_num_threads(1)
     _check_single_thread()
-    hardware.adopt(_hardware_measured_by_a_child(profile.half_on_gpu), profile.half_on_gpu)
+    hardware.adopt(_hardware_seen_by_a_child(profile.half_on_gpu), profile.half_on_gpu)
     return pipelines.Shelf(memory_budget_mb())
 
 
