@@ -25,7 +25,7 @@ def settings_in_code() -> set[str]:
     names = set(READ_BY_DJANGO.findall((ROOT / "djangoproject/settings.py").read_text()))
     profiles = (ROOT / "generation/profiles.py").read_text()
     names |= set(READ_BY_GENERATION.findall(profiles)) | set(OVERRIDE.findall(profiles))
-    others = ("generation/skeleton.py", "generation/isolation.py", "generation/template.py")
+    others = [f"generation/{name}.py" for name in ("skeleton", "isolation", "template", "hardware")]
     return names | {name for path in others for name in READ_BY_GENERATION.findall((ROOT / path).read_text())}
 
 
@@ -93,7 +93,8 @@ def test_image_leaves_secrets_and_visitors_pictures_out():
 def test_make_names_its_targets():
     result = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     named = re.findall(r"^make ([\w-]+)", result.stdout, re.M)
-    assert named == ["demo", "run", "test", "lint", "bench", "bench-quality", "screenshots", "clean"]
+    benches = ["bench", "bench-quality", "bench-sd15", "bench-gpu"]
+    assert named == ["demo", "run", "test", "lint", *benches, "screenshots", "clean"]
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])
