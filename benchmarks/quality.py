@@ -28,7 +28,7 @@ from generation.miniature import demo_content, eyes, measures, people, poses, re
 from generation.miniature.canvas import View
 from generation.miniature.people import Person
 from generation.miniature.scenes import HELD_OUT, Scene
-from generation.profiles import get_profile
+from generation.profiles import TrainingSettings, get_profile
 from generation.request import GenerationRequest
 from generation.vision import skin
 
@@ -157,10 +157,12 @@ def paint(work: Path, name: str, scene: Scene, seed: int, *visitor) -> Painted:
 # --- training -----------------------------------------------------------------------------------------------
 
 
-def train_lora(work: Path, person: Person, seed: int) -> tuple[Path, float]:
+def train_lora(
+    work: Path, person: Person, seed: int, training: TrainingSettings | None = None
+) -> tuple[Path, float]:
     """A LoRA of the person's five photos by the trainer that serves visitors; its file, and seconds."""
     code = f"{seed % 10**8:08d}"
-    training = get_profile("miniature").training
+    training = training or get_profile("miniature").training
     photos = []
     for number, photo in enumerate(demo_content.photos_of(person, seed), start=1):
         photos.append(work / f"{code}-{number}.jpg")
@@ -341,6 +343,13 @@ def nearest(face: reader.Reading, known: list[reader.Reading]) -> int:
     return int(np.argmin([face.distance(other) for other in known]))
 
 
+def seen_in_photos(person: Person, seed: int) -> tuple[list[list[float]], str]:
+    """What the photo gate keeps of a person's five photos: embeddings, and the tone of the skin."""
+    photos = [(photo, eyes.find_faces(photo)) for photo in demo_content.photos_of(person, seed)]
+    faces = [eyes.embed_face(photo, found[0]).tolist() for photo, found in photos if found]
+    return faces, skin.tone([skin.measure(photo, found[0]) for photo, found in photos if found])
+
+
 def identity_rows(work: Path, count: int, each: int, sheet: list) -> list[Row]:
     """``count`` of the crowd get a LoRA, and each is painted ``each`` times at every shot type."""
     known = gallery()
@@ -352,9 +361,7 @@ def identity_rows(work: Path, count: int, each: int, sheet: list) -> list[Row]:
         lora, seconds = train_lora(work, person, seed)
         training_seconds.append(seconds)
         say(f"trained person {number + 1} of {count} in {seconds:.0f} s")
-        photos = [(photo, eyes.find_faces(photo)) for photo in demo_content.photos_of(person, seed)]
-        faces = [eyes.embed_face(photo, found[0]).tolist() for photo, found in photos if found]
-        tone = skin.tone([skin.measure(photo, found[0]) for photo, found in photos if found])
+        faces, tone = seen_in_photos(person, seed)
         for shot in poses.SHOT_TYPES:
             for k in range(each):
                 scene = held_out_scene(200 + k * 3, person, shot)

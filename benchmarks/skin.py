@@ -16,11 +16,11 @@ import numpy as np
 from PIL import Image
 from skimage import color
 
+from benchmarks.quality import seen_in_photos
 from benchmarks.settings import Easel
 from generation import hardware, steps
-from generation.miniature import demo_content, eyes, scenes
+from generation.miniature import scenes
 from generation.miniature.scenes import HELD_OUT, Scene
-from generation.vision import skin
 
 
 def neck(picture: Image.Image, scene: Scene) -> np.ndarray:
@@ -30,11 +30,6 @@ def neck(picture: Image.Image, scene: Scene) -> np.ndarray:
     box = tuple(round(v) for v in (x - reach, y - reach / 2, x + reach, y + reach / 2 + 1))
     pixels = np.asarray(picture.crop(box)).reshape(-1, 3) / 255
     return np.median(color.rgb2lab(pixels), axis=0)
-
-
-def tone_of(scene: Scene, seed: int) -> str:
-    photos = [(photo, eyes.find_faces(photo)) for photo in demo_content.photos_of(scene.person, seed)]
-    return skin.tone([skin.measure(photo, faces[0]) for photo, faces in photos if faces])
 
 
 def main() -> None:
@@ -47,7 +42,9 @@ def main() -> None:
         easel = Easel(Path(work), args.people)
         for number, (inputs, scene) in enumerate(zip(easel.inputs, easel.scenes, strict=True)):
             drawn = neck(scenes.draw_scene(scene), scene)
-            for name, tone in zip(apart, ("", tone_of(scene, HELD_OUT + number)), strict=True):
+            for name, tone in zip(
+                apart, ("", seen_in_photos(scene.person, HELD_OUT + number)[1]), strict=True
+            ):
                 own = dataclasses.replace(inputs, request=dataclasses.replace(inputs.request, skin_tone=tone))
                 pipeline = easel.shelf.pipeline("pose", own.profile)
                 painted = steps.paint("pose", 1, own.background, own, pipeline, lambda *done: None)
