@@ -114,9 +114,9 @@ MINIATURE = ModelProfile(
     face_padding=12,
     feather=3,
     harmonize_limit=4,
-    pose=StepSettings(steps=20, guidance=7.5),  # this and the next two as benchmarks/settings.py found
-    detail=StepSettings(steps=20, guidance=2.0, strength=0.15),
-    harmonize=StepSettings(steps=20, guidance=1.5, strength=0.05),
+    pose=StepSettings(steps=20, guidance=2.0),  # this and the next two as benchmarks/settings.py found
+    detail=StepSettings(steps=20, guidance=1.0, strength=0.05),
+    harmonize=StepSettings(steps=20, guidance=1.0, strength=0.05),
     face=StepSettings(steps=20, guidance=2.5),
     style=PromptStyle(prefix="", quality="", negative="", token="sks", class_word="person"),
     training=TrainingSettings(
