@@ -131,7 +131,6 @@ MINIATURE = ModelProfile(
             ("NETWORK_ALPHA", "16"),
             ("UNET_LR", "2e-3"),
             ("TEXT_ENCODER_LR", "1e-4"),
-            ("MIN_SNR_GAMMA", ""),  # 5 leaves out the noisiest steps, where skin and hair are decided
             ("TRAIN_BATCH_SIZE", "4"),
             ("SAVE_EVERY_N_STEPS", "10"),
             ("SAMPLE_EVERY_N_STEPS", "40"),

@@ -70,11 +70,12 @@ def face_prompt(request: GenerationRequest, style: PromptStyle, count_tokens: Ca
     """What the face step paints: the visitor by the name that the LoRA learned."""
     return _fitted(
         [
-            (3, style.prefix),
+            (4, style.prefix),
             (0, f"face of {style.token} {style.class_word}"),
             (1, subject(request.age, request.gender)),
-            (2, f"wearing {request.other_details}" if request.other_details else ""),
-            (4, style.quality),
+            (2, f"{request.skin_tone} skin" if request.skin_tone else ""),
+            (3, f"wearing {request.other_details}" if request.other_details else ""),
+            (5, style.quality),
         ],
         count_tokens,
     )

@@ -40,10 +40,10 @@ def test_scene_prompt_says_who_what_wearing_where():
         assert part in prompt
 
 
-def test_the_body_gets_the_visitors_skin_and_the_face_what_the_lora_learned():
+def test_body_and_face_get_the_visitors_skin():
     request = a_request(skin_tone="dark")
     assert "young woman, dark skin, waving" in prompts.scene_prompt(request, STYLE, count_words)
-    assert "skin" not in prompts.face_prompt(request, MINIATURE.style, count_words)
+    assert "young woman, dark skin, wearing" in prompts.face_prompt(request, STYLE, count_words)
     assert "skin" not in prompts.scene_prompt(a_request(), MINIATURE.style, count_words)
 
 
