@@ -20,6 +20,7 @@ from pathlib import Path
 from django.conf import settings
 from django.http import JsonResponse
 
+SECONDS_TO_OPEN = 2.0  # the counter's file, at most
 UNCOUNTED = ("/healthz", "/readyz")
 _connections = threading.local()
 log = logging.getLogger(__name__)
@@ -92,17 +93,31 @@ def _file() -> Path:
     return Path(settings.DATA_DIR) / "throttles.sqlite3"
 
 
+def _opened(path: Path) -> sqlite3.Connection:
+    """SQLite doesn't wait for others that change to WAL at the same moment, whatever its timeout: we do."""
+    end = time.monotonic() + SECONDS_TO_OPEN
+    while True:
+        connection = sqlite3.connect(path, timeout=SECONDS_TO_OPEN, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS bucket (key TEXT PRIMARY KEY, empty REAL) WITHOUT ROWID"
+            )
+            return connection
+        except sqlite3.OperationalError as error:
+            connection.close()
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > end:
+                raise
+            time.sleep(random.uniform(0.005, 0.05))
+
+
 def _database() -> sqlite3.Connection:
     """This thread's connection. Old buckets go now and then, so the file stays small."""
     path = _file()
     if getattr(_connections, "path", None) != path:
-        connection = sqlite3.connect(path, timeout=2, isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS bucket (key TEXT PRIMARY KEY, empty REAL) WITHOUT ROWID"
-        )
-        _connections.path, _connections.open = path, connection
+        _connections.path, _connections.open = path, _opened(path)
     if random.random() < 0.001:
         _connections.open.execute("DELETE FROM bucket WHERE empty < ?", (time.time(),))
     return _connections.open
