@@ -12,11 +12,15 @@ from generation.profiles import get_profile
 
 
 def checksum(shelf) -> str:
+    import torch  # not before the template has seen to its threads
+
     digest = hashlib.sha256()
     for key in sorted(shelf.parts, key=str):
         part = shelf.parts[key]
         for name, tensor in sorted(part.state_dict().items() if hasattr(part, "state_dict") else []):
-            digest.update(f"{key} {name}".encode() + tensor.contiguous().numpy().tobytes())
+            digest.update(
+                f"{key} {name}".encode() + tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes()
+            )
     return digest.hexdigest()
 
 
