@@ -117,7 +117,7 @@ MINIATURE = ModelProfile(
     pose=StepSettings(steps=20, guidance=2.0),  # this and the next two as benchmarks/settings.py found
     detail=StepSettings(steps=20, guidance=1.0, strength=0.05),
     harmonize=StepSettings(steps=20, guidance=1.0, strength=0.05),
-    face=StepSettings(steps=20, guidance=2.5),
+    face=StepSettings(steps=20, guidance=1.5),
     style=PromptStyle(prefix="", quality="", negative="", token="sks", class_word="person"),
     training=TrainingSettings(
         steps=200,
@@ -134,7 +134,7 @@ MINIATURE = ModelProfile(
             ("TRAIN_BATCH_SIZE", "4"),
             ("SAVE_EVERY_N_STEPS", "10"),
             ("SAMPLE_EVERY_N_STEPS", "40"),
-            ("SAMPLE_PROMPT", "face of sks person --l 2.5 --s 16"),
+            ("SAMPLE_PROMPT", "face of sks person --l 1.5 --s 16"),
             ("MIXED_PRECISION", "no"),
         ),
     ),
