@@ -22,6 +22,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from benchmarks import isolation
+from generation.folder import ORDER
 from generation.miniature import demo_content
 from generation.profiles import ModelProfile, get_profile
 
@@ -41,9 +42,7 @@ def gpu() -> str | None:
 def write_family(folder: Path) -> dict[str, str]:
     from benchmarks import sd15_shaped
 
-    folder.mkdir(parents=True, exist_ok=True)
-    sd15_shaped.write_family(folder)
-    return sd15_shaped.environment(folder)
+    return sd15_shaped.write_family(folder)
 
 
 # --- training -----------------------------------------------------------------------------------------------
@@ -106,11 +105,11 @@ def write_csv(workers: list[isolation.Worker], training: list[tuple[str, float]]
         for worker in workers:
             for number, run in enumerate(worker.runs):
                 rows.writerow((worker.way, "whole picture", number, run["seconds"], "s"))
-                for index in sorted(run["marks"], key=int):
-                    seconds = run["marks"][index] - run["marks"].get(str(int(index) - 1), 0.0)
-                    rows.writerow((worker.way, f"step {index}", number, seconds, "s"))
                 for report in run["reports"]:
                     rows.writerow((worker.way, report["step"], number, report["peak_gpu_mb"], "GPU MB"))
+            for index in range(1, len(ORDER) + 1):
+                for number, seconds in enumerate(worker.step_seconds(index)):
+                    rows.writerow((worker.way, f"step {index}", number, seconds, "s"))
             rows.writerow((worker.way, "peak memory", "", worker.peak_mb, "MB"))
         rows.writerows((name, "training", "", speed, "steps/s") for name, speed in training)
 

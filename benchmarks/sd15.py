@@ -40,10 +40,9 @@ def prepare(family: Path, lora: Path) -> dict[str, str]:
     from benchmarks import sd15_shaped
     from tests.job_folders import make_lora
 
-    family.mkdir(parents=True, exist_ok=True)
-    sd15_shaped.write_family(family)
+    variables = sd15_shaped.write_family(family)
     make_lora(family / "inpaint" / "unet", lora, rank=32)
-    return sd15_shaped.environment(family)
+    return variables
 
 
 @contextlib.contextmanager

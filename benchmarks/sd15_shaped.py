@@ -3,7 +3,7 @@
 The published configurations, file names, dtype and sizes; only the numbers inside the tensors are drawn from
 a seed, so everything but the picture is as with the real weights: loading, memory, speed, LoRA files.
 7.1 GB of disk. In the folder lie ``inpaint``, ``controlnet``, ``detail``, ``training``, to be named by
-INPAINT_MODEL, CONTROLNET_MODEL, DETAIL_MODEL and TRAINING_MODEL; ``environment`` is those variables.
+INPAINT_MODEL, CONTROLNET_MODEL, DETAIL_MODEL and TRAINING_MODEL.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from generation.miniature.captions import write_tokenizer_files
 from generation.profiles import SD15
 
 # From the config.json files of stable-diffusion-v1-5/stable-diffusion-v1-5 and -inpainting (unet, vae,
@@ -136,7 +137,7 @@ def write_tokenizer(folder: Path) -> None:
 
     def merge(left: str, right: str) -> None:
         if left + right not in vocabulary and len(vocabulary) < _TEXT_ENCODER["vocab_size"] - 2:
-            merges.append(f"{left} {right}")
+            merges.append((left, right))
             vocabulary[left + right] = None
 
     style = f"{SD15.style.prefix} {SD15.style.quality} {SD15.style.negative} {_WORDS}"
@@ -149,15 +150,7 @@ def write_tokenizer(folder: Path) -> None:
             start = "".join(syllable[:-1])
             merge(start, syllable[-1])
             merge(start, syllable[-1] + "</w>")
-    words = [*vocabulary, "<|startoftext|>", "<|endoftext|>"]
-    folder.mkdir(parents=True)
-    numbered = {word: number for number, word in enumerate(words)}
-    (folder / "vocab.json").write_text(json.dumps(numbered, ensure_ascii=False), "utf-8")
-    (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{m}\n" for m in merges), "utf-8")
-    start, end = words[-2:]
-    settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, "do_lower_case": True}
-    settings |= {"bos_token": start, "eos_token": end, "unk_token": end, "pad_token": end}
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
+    write_tokenizer_files(folder, [*vocabulary], merges)
 
 
 def write_pipeline(folder: Path, unet: str, variant: str | None, seed: int) -> None:
@@ -183,8 +176,10 @@ def write_pipeline(folder: Path, unet: str, variant: str | None, seed: int) -> N
     (folder / "model_index.json").write_text(json.dumps(index, indent=1))
 
 
-def write_family(folder: Path) -> None:
-    """Whatever of the family isn't there yet. A folder gets its name when it is whole."""
+def write_family(folder: Path) -> dict[str, str]:
+    """Whatever of the family isn't there yet; a folder gets its name when it is whole. Returns the variables
+    with which the ``sd15`` profile uses it."""
+    folder.mkdir(parents=True, exist_ok=True)
     writers = {
         "inpaint": lambda to: write_pipeline(to, "inpainting unet", SD15.inpaint_model.variant, 100),
         "detail": lambda to: write_pipeline(to, "unet", SD15.detail_model.variant, 200),
@@ -201,22 +196,15 @@ def write_family(folder: Path) -> None:
         aside.rename(folder / name)
         size = sum(path.stat().st_size for path in (folder / name).rglob("*") if path.is_file())
         print(f"{name}: {size / 1e9:.2f} GB in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """The variables with which the ``sd15`` profile uses the family in ``folder``."""
-    names = {"inpaint", "controlnet", "detail", "training"}
-    return {"MODEL_PROFILE": "sd15"} | {
-        f"{n.upper()}_MODEL": str(folder.resolve() / n) for n in sorted(names)
-    }
+    places = {f"{name.upper()}_MODEL": str(folder.resolve() / name) for name in writers}
+    return {"MODEL_PROFILE": "sd15", **places}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
-    write_family(folder)
-    print("\n".join(f"{name}={value}" for name, value in environment(folder).items()))
+    print("\n".join(f"{name}={value}" for name, value in write_family(folder).items()))
 
 
 if __name__ == "__main__":

@@ -226,16 +226,12 @@ def get_profile(name: str | None = None) -> ModelProfile:
             instead_of = getattr(profile, field) or ModelRef("", kind="safety")
             model = _model_of(variable, text, instead_of)
             profile = dataclasses.replace(profile, **{field: model})
-    if steps := os.environ.get("TRAINING_STEPS"):
-        if not steps.isdecimal() or not int(steps):
-            raise ValueError(f"TRAINING_STEPS={steps!r} is not a whole number above 0")
-        profile = dataclasses.replace(
-            profile, training=dataclasses.replace(profile.training, steps=int(steps))
-        )
-    if steps := os.environ.get("DENOISING_STEPS"):
-        if not steps.isdecimal() or not int(steps):
-            raise ValueError(f"DENOISING_STEPS={steps!r} is not a whole number above 0")
-        shortened = {name: _of_length(getattr(profile, name), int(steps)) for name in _STEPS}
+    if text := os.environ.get("TRAINING_STEPS"):
+        steps = _count("TRAINING_STEPS", text)
+        profile = dataclasses.replace(profile, training=dataclasses.replace(profile.training, steps=steps))
+    if text := os.environ.get("DENOISING_STEPS"):
+        steps = _count("DENOISING_STEPS", text)
+        shortened = {name: _of_length(getattr(profile, name), steps) for name in _STEPS}
         profile = dataclasses.replace(profile, **shortened)
     if count := os.environ.get("FACE_CANDIDATES"):
         if count not in map(str, range(1, MOST_CANDIDATES + 1)):
@@ -256,6 +252,12 @@ def get_profile(name: str | None = None) -> ModelProfile:
             raise ValueError(f"FULL_SIZE={full_size!r} is neither 0 nor 1")
         profile = dataclasses.replace(profile, full_size=full_size == "1")
     return profile
+
+
+def _count(variable: str, text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise ValueError(f"{variable}={text!r} is not a whole number above 0")
+    return int(text)
 
 
 def _of_length(settings: StepSettings, steps: int) -> StepSettings:

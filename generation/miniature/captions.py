@@ -112,7 +112,6 @@ def write_tokenizer(folder: Path) -> None:
     """Train a byte-pair vocabulary on the words above and write it as CLIP's tokenizer files."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-    start, end = "<|startoftext|>", "<|endoftext|>"
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -131,6 +130,12 @@ def write_tokenizer(folder: Path) -> None:
     words = alphabet + [f"{letter}</w>" for letter in alphabet]
     merges = [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in trained["merges"]]
     words += [w for w in dict.fromkeys(a + b for a, b in merges) if w not in set(words)]
+    write_tokenizer_files(folder, words, merges)
+
+
+def write_tokenizer_files(folder: Path, words: list[str], merges: list[tuple[str, str]]) -> None:
+    """CLIP's tokenizer files of a byte-pair vocabulary; start and end of text come last."""
+    start, end = "<|startoftext|>", "<|endoftext|>"
     vocabulary = {word: index for index, word in enumerate([*words, start, end])}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), "utf-8")
