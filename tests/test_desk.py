@@ -227,6 +227,21 @@ def test_joints_are_dragged_masks_are_brushed_and_an_error_costs_nothing(page, s
     assert again["face"][round(0.05 * side), round(0.16 * side)]
     assert (again["subject"] == saved["subject"]).all() and again["joints"] == saved["joints"]
 
+    page.locator("#images-0").get_by_role("radio", name="Face mask").check()
+    page.locator("#images-0 canvas").focus()
+    page.keyboard.press("Shift+ArrowDown")  # from the middle of the picture
+    page.keyboard.down("Space")
+    for _ in range(4):
+        page.keyboard.press("Shift+ArrowLeft")
+    page.keyboard.up("Space")
+    page.keyboard.press("Shift+ArrowLeft")
+    save(page)
+    page.wait_for_selector(".desk-shot[data-stored] .desk-loaded")
+    by_key = stored_masks(page, 0)
+    changed = np.argwhere(by_key["face"] & ~again["face"]) / side
+    assert len(changed) and abs(changed[:, 0].mean() - 0.5) < 0.1 and changed[:, 1].max() < 0.6
+    assert (by_key["face"] | ~again["face"]).all()  # nothing was taken away
+
 
 def test_where_nobody_is_found_joints_are_placed_by_hand(page, site, pictures):
     page.goto(f"{site.url}{DESK}/action/add/")

@@ -27,9 +27,8 @@ class Shot {
     this.tools = part.querySelector(".desk-tools");
     this.chooser = part.querySelector("input[type=file]");
     this.jointList = part.querySelector("select");
-    const canvas = part.querySelector("canvas");
-    canvas.setAttribute("aria-label", `Pose and masks of shot ${section.getAttribute("aria-label").split(" ").at(-1)}: arrow keys move the chosen joint, Delete takes it out`);
-    this.editor = new Editor(canvas, drawing, (what) => this.#changed(what));
+    this.editor = new Editor(part.querySelector("canvas"), drawing, (what) => this.#changed(what));
+    this.#sayKeys();
     for (const [name, group] of [["mode", ".desk-modes"], ["brush", ".desk-for-masks"]]) {
       for (const radio of part.querySelectorAll(`${group} [type=radio]`)) radio.name = `desk-${name}-${section.id}`;
     }
@@ -68,9 +67,19 @@ class Shot {
 
   #setMode(mode) {
     this.editor.mode = mode;
+    this.#sayKeys();
     this.part.querySelector(".desk-for-joints").hidden = mode !== "joints";
     this.part.querySelector(".desk-for-masks").hidden = mode === "joints";
     this.editor.draw();
+  }
+
+  #sayKeys() {
+    const shot = this.section.getAttribute("aria-label").split(" ").at(-1);
+    const keys =
+      this.editor.mode === "joints"
+        ? "arrow keys move the chosen joint, Delete takes it out"
+        : "arrow keys move the brush, with the space bar held it paints";
+    this.editor.canvas.setAttribute("aria-label", `Pose and masks of shot ${shot}: ${keys}; with Shift, farther`);
   }
 
   #resize() {

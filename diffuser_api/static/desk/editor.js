@@ -45,8 +45,9 @@ export class Editor {
     for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => this.#up());
     canvas.addEventListener("pointerleave", () => ((this.cursor = null), this.draw()));
     canvas.addEventListener("keydown", (event) => this.#key(event));
+    canvas.addEventListener("keyup", (event) => event.key === " " && this.#endKeyStroke());
     canvas.addEventListener("focus", () => this.draw());
-    canvas.addEventListener("blur", () => this.draw());
+    canvas.addEventListener("blur", () => (this.#endKeyStroke(), this.draw()));
   }
 
   /** What the server proposed, or what is stored. */
@@ -294,8 +295,9 @@ export class Editor {
       this.onChange("undone");
       return;
     }
+    if (!this.picture) return;
     const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    if (this.mode !== "joints" || !this.picture) return;
+    if (this.mode !== "joints") return this.#brushByKey(event, way);
     if (event.key === "Delete") this.toggle();
     if (!way) return;
     event.preventDefault();
@@ -306,5 +308,31 @@ export class Editor {
     this.#place(joint, joint.x + way[0] * far, joint.y + way[1] * far);
     this.draw();
     this.onChange("joints");
+  }
+
+  /** Arrows move the brush, and with the space bar down it paints. */
+  #brushByKey(event, way) {
+    if (!way && event.key !== " ") return;
+    event.preventDefault();
+    const { width, height } = this.canvas;
+    const before = (this.cursor ??= { x: width / 2, y: height / 2 });
+    if (way) {
+      const far = (event.shiftKey ? 10 : 2) * this.scale;
+      this.cursor = {
+        x: Math.min(Math.max(before.x + way[0] * far, 0), width),
+        y: Math.min(Math.max(before.y + way[1] * far, 0), height),
+      };
+    } else if (!this.keyStroke) {
+      this.remember();
+      this.keyStroke = true;
+    }
+    if (this.keyStroke) this.#stroke(before, this.cursor);
+    this.draw();
+  }
+
+  #endKeyStroke() {
+    if (!this.keyStroke) return;
+    this.keyStroke = false;
+    this.onChange("masks");
   }
 }
