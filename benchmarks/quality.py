@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import itertools
 import os
 import subprocess
 import sys
@@ -35,7 +36,8 @@ from generation.vision import skin
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_PERSON = HELD_OUT + 500  # seeds of the crowd of 20 whose LoRAs are trained and told apart
 CROWD = 20
-SHEET_COLUMNS = 10
+TRAINED = (0, 4, 16, 7, 19, 9)  # of the crowd, in this order: three young women and three old men, told apart
+SHEET_COLUMNS, SHEET_PAIRS = 10, 5
 
 
 @dataclass(frozen=True)
@@ -351,16 +353,19 @@ def seen_in_photos(person: Person, seed: int) -> tuple[list[list[float]], str]:
 
 
 def identity_rows(work: Path, count: int, each: int, sheet: list) -> list[Row]:
-    """``count`` of the crowd get a LoRA, and each is painted ``each`` times at every shot type."""
+    """``count`` of the crowd get a LoRA, and each is painted ``each`` times at every shot type.
+
+    Two of one age and gender are asked for in the same words, with the same skeleton and seed.
+    """
     known = gallery()
     hits = {shot: ([], []) for shot in poses.SHOT_TYPES}
     training_seconds, picture_seconds = [], []
-    for number in range(count):
+    for done, number in enumerate(TRAINED[:count], start=1):
         seed = FIRST_PERSON + number
         person = people.random_person(seed)
         lora, seconds = train_lora(work, person, seed)
         training_seconds.append(seconds)
-        say(f"trained person {number + 1} of {count} in {seconds:.0f} s")
+        say(f"trained person {done} of {count} in {seconds:.0f} s")
         faces, tone = seen_in_photos(person, seed)
         for shot in poses.SHOT_TYPES:
             for k in range(each):
@@ -386,15 +391,25 @@ def identity_rows(work: Path, count: int, each: int, sheet: list) -> list[Row]:
 
 
 def draw_sheet(painted: list[Painted], faces: list, path: Path) -> None:
-    """Above: asked and painted, in pairs. Below: each person's photos, then their pictures."""
+    """Above: asked and painted, in pairs. Below, in each row, two people of one age and gender: one's photos
+    and pictures, then the same requests with the same seeds for the other, and the other's photos."""
     tiles = []
     for k in range(0, len(painted), SHEET_COLUMNS):
         part = painted[k : k + SHEET_COLUMNS]
         tiles += [[scenes.draw_scene(p.scene) for p in part], [p.last for p in part]]
-    for seed in dict.fromkeys(seed for _, seed, _, _ in faces):
-        own = [entry for entry in faces if entry[1] == seed]
-        photos = demo_content.photos_of(own[0][0], seed, side=256)
-        tiles.append(photos + [entry[3].last for entry in own])
+    shown: dict[int, tuple[Person, list[Image.Image]]] = {}
+    for person, seed, _, picture in faces:
+        shown.setdefault(seed, (person, []))[1].append(picture.last)
+    pairs = [
+        (one, other)
+        for one, other in itertools.combinations(shown, 2)
+        if (shown[one][0].age, shown[one][0].gender) == (shown[other][0].age, shown[other][0].gender)
+    ]
+    for pair in pairs[:SHEET_PAIRS]:
+        left, right = (
+            demo_content.photos_of(shown[seed][0], seed, side=256)[:2] + shown[seed][1] for seed in pair
+        )
+        tiles.append(left + right[2:] + right[:2])
     side = 192
     sheet = Image.new("RGB", (SHEET_COLUMNS * side, len(tiles) * side), "white")
     for y, row in enumerate(tiles):
@@ -411,7 +426,7 @@ def say(line: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--requests", type=int, default=60)
-    parser.add_argument("--people", type=int, default=6, help="of the crowd of 20, who get a LoRA")
+    parser.add_argument("--people", type=int, default=len(TRAINED), help="who get a LoRA")
     parser.add_argument("--each", type=int, default=3, help="pictures of a person at each shot type")
     parser.add_argument("--sheet", type=Path, default=ROOT / "docs" / "quality.jpg")
     args = parser.parse_args()
