@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 EXAMPLES = Path(__file__).with_name("examples.json")
-ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+ERROR = {"$ref": "#/components/schemas/Error"}
 OPEN = ("/api/pois/", "/api/actions/")  # no token is asked for
 COMMON = {
     "401": "No token, or one that is unknown, withdrawn, or of a client that is switched off.",
@@ -41,7 +41,9 @@ def _add_errors(path: str, answers: dict) -> None:
         common["404"] = NOT_FOUND
     common |= {status: text for status, text in OTHERS.items() if status in answers}
     for status, description in common.items():
-        answers.setdefault(status, {"content": ERROR, "description": ""})
+        answers.setdefault(
+            status, {"content": {"application/json": {"schema": ERROR}}, "description": ""}
+        )
         answers[status]["description"] = answers[status]["description"] or description
 
 

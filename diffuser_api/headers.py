@@ -1,6 +1,6 @@
 """What browsers are told beside Django's own security headers."""
 
-# Scripts from our own files only. Styles also inline: Swagger's page and the start page carry theirs.
+# Scripts from our own files only. Styles also inline: the admin's pages carry some.
 # Pictures also from data: (the admin's icons) and blob: (a photo shown before it is sent).
 CONTENT_SECURITY_POLICY = "; ".join(
     [

@@ -1,9 +1,10 @@
 """The API's URLs and the pictures'."""
 
 from django.urls import path, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularAPIView
 
 from diffuser_api import views
+from diffuser_api.docs_page import ApiDocs
 
 urlpatterns = [
     path("api/lora-training/", views.LoraTraining.as_view(), name="lora-training"),
@@ -18,7 +19,7 @@ urlpatterns = [
     path("api/pois/", views.PoiList.as_view(), name="pois"),
     path("api/actions/", views.ActionList.as_view(), name="actions"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("api/docs/", ApiDocs.as_view(), name="docs"),
     re_path(r"^data/outputs/(?P<code>\d{8})(?:\.png)?$", views.output, name="output-png"),
     path("data/outputs/<code>", views.output, name="output"),
     path("data/thumbnails/pois/<int:pk>/<field>", views.poi_thumbnail, name="poi-thumbnail"),

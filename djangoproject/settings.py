@@ -146,7 +146,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "drf_spectacular",
-    "drf_spectacular_sidecar",
     "django_tasks",
     "django_tasks_db",
     "django_cleanup.apps.CleanupConfig",  # last: it removes the files of deleted rows after the commit
@@ -241,8 +240,6 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "diffuser_api.documentation.complete",
     ],
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "ENUM_NAME_OVERRIDES": {
         "JobStatus": "diffuser_api.models.Job.Status",
         "JobKind": "diffuser_api.models.Job.Kind",

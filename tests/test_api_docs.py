@@ -78,3 +78,14 @@ def test_the_examples_are_still_what_a_service_answers(client, transactional_db,
     ):
         call, _, status = name.rpartition(" ")
         assert answer.status_code == int(status) and answer.json() == known[call][status], name
+
+
+def test_the_page_tells_every_call_its_fields_and_its_answers(client, db, schema):
+    page = client.get("/api/docs/").content.decode()
+    for name, operation in operations(schema):
+        method, path = name.split()
+        assert f"<b>{method}</b> <code>{path}</code>" in page, name
+        assert page.count(f'id="{operation["operationId"]}"') == 1
+    for words in ("<code>selected_lora</code>", "<code>error.code</code>", "one of CLS, MES, FUS", "or null"):
+        assert words in page, words
+    assert "<b>422</b> Unprocessable" in page

@@ -1,0 +1,138 @@
+"""The API's page for people, ``/api/docs/``: the OpenAPI schema as plain HTML, for every browser and reader."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from django.views.generic import TemplateView
+from drf_spectacular.generators import SchemaGenerator
+
+
+@dataclass(frozen=True)
+class Value:
+    """A field of a request or answer, or a parameter. Inner fields have their parent's name before theirs."""
+
+    name: str
+    kind: str  # in words, such as "text, up to 100 characters"
+    required: bool
+    description: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: str
+    phrase: str
+    description: str
+    example: str
+    values: list[Value]
+
+
+@dataclass(frozen=True)
+class Call:
+    method: str
+    path: str
+    anchor: str
+    description: str
+    curl: str
+    needs_token: bool
+    parameters: list[Value]
+    kinds: list[str]  # content types that the body may have
+    body: list[Value]
+    example: str
+    answers: list[Answer] = field(default_factory=list)
+
+
+class ApiDocs(TemplateView):
+    template_name = "api_docs.html"
+
+    def get_context_data(self, **kwargs) -> dict:
+        schema = SchemaGenerator().get_schema(public=True)
+        return super().get_context_data(**kwargs) | {"info": schema["info"], "calls": list(calls(schema))}
+
+
+def calls(schema: dict) -> Iterator[Call]:
+    """Every operation of an OpenAPI 3.0 schema."""
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            text, _, code = operation.get("description", "").partition("```sh\n")
+            body = operation.get("requestBody", {}).get("content", {})
+            first = next(iter(body.values()), {})
+            yield Call(
+                method=method.upper(),
+                path=path,
+                anchor=operation["operationId"],
+                description=text.strip(),
+                curl=code.removesuffix("\n```"),
+                needs_token="security" in operation,
+                parameters=[
+                    Value(
+                        one["name"],
+                        f"{one['in']}, {kind_of(one['schema'], schema)}",
+                        one.get("required", False),
+                        one.get("description", ""),
+                    )
+                    for one in operation.get("parameters", ())
+                ],
+                kinds=list(body),
+                body=list(values(first.get("schema", {}), schema)),
+                example=_pretty(first.get("example")),
+                answers=[
+                    _answer(status, answer, schema)
+                    for status, answer in sorted(operation["responses"].items())
+                ],
+            )
+
+
+def _answer(status: str, answer: dict, schema: dict) -> Answer:
+    told = answer.get("content", {}).get("application/json", {})
+    listed = list(values(told.get("schema", {}), schema)) if status < "300" else []
+    phrase = HTTPStatus(int(status)).phrase
+    return Answer(status, phrase, answer.get("description", ""), _pretty(told.get("example")), listed)
+
+
+def _pretty(example: object) -> str:
+    return "" if example is None else json.dumps(example, indent=2, ensure_ascii=False)
+
+
+def resolved(part: dict, schema: dict) -> dict:
+    """``part`` with what its ``$ref`` and ``allOf`` point at."""
+    for inner in [*part.get("allOf", ()), *([part] if "$ref" in part else ())]:
+        if "$ref" in inner:
+            target = schema["components"]["schemas"][inner["$ref"].rpartition("/")[2]]
+            part = resolved(target, schema) | {k: v for k, v in part.items() if k not in ("$ref", "allOf")}
+    return part
+
+
+def values(part: dict, schema: dict, before: str = "") -> Iterator[Value]:
+    """The fields of an object, or of a list's objects, depth first."""
+    part = resolved(part, schema)
+    if part.get("type") == "array":
+        yield from values(part["items"], schema, f"{before}[]." if not before else before)
+        return
+    for name, inner in part.get("properties", {}).items():
+        whole = resolved(inner, schema)
+        said = inner.get("description", "" if "enum" in whole else whole.get("description", ""))
+        yield Value(before + name, kind_of(whole, schema), name in part.get("required", ()), said)
+        mark = "[]." if whole.get("type") == "array" else "."
+        yield from values(whole, schema, f"{before}{name}{mark}")
+
+
+def kind_of(part: dict, schema: dict) -> str:
+    """A type in words."""
+    part = resolved(part, schema)
+    if "enum" in part:
+        kind = "one of " + ", ".join(str(one) for one in part["enum"])
+    elif part.get("type") == "array":
+        kind = f"list of {kind_of(part['items'], schema)}"
+    else:
+        formats = {"date-time": "time, ISO 8601", "uri": "address", "binary": "file", "double": "number"}
+        types = {"string": "text", "boolean": "true or false", "integer": "whole number"}
+        kind = formats.get(part.get("format", "")) or types.get(part.get("type", ""), part.get("type", "any"))
+        if "maxLength" in part:
+            kind += f", up to {part['maxLength']} characters"
+        elif part.get("type") == "integer" and "maximum" in part:
+            kind += f", {part.get('minimum', 0)} to {part['maximum']}"
+    return f"{kind}, or null" if part.get("nullable") else kind
