@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 import transformers
 from diffusers import AutoencoderKL, AutoencoderTiny, DDPMScheduler, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from pictures import Picture, TrainingError, open_picture
 from PIL import Image, ImageDraw, ImageOps
 from safetensors.torch import save_file
@@ -32,6 +33,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 DTYPES = {"no": torch.float32, "float": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 VAE_CLASSES = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
 HOLES_PER_PICTURE = 8  # masks drawn per cached picture, for an inpainting UNet
+SMALL = 32  # side of the latents up to which plain attention trains faster on a CPU than the fused one
 OUTSIDE_WEIGHT = 0.1  # of the loss, where the inpainting UNet only has to copy
 SECONDS_BETWEEN_PROGRESS = 0.5
 METADATA_OPTIONS = (
@@ -56,11 +58,14 @@ def load_pixels(picture: Picture) -> torch.Tensor:
 
 
 def draw_hole(size: tuple[int, int], generator: random.Random) -> torch.Tensor:
-    """(1, H, W), 1 where to paint: a box or ellipse where a portrait's face is, or sometimes everything."""
+    """(1, H, W), 1 where to paint: a box or ellipse where a portrait's face is, or sometimes everything.
+
+    So large that the face has to be learned: of a face that juts out of the hole, the rest could be guessed.
+    """
     width, height = size
     mask = Image.new("L", size, 0)
     kind = generator.choices(["box", "ellipse", "all"], weights=[3, 4, 1])[0]
-    half_width, half_height = (generator.uniform(0.35, 0.8) / 2 * side for side in size)
+    half_width, half_height = (generator.uniform(0.6, 1.0) / 2 * side for side in size)
     x, y = generator.uniform(0.4, 0.6) * width, generator.uniform(0.35, 0.6) * height
     box = (x - half_width, y - half_height, x + half_width, y + half_height)
     draw = ImageDraw.Draw(mask)
@@ -136,6 +141,8 @@ def load_model(args: argparse.Namespace) -> Model:
     for part in (model.text_encoder, model.unet):
         part.to(device, dtype).requires_grad_(False).train(args.gradient_checkpointing)
     model.unet.to(memory_format=torch.channels_last)  # convolutions are a sixth faster, on a CPU too
+    if device.type == "cpu" and model.unet.config.sample_size <= SMALL:
+        model.unet.set_attn_processor(AttnProcessor())
     model.vae.requires_grad_(False).eval()
     if model.unet.config.in_channels not in (4, 9):
         raise TrainingError(
@@ -327,15 +334,28 @@ def diffusion_loss(
     error = ((predicted - target) ** 2 * weight).mean(dim=(1, 2, 3)) / weight.mean(dim=(1, 2, 3))
     if args.min_snr_gamma:
         error = error * min_snr_weight(model.scheduler, timesteps, args.min_snr_gamma)
+    if args.debiased_estimation_loss:
+        error = error * debiased_weight(model.scheduler, timesteps)
     return error.mean()
 
 
 def min_snr_weight(scheduler: DDPMScheduler, timesteps: torch.Tensor, gamma: float) -> torch.Tensor:
     """Hang et al. 2023, https://arxiv.org/abs/2303.09556: min(SNR, gamma), over SNR for epsilon, over SNR + 1
     for v."""
-    alphas = scheduler.alphas_cumprod.to(timesteps.device)[timesteps]
-    snr = alphas / (1 - alphas)
+    snr = signal_to_noise(scheduler, timesteps)
     return snr.clamp(max=gamma) / (snr + (scheduler.config.prediction_type == "v_prediction"))
+
+
+def debiased_weight(scheduler: DDPMScheduler, timesteps: torch.Tensor) -> torch.Tensor:
+    """Yu et al. 2023, https://arxiv.org/abs/2310.08442, as kohya has it: 1 / sqrt(SNR) for epsilon, with SNR up
+    to 1000; for v 1 / (SNR + 1), by which an error of the picture counts the same at every noise level."""
+    snr = signal_to_noise(scheduler, timesteps).clamp(max=1000)
+    return 1 / (snr + 1) if scheduler.config.prediction_type == "v_prediction" else snr.rsqrt()
+
+
+def signal_to_noise(scheduler: DDPMScheduler, timesteps: torch.Tensor) -> torch.Tensor:
+    alphas = scheduler.alphas_cumprod.to(timesteps.device)[timesteps]
+    return alphas / (1 - alphas)
 
 
 def learning_rate_factor(step: int, total: int, args: argparse.Namespace) -> float:
@@ -413,6 +433,7 @@ def make_metadata(
     for picture in pictures:
         folders[picture.path.parent.name]["img_count"] += 1
     values = {name: getattr(args, name) for name in METADATA_OPTIONS.split()} | {
+        "debiased_estimation": args.debiased_estimation_loss,
         "base_model_version": "sd_v1",
         "v2": False,
         "sd_model_name": Path(args.pretrained_model_name_or_path).name,

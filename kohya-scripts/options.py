@@ -48,6 +48,7 @@ def parse_arguments(description: str, argv: list[str] | None = None) -> argparse
     add("--optimizer_type", choices=["AdamW"], default="AdamW")
     add("--max_grad_norm", type=float, default=1.0, help="0: gradients are not clipped")
     add("--min_snr_gamma", type=positive_float, help="5 is usual")
+    flag("--debiased_estimation_loss", "the noisiest steps count more (Yu et al. 2023)")
     add("--noise_offset", type=float, default=0.0)
     add("--seed", type=int, help="default: drawn, and written to the file's metadata")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import StableDiffusionInpaintPipeline, StableDiffusionPipeline
+from diffusers import DDPMScheduler, StableDiffusionInpaintPipeline, StableDiffusionPipeline
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -128,6 +128,21 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(trained, family, photos, 
     unbroken = load_file(trained[1] / "visitor.safetensors")
     for name, tensor in load_file(tmp_path / "visitor.safetensors").items():
         assert torch.equal(tensor, unbroken[name]), name
+
+
+def test_debiased_an_error_of_the_picture_counts_the_same_at_every_noise_level(monkeypatch):
+    monkeypatch.syspath_prepend(TRAINER.parent)
+    import lora_training
+
+    schedule = DDPMScheduler(beta_schedule="scaled_linear", beta_end=0.012, prediction_type="v_prediction")
+    timesteps = torch.tensor([20, 400, 990])
+    picture, noise, wrong = torch.randn(3, 3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    noisy = schedule.add_noise(picture, noise, timesteps)
+    velocity = schedule.get_velocity(picture, noise, timesteps)
+    alphas = schedule.alphas_cumprod[timesteps][:, None, None, None]
+    guessed = alphas.sqrt() * noisy - (1 - alphas).sqrt() * wrong  # the picture that a wrong velocity means
+    weighted = (wrong - velocity).square().mean((1, 2, 3)) * lora_training.debiased_weight(schedule, timesteps)
+    torch.testing.assert_close(weighted, (guessed - picture).square().mean((1, 2, 3)), rtol=1e-3, atol=1e-5)
 
 
 def test_an_inpainting_model_learns_and_the_loss_falls(family, photos, tmp_path):

@@ -22,7 +22,7 @@ train() {
         --train_batch_size "${TRAIN_BATCH_SIZE:-1}" --max_train_steps "${MAX_TRAIN_STEPS:-1500}" \
         --unet_lr "${UNET_LR:-1e-4}" --text_encoder_lr "${TEXT_ENCODER_LR:-5e-5}" \
         --lr_scheduler "${LR_SCHEDULER:-cosine}" --optimizer_type AdamW \
-        ${gamma:+--min_snr_gamma "$gamma"} --seed "${SEED:-42}" \
+        ${gamma:+--min_snr_gamma "$gamma"} ${DEBIASED_ESTIMATION_LOSS:+--debiased_estimation_loss} --seed "${SEED:-42}" \
         --mixed_precision "${MIXED_PRECISION:-fp16}" --sdpa \
         --save_model_as safetensors --save_precision "${SAVE_PRECISION:-fp16}" \
         --save_every_n_steps "${SAVE_EVERY_N_STEPS:-100}" --save_state --save_last_n_steps_state 1 \
