@@ -1,4 +1,4 @@
-"""The API's page for people, ``/api/docs/``: the OpenAPI schema as plain HTML, for every browser and reader."""
+"""The API's page for people, ``/api/docs/``: the OpenAPI schema as plain HTML, for every browser."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def values(part: dict, schema: dict, before: str = "") -> Iterator[Value]:
     """The fields of an object, or of a list's objects, depth first."""
     part = resolved(part, schema)
     if part.get("type") == "array":
-        yield from values(part["items"], schema, f"{before}[]." if not before else before)
+        yield from values(part["items"], schema, before or "[].")
         return
     for name, inner in part.get("properties", {}).items():
         whole = resolved(inner, schema)

@@ -41,9 +41,7 @@ def _add_errors(path: str, answers: dict) -> None:
         common["404"] = NOT_FOUND
     common |= {status: text for status, text in OTHERS.items() if status in answers}
     for status, description in common.items():
-        answers.setdefault(
-            status, {"content": {"application/json": {"schema": ERROR}}, "description": ""}
-        )
+        answers.setdefault(status, {"content": {"application/json": {"schema": ERROR}}, "description": ""})
         answers[status]["description"] = answers[status]["description"] or description
 
 

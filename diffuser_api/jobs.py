@@ -297,14 +297,15 @@ def finish_generation(job: Job, picture: Path) -> bool:
     return won
 
 
-def finish_training(job: Job, lora: bytes) -> bool:
-    """Make the LoRA usable and the job succeeded, both or neither."""
+def finish_training(job: Job, lora: bytes, likeness: dict | None = None) -> bool:
+    """Make the LoRA usable and the job succeeded, both or neither. ``likeness``: of its checkpoints."""
     photos = TrainingPhoto.objects.filter(job=job)
     faces = [photo.face for photo in photos if photo.face]
     tone = skin.tone([photo.skin for photo in photos if photo.skin])
     row = LoraModel(
-        code=job.code, job=job, client=job.client, visitor=job.visitor, faces=faces, skin_tone=tone
-    )
+        code=job.code, job=job, client=job.client, visitor=job.visitor, faces=faces, skin_tone=tone,
+        step=likeness and likeness["step"], distances=likeness["distances"] if likeness else {},
+    )  # fmt: skip
     row.file.save(f"{job.code}.safetensors", ContentFile(lora), save=False)
     stored = row.file.name
     try:

@@ -245,6 +245,8 @@ class LoraModel(Owned):
     file = models.FileField(upload_to="loras/")
     faces = models.JSONField(default=list, blank=True)  # of the photos: what a painted face is compared with
     skin_tone = models.CharField(max_length=16, blank=True)  # of the photos: with which the body is painted
+    step = models.PositiveIntegerField(null=True, blank=True)  # of the checkpoint that was chosen, if one was
+    distances = models.JSONField(default=dict, blank=True)  # step to its pictures' distance to the photos
     job = models.OneToOneField(
         Job, null=True, blank=True, on_delete=models.SET_NULL, related_name="trained_lora"
     )

@@ -165,14 +165,31 @@ class PhotoCheckAnswerSerializer(serializers.Serializer):
     findings = PhotoFindingSerializer(many=True)
 
 
+class LoraLikenessSerializer(serializers.Serializer):
+    """Of a training's checkpoints, which paints the visitor best."""
+
+    step = serializers.IntegerField(min_value=1, help_text="Of the checkpoint that became the LoRA.")
+    distances = serializers.DictField(
+        child=serializers.FloatField(min_value=0),
+        help_text="Of each step's pictures to the photos.",
+    )
+
+
 class TrainingCompleteSerializer(serializers.Serializer):
     """Either the LoRA, or why there is none."""
 
     lora = serializers.FileField(required=False, help_text="The LoRA, a safetensors file.")
     error = serializers.CharField(required=False, max_length=4000, help_text="Why the training failed.")
 
+    likeness = serializers.JSONField(required=False, help_text="How near each checkpoint's pictures came.")
+
+    def validate_likeness(self, value):
+        likeness = LoraLikenessSerializer(data=value)
+        likeness.is_valid(raise_exception=True)
+        return likeness.validated_data
+
     def validate(self, values):
-        if len(values) != 1:
+        if ("lora" in values) == ("error" in values):
             raise serializers.ValidationError("Send either the file `lora` or the text `error`.")
         return values
 

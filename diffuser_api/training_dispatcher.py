@@ -89,6 +89,7 @@ def environment(job: Job, profile: ModelProfile) -> dict[str, str]:
         **profile.training.environment(),
         **processes.mark(),
         "PYTHON": sys.executable,
+        "MODEL_PROFILE": profile.name,
         "MODEL": profile.training_model.id,
         "MODEL_REVISION": profile.training_model.revision or "",
         "TRAINING_APP_DIR": str(app_folder()),

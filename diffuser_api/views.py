@@ -168,7 +168,7 @@ class TrainingComplete(APIView):
                 loras.check(content)
             except loras.NotALora as broken:
                 return Response({"detail": str(broken)}, status.HTTP_400_BAD_REQUEST)
-            won = jobs.finish_training(job, content)
+            won = jobs.finish_training(job, content, values.validated_data.get("likeness"))
         if not won:
             return Response({"detail": "This training runs no more."}, status.HTTP_409_CONFLICT)
         return Response(status=status.HTTP_204_NO_CONTENT)

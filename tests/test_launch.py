@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 from safetensors.torch import load
 
+from generation.miniature import demo_content, people
 from tests.small_models import make_small_family
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -195,6 +196,20 @@ def test_sample_pictures_show_what_is_learned_meanwhile(project, receiver, famil
             assert picture.size == (64, 64)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
+    assert left_behind(project) == []
+
+
+def test_checkpoints_are_compared_with_the_photos_and_the_distances_told(project, receiver, family):
+    """Of a network that paints no faces all are alike, so the last one is taken."""
+    (project / "generation").symlink_to(ROOT / "generation")
+    [photos] = (project / "training-app" / "training-input" / CODE).iterdir()
+    for number, photo in enumerate(demo_content.photos_of(people.random_person(1_000_900), 1_000_900)[:3]):
+        photo.save(photos / f"{number}.png")
+    variables = {"SAMPLE_EVERY_N_STEPS": "2", "SAVE_EVERY_N_STEPS": "2", "SAMPLE_PROMPT": "a face --s 1"}
+    process = start(project, receiver, family / "text2img", CHOOSE_CHECKPOINT="1", **variables)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors.decode()
+    assert json.loads(receiver.field("likeness")) == {"step": 4, "distances": {"2": 1.5, "4": 1.5}}
     assert left_behind(project) == []
 
 

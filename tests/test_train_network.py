@@ -141,7 +141,9 @@ def test_debiased_an_error_of_the_picture_counts_the_same_at_every_noise_level(m
     velocity = schedule.get_velocity(picture, noise, timesteps)
     alphas = schedule.alphas_cumprod[timesteps][:, None, None, None]
     guessed = alphas.sqrt() * noisy - (1 - alphas).sqrt() * wrong  # the picture that a wrong velocity means
-    weighted = (wrong - velocity).square().mean((1, 2, 3)) * lora_training.debiased_weight(schedule, timesteps)
+    weighted = (wrong - velocity).square().mean((1, 2, 3)) * lora_training.debiased_weight(
+        schedule, timesteps
+    )
     torch.testing.assert_close(weighted, (guessed - picture).square().mean((1, 2, 3)), rtol=1e-3, atol=1e-5)
 
 

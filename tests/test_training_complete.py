@@ -55,6 +55,27 @@ def test_a_delivered_lora_can_be_used(client, training, own_data_folder):
     assert not list(own_data_folder.glob("photos/*"))
 
 
+def test_how_near_each_checkpoint_came_is_kept_and_shown(client, admin_client, training):
+    job, token = training
+    likeness = {"step": 80, "distances": {"40": 0.9, "80": 0.42, "120": 0.5}}
+    answer = deliver(client, job.code, token, lora=lora_file(a_lora()), likeness=json.dumps(likeness))
+    assert answer.status_code == 204
+    lora = LoraModel.objects.get(code=job.code)
+    assert lora.step == 80 and lora.distances == likeness["distances"]
+    page = admin_client.get(f"/admin/diffuser_api/loramodel/{lora.pk}/change/").content.decode()
+    assert "0.42, chosen" in page and "step 120" in page
+
+
+UNREADABLE = ["no JSON", "[]", '{"step": 0, "distances": {}}', '{"step": 1, "distances": {"1": "x"}}']
+
+
+@pytest.mark.parametrize("likeness", UNREADABLE)
+def test_a_likeness_that_cant_be_read_is_refused(likeness, client, training):
+    job, token = training
+    answer = deliver(client, job.code, token, lora=lora_file(a_lora()), likeness=likeness)
+    assert answer.status_code == 400 and not LoraModel.objects.exists()
+
+
 @pytest.mark.parametrize("token", [None, "", "wrong", "é" * 20, "x" * 10_000])
 def test_a_wrong_or_missing_token_is_refused(token, client, training):
     job, _ = training

@@ -3,6 +3,7 @@
 # In the environment: MODEL (folder or Hub id), SERVER_URL and CALLBACK_TOKEN for post-back.py, and whatever
 # of the training's defaults below should be other. With KEEP_INTERRUPTED set, a training that a signal ended
 # leaves its files, tells nobody, and goes on from its last checkpoint when it is started again.
+# With CHOOSE_CHECKPOINT and SAMPLE_EVERY_N_STEPS set, the checkpoint that paints the visitor best is taken.
 # The next line keeps the file working with CRLF line ends.
 # shellcheck disable=SC2329  # run and trap call the functions
 [[ ${BASH_SOURCE[0]-} && $(head -n 1 -- "$0") == *$'\r' ]] && exec bash -c "$(tr -d '\r' <"$0")" "$0" "$@" #
@@ -29,6 +30,11 @@ train() {
         ${SAMPLE_EVERY_N_STEPS:+--sample_every_n_steps "$SAMPLE_EVERY_N_STEPS"} \
         ${SAMPLE_EVERY_N_STEPS:+--sample_prompts "$output/prompts.txt"} \
         ${checkpoint:+--resume "$checkpoint"}
+}
+
+# Of the checkpoints with sample pictures, the one whose faces are nearest to the photos becomes the LoRA.
+choose() {
+    exec "$python" "$here/choose-checkpoint.py" "$output" "$code" "$input"
 }
 
 post_back() {
@@ -89,7 +95,9 @@ done
 rm -f -- "$output/stderr" "$output"/*.part "$output"/*/*.part
 
 # What the sample pictures show, for who waits: the face, as far as it is learned.
-printf '%s\n' "${SAMPLE_PROMPT:-face of sks person}" >"$output/prompts.txt" || exit 1
+for noise in 0 1; do
+    printf '%s --d %d\n' "${SAMPLE_PROMPT:-face of sks person}" "$noise"
+done >"$output/prompts.txt" || exit 1
 
 # stderr goes on to ours, and to a file for its last line: the reason, if the training fails.
 mkfifo -- "$output/stderr" || exit 1
@@ -105,7 +113,10 @@ fi
 wait "$tee"
 
 if ((status == 0)) && [[ -s $output/$code.safetensors ]]; then
-    run post_back --lora "$output/$code.safetensors"
+    if [[ ${CHOOSE_CHECKPOINT:-} && ! -e $output/likeness.json ]]; then
+        run choose || echo "the checkpoints could not be compared: the last one is taken" >&2
+    fi
+    run post_back --lora "$output/$code.safetensors" --likeness "$output/likeness.json"
     exit
 fi
 

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Hand a finished LoRA, or the reason why there is none, to the server: post-back.py CODE --lora FILE.
 
+With --likeness, what choose-checkpoint.py wrote goes along, if it wrote anything.
+
 The job's one-time token comes from the environment (CALLBACK_TOKEN), never from the command line, which
 every user of the machine can read; SERVER_URL says where the server is. Needs only the standard library.
 Exit status 0: delivered; 1: given up, with the reason on stderr's last line.
@@ -32,16 +34,22 @@ class Unavailable(Exception):
     """No answer, or one that may change: worth another try."""
 
 
-def make_body(lora: Path | None, error: str | None) -> tuple[bytes, str]:
+def make_body(lora: Path | None, error: str | None, likeness: Path | None = None) -> tuple[bytes, str]:
     """The multipart body, with the part ``lora`` or the field ``error``, and its content type."""
     boundary = uuid4().hex
+    parts = []
     if lora:
         name = f'name="lora"; filename="{lora.name}"\r\nContent-Type: application/octet-stream'
-        content = lora.read_bytes()
+        parts.append((name, lora.read_bytes()))
+        if likeness and likeness.exists():
+            parts.append(('name="likeness"', likeness.read_bytes()))
     else:
-        name, content = 'name="error"', (error or "")[:LONGEST_ERROR].encode()
-    head = f"--{boundary}\r\nContent-Disposition: form-data; {name}\r\n\r\n".encode()
-    return head + content + f"\r\n--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+        parts.append(('name="error"', (error or "")[:LONGEST_ERROR].encode()))
+    body = b"".join(
+        f"--{boundary}\r\nContent-Disposition: form-data; {name}\r\n\r\n".encode() + content + b"\r\n"
+        for name, content in parts
+    )
+    return body + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
 
 
 def post(server_url: str, code: str, token: str, body: bytes, content_type: str) -> None:
@@ -89,10 +97,11 @@ def main(argv: list[str] | None = None) -> int:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--lora", type=Path)
     what.add_argument("--error")
+    parser.add_argument("--likeness", type=Path, help="a file that need not be there")
     args = parser.parse_args(argv)
     try:
         server_url, token = os.environ["SERVER_URL"], os.environ["CALLBACK_TOKEN"]
-        body, content_type = make_body(args.lora, args.error)
+        body, content_type = make_body(args.lora, args.error, args.likeness)
         deliver(server_url, args.code, token, body, content_type, PATIENCE)
     except KeyError as missing:
         print(f"error: {missing.args[0]} is not set", file=sys.stderr)

@@ -1,3 +1,3 @@
 """The editors' desk and what the operator sees, one module for each page."""
 
-from diffuser_api.admin import actions, clients, jobs, places  # noqa: F401  registers their models
+from diffuser_api.admin import actions, clients, jobs, loras, places  # noqa: F401  registers their models

@@ -1,4 +1,4 @@
-"""Jobs and LoRAs: rows that the system writes. They can be looked at, cancelled, run again and deleted."""
+"""Jobs: rows that the system writes. They can be looked at, cancelled, run again and deleted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from diffuser_api import jobs, retention
 from diffuser_api.admin import job_panel
 from diffuser_api.admin.pages import module
 from diffuser_api.generation_dispatcher import folder_of
-from diffuser_api.models import Job, LoraModel
+from diffuser_api.models import Job
 from generation.folder import ORDER, picture_path
 
 
@@ -175,10 +175,3 @@ class JobAdmin(CodeAdmin):
         job = self._get(request, pk, self.has_steer_permission)
         again = self._run_again(request, job)
         return HttpResponseRedirect(reverse("admin:diffuser_api_job_change", args=[(again or job).pk]))
-
-
-@admin.register(LoraModel)
-class LoraModelAdmin(CodeAdmin):
-    list_display = ["code", "client", "created_at", "job"]
-    search_fields = ["code"]
-    exclude = ["faces"]

@@ -1,0 +1,46 @@
+"""LoRAs, with how near each checkpoint of their training came to the visitor's photos."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.template.loader import render_to_string
+
+from diffuser_api.admin.jobs import CodeAdmin
+from diffuser_api.models import LoraModel
+
+WIDTH, LEFT, RIGHT, ROW = 640, 100, 110, 26  # of the chart, in its own units
+
+
+@admin.register(LoraModel)
+class LoraModelAdmin(CodeAdmin):
+    list_display = ["code", "client", "created_at", "job"]
+    search_fields = ["code"]
+    fields = ["code", "file", "skin_tone", "client", "visitor", "job", "created_at", "likeness"]
+
+    class Media:
+        css = {"all": ["desk/desk.css"]}
+
+    @admin.display(description="likeness")
+    def likeness(self, lora):
+        return render_to_string("desk/likeness_chart.html", drawn) if (drawn := chart(lora)) else "-"
+
+
+def chart(lora: LoraModel) -> dict | None:
+    """A bar for the distance of each checkpoint that was compared; None where none was."""
+    if not lora.distances:
+        return None
+    by_step = sorted((int(step), distance) for step, distance in lora.distances.items())
+    space = (WIDTH - LEFT - RIGHT) / (max(distance for _, distance in by_step) or 1)
+    rows = [
+        {
+            "step": step,
+            "distance": distance,
+            "chosen": step == lora.step,
+            "width": round(distance * space, 1),
+            "end": round(LEFT + distance * space + 6, 1),
+            "y": place * ROW,
+            "text_y": place * ROW + 17,
+        }
+        for place, (step, distance) in enumerate(by_step)
+    ]
+    return {"rows": rows, "width": WIDTH, "left": LEFT, "height": len(rows) * ROW}
