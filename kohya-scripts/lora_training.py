@@ -347,8 +347,8 @@ def min_snr_weight(scheduler: DDPMScheduler, timesteps: torch.Tensor, gamma: flo
 
 
 def debiased_weight(scheduler: DDPMScheduler, timesteps: torch.Tensor) -> torch.Tensor:
-    """Yu et al. 2023, https://arxiv.org/abs/2310.08442, as kohya has it: 1 / sqrt(SNR) for epsilon, with SNR up
-    to 1000; for v 1 / (SNR + 1), by which an error of the picture counts the same at every noise level."""
+    """Yu et al. 2023, https://arxiv.org/abs/2310.08442, as kohya has it: 1 / sqrt(SNR) for epsilon, SNR up to
+    1000; for v 1 / (SNR + 1), by which an error of the picture counts the same at every noise level."""
     snr = signal_to_noise(scheduler, timesteps).clamp(max=1000)
     return 1 / (snr + 1) if scheduler.config.prediction_type == "v_prediction" else snr.rsqrt()
 
