@@ -63,7 +63,7 @@ def hits(
 def line(name: str, rows: list[dict[str, list[float]]]) -> str:
     shares = {shot: np.mean([value for row in rows for value in row[shot]]) for shot in poses.SHOT_TYPES}
     seconds = np.median([value for row in rows for value in row["seconds"]])
-    return f"{name:<34}" + "".join(f"{share:>8.2f}" for share in shares.values()) + f"{seconds:>11.1f} s"
+    return f"{name:<46}" + "".join(f"{share:>8.2f}" for share in shares.values()) + f"{seconds:>11.1f} s"
 
 
 def main() -> None:
@@ -77,11 +77,12 @@ def main() -> None:
     sets = {
         "several face sizes": several,
         "the same, best checkpoint": dataclasses.replace(several, variables=choosing),
+        "the same, background counts less": dataclasses.replace(several, mask_background=True),
         "whole photos": dataclasses.replace(several, face_sizes=False),
     }
     visitors = [Visitor(number) for number in TRAINED[: args.people]]
     print(
-        f"{'nearest of 20 people':<34}" + "".join(f"{shot:>8}" for shot in poses.SHOT_TYPES) + "    a picture"
+        f"{'nearest of 20 people':<46}" + "".join(f"{shot:>8}" for shot in poses.SHOT_TYPES) + "    a picture"
     )
     with tempfile.TemporaryDirectory(prefix="cartolina-likeness-") as folder:
         loras: dict[str, list[Path]] = {}

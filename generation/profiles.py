@@ -61,6 +61,7 @@ class TrainingSettings:
     class_word: str
     resolution: int = 512  # side of the squares that are trained on, in pixels
     face_sizes: bool = False  # of each photo also squares around the face (see training_set)
+    mask_background: bool = False  # what is not the person counts a tenth in the loss
     variables: tuple[tuple[str, str], ...] = ()
 
     def environment(self) -> dict[str, str]:
@@ -69,6 +70,7 @@ class TrainingSettings:
             "MAX_TRAIN_STEPS": str(self.steps),
             "RESOLUTION": f"{self.resolution},{self.resolution}",
             "SAMPLE_PROMPT": f"face of {self.token} {self.class_word}",
+            **({"ALPHA_MASK": "1"} if self.mask_background else {}),
             **dict(self.variables),
         }
 

@@ -18,13 +18,14 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from generation.profiles import TrainingSettings, get_profile
 from generation.vision import eyes
 from generation.vision.seen import Face
 
 ENLARGED = 1.5  # at most, from the photo's pixels to the training's
+BACKGROUND = 0.1  # how much what is not the person counts, where it counts less
 ALIKE = 1.25  # a square has to be this much smaller than the next size to be worth learning from
 
 
@@ -61,7 +62,10 @@ def write(photos: list[Path], out: Path, training: TrainingSettings, seeing: Mod
             folder = out / f"{training.repeats // len(pictures) + more}_{subject}"
             folder.mkdir(parents=True, exist_ok=True)
             target = folder / f"photo-{number}-{name}{path.suffix if picture is None else '.png'}"
-            if picture is None:
+            if training.mask_background:
+                target = target.with_suffix(".png")
+                faded(picture or Image.open(path), seeing).save(target)
+            elif picture is None:
                 shutil.copyfile(path, target)
             else:
                 picture.save(target)
@@ -91,6 +95,15 @@ def cut(path: Path, resolution: int, seeing: ModuleType) -> list[tuple[str, Imag
     if len(faces) > 1:
         photo.thumbnail((4 * resolution, 4 * resolution))
     return [*pictures, ("whole", photo if len(faces) > 1 else None, WHOLE)]
+
+
+def faded(picture: Image.Image, seeing: ModuleType) -> Image.Image:
+    """RGBA: opaque on the person, elsewhere BACKGROUND; all opaque where nobody's outline is found."""
+    picture = ImageOps.exif_transpose(picture).convert("RGB")
+    mask = seeing.person_mask(picture)
+    if mask.getbbox():
+        picture.putalpha(mask.point(lambda v: max(v, round(255 * BACKGROUND))))
+    return picture.convert("RGBA")
 
 
 def around(face: Face, side: float, above: float, size: tuple[int, int]) -> tuple[int, int, int, int]:

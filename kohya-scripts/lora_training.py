@@ -24,6 +24,7 @@ import torch.nn.functional as F
 import transformers
 from diffusers import AutoencoderKL, AutoencoderTiny, DDPMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
+from options import VAE_FACTOR
 from pictures import Picture, TrainingError, open_picture
 from PIL import Image, ImageDraw, ImageOps
 from safetensors.torch import save_file
@@ -50,11 +51,17 @@ def log(text: str) -> None:
 # --- pictures as tensors --------------------------------------------------------------------------------
 
 
-def load_pixels(picture: Picture) -> torch.Tensor:
+def load_pixels(picture: Picture, mode: str = "RGB") -> torch.Tensor:
     """(3, H, W) in -1..1, of the bucket's size: scaled to cover it, what juts out is cut off."""
-    image = ImageOps.exif_transpose(open_picture(picture.path)).convert("RGB")
+    image = ImageOps.exif_transpose(open_picture(picture.path)).convert(mode)
     image = ImageOps.fit(image, picture.bucket, Image.Resampling.LANCZOS)
     return torch.from_numpy(numpy.array(image)).permute(2, 0, 1).float() / 127.5 - 1
+
+
+def load_alpha(picture: Picture) -> torch.Tensor:
+    """(1, H/8, W/8) in 0..1: how much of a latent pixel is opaque, 1 in a picture that has no alpha."""
+    alpha = load_pixels(picture, "RGBA")[3:] / 2 + 0.5
+    return F.interpolate(alpha[None], scale_factor=1 / VAE_FACTOR, mode="area")[0]
 
 
 def draw_hole(size: tuple[int, int], generator: random.Random) -> torch.Tensor:
@@ -169,6 +176,7 @@ class Sample:
     latents: torch.Tensor
     mask: torch.Tensor | None = None  # inpainting only: 1 where to paint
     masked_latents: torch.Tensor | None = None  # inpainting only: of the picture with grey in the hole
+    opaque: torch.Tensor | None = None  # with --alpha_mask: (1, H/8, W/8), how much the loss counts
 
 
 @torch.no_grad()
@@ -182,37 +190,40 @@ def encode(vae: nn.Module, pixels: torch.Tensor, seed: int) -> torch.Tensor:
     return latents * vae.config.scaling_factor
 
 
-def make_samples(model: Model, picture: Picture, count: int, seed: int) -> list[Sample]:
+def make_samples(model: Model, picture: Picture, count: int, seed: int, alpha_mask: bool) -> list[Sample]:
     """One sample; of an inpainting UNet ``count``, each with another hole."""
     pixels = load_pixels(picture)
     latents = encode(model.vae, pixels[None], seed)[0]
+    opaque = load_alpha(picture).to(model.device) if alpha_mask else None
     if not model.inpaints:
-        return [Sample(latents)]
+        return [Sample(latents, opaque=opaque)]
     generator = random.Random(seed)
     samples = []
     for _ in range(count):
         hole = draw_hole(picture.bucket, generator)
         masked_latents = encode(model.vae, (pixels * (1 - hole))[None], seed)[0]
         mask = F.interpolate(hole[None], size=latents.shape[-2:])[0].to(model.device)
-        samples.append(Sample(latents, mask, masked_latents))
+        samples.append(Sample(latents, mask, masked_latents, opaque))
     return samples
 
 
 class Samples:
     """Gives a picture's sample: drawn anew each time, or from a cache that is filled once."""
 
-    def __init__(self, model: Model, pictures: list[Picture], cached: bool, seed: int) -> None:
-        self.model, self.pictures, self.cache = model, pictures, None
-        if cached:
+    def __init__(self, model: Model, pictures: list[Picture], args: argparse.Namespace, seed: int) -> None:
+        self.model, self.pictures, self.alpha_mask, self.cache = model, pictures, args.alpha_mask, None
+        if args.cache_latents:
             self.cache = [
-                make_samples(model, picture, HOLES_PER_PICTURE, seed_for(seed, "picture", index))
+                make_samples(
+                    model, picture, HOLES_PER_PICTURE, seed_for(seed, "picture", index), args.alpha_mask
+                )
                 for index, picture in enumerate(pictures)
             ]
             model.vae.to("cpu")
 
     def get(self, index: int, seed: int) -> Sample:
         if self.cache is None:
-            return make_samples(self.model, self.pictures[index], 1, seed)[0]
+            return make_samples(self.model, self.pictures[index], 1, seed, self.alpha_mask)[0]
         return random.Random(seed).choice(self.cache[index])
 
 
@@ -326,12 +337,15 @@ def diffusion_loss(
         mask = torch.stack([sample.mask for sample in samples])
         noisy = torch.cat([noisy, mask, torch.stack([sample.masked_latents for sample in samples])], dim=1)
         weight = mask + OUTSIDE_WEIGHT * (1 - mask)
+    if args.alpha_mask:
+        weight = weight * torch.stack([sample.opaque for sample in samples])
 
     with model.autocast():
         predicted = model.unet(noisy.to(model.dtype), timesteps, text.to(model.dtype)).sample.float()
     by_velocity = model.scheduler.config.prediction_type == "v_prediction"
     target = model.scheduler.get_velocity(latents, noise, timesteps) if by_velocity else noise
-    error = ((predicted - target) ** 2 * weight).mean(dim=(1, 2, 3)) / weight.mean(dim=(1, 2, 3))
+    area = weight.mean(dim=(1, 2, 3)).clamp(min=1e-6)  # of a picture that is all transparent
+    error = ((predicted - target) ** 2 * weight).mean(dim=(1, 2, 3)) / area
     if args.min_snr_gamma:
         error = error * min_snr_weight(model.scheduler, timesteps, args.min_snr_gamma)
     if args.debiased_estimation_loss:
@@ -505,7 +519,7 @@ def train(args: argparse.Namespace, pictures: list[Picture], import_seconds: flo
     parts = {"network": network, "optimizer": optimizer, "scaler": scaler}
     if state:
         restore(state, parts, args)
-    samples = Samples(model, pictures, args.cache_latents, seed)
+    samples = Samples(model, pictures, args, seed)
     texts = TextEmbeddings(model, args.train_text_encoder)
     epoch_length = len(make_epoch(pictures, args.train_batch_size, seed, 0))
     total = args.max_train_epochs * epoch_length if args.max_train_epochs else args.max_train_steps

@@ -35,6 +35,7 @@ def parse_arguments(description: str, argv: list[str] | None = None) -> argparse
     add("--bucket_reso_steps", type=multiple_of_8, default=64)
     add("--min_bucket_reso", type=positive_int, default=256, help="ignored with --bucket_no_upscale")
     add("--max_bucket_reso", type=positive_int, default=1024, help="ignored with --bucket_no_upscale")
+    flag("--alpha_mask", "the loss counts where a picture is opaque")
     flag("--cache_latents", "run the VAE once, not at every step")
 
     add("--train_batch_size", type=positive_int, default=1)

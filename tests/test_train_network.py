@@ -147,6 +147,26 @@ def test_debiased_an_error_of_the_picture_counts_the_same_at_every_noise_level(m
     torch.testing.assert_close(weighted, (guessed - picture).square().mean((1, 2, 3)), rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("folder", ["text2img", "inpaint"])
+def test_with_alpha_mask_the_loss_counts_where_a_picture_is_opaque(folder, family, tmp_path):
+    picture = Image.radial_gradient("L").resize((64, 64)).convert("RGBA")
+
+    def first_loss(name: str, alpha: Image.Image, *options: str) -> float:
+        (tmp_path / name / "1_sks person").mkdir(parents=True)
+        picture.putalpha(alpha)
+        picture.save(tmp_path / name / "1_sks person" / "photo.png")
+        options = ("--max_train_steps", "1", "--cache_latents", *options)
+        done = train(family / folder, tmp_path / name, tmp_path / "output", *options)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return next(line["loss"] for line in map(json.loads, done.stdout.splitlines()) if line.get("loss"))
+
+    opaque, half = Image.new("L", (64, 64), 255), Image.new("L", (64, 64), 255)
+    half.paste(0, (0, 0, 64, 32))
+    plain = first_loss("plain", half)
+    assert first_loss("opaque", opaque, "--alpha_mask") == pytest.approx(plain, rel=1e-4)
+    assert first_loss("half", half, "--alpha_mask") != pytest.approx(plain, rel=1e-3)
+
+
 def test_an_inpainting_model_learns_and_the_loss_falls(family, photos, tmp_path):
     done = train(
         *(family / "inpaint", photos, tmp_path, "--cache_latents", "--train_batch_size", "4"),

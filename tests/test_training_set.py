@@ -57,6 +57,20 @@ def test_without_sizes_the_photos_stay_as_they_are(photos, tmp_path):
     assert [path.read_bytes() for path in kept] == [path.read_bytes() for path in photos]
 
 
+def test_where_the_background_counts_less_the_person_is_opaque(photos, tmp_path):
+    masked = dataclasses.replace(TRAINING, mask_background=True)
+    assert masked.environment()["ALPHA_MASK"] == "1" and "ALPHA_MASK" not in TRAINING.environment()
+    counts = training_set.write(photos, tmp_path / "out", masked, drawn_eyes)
+    assert counts["whole"] == 5
+    for path in (tmp_path / "out").rglob("photo-*-whole.png"):
+        with Image.open(path) as opened:
+            assert opened.mode == "RGBA"
+            alpha = np.asarray(opened.getchannel("A"))
+            face = drawn_eyes.find_faces(opened.convert("RGB"))[0]
+        x, y = map(round, face.centre)
+        assert alpha[y, x] > 200 and alpha.min() == round(255 * training_set.BACKGROUND)
+
+
 def between_eyes(picture: Image.Image) -> float:
     points = np.asarray(photographs.find_faces(picture)[0].points)
     return float(np.hypot(*(points[0:2].mean(0) - points[2:4].mean(0))))

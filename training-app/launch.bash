@@ -20,6 +20,7 @@ train() {
         --network_module networks.lora \
         --network_dim "${NETWORK_DIM:-32}" --network_alpha "${NETWORK_ALPHA:-16}" \
         --resolution "${RESOLUTION:-512,512}" --enable_bucket --bucket_no_upscale --cache_latents \
+        ${ALPHA_MASK:+--alpha_mask} \
         --train_batch_size "${TRAIN_BATCH_SIZE:-1}" --max_train_steps "${MAX_TRAIN_STEPS:-1500}" \
         --unet_lr "${UNET_LR:-1e-4}" --text_encoder_lr "${TEXT_ENCODER_LR:-5e-5}" \
         --lr_scheduler "${LR_SCHEDULER:-cosine}" --optimizer_type AdamW \
