@@ -134,6 +134,8 @@ MINIATURE = ModelProfile(
             ("UNET_LR", "2e-3"),
             ("TEXT_ENCODER_LR", "1e-4"),
             ("TRAIN_BATCH_SIZE", "4"),
+            ("MIN_SNR_GAMMA", ""),
+            ("DEBIASED_ESTIMATION_LOSS", "1"),
             ("SAVE_EVERY_N_STEPS", "10"),
             ("SAMPLE_EVERY_N_STEPS", "40"),
             ("SAMPLE_PROMPT", "face of sks person --l 1.5 --s 16"),

@@ -75,8 +75,8 @@ def _clothes(scene: Scene, rng: random.Random) -> str:
 def scene_caption(scene: Scene, rng: random.Random) -> str:
     """As ``generation.prompts.scene_prompt`` words it; now and then no clothes or place, or skin and hair."""
     parts = [f"{scene.person.age} {scene.person.gender}"]
-    if rng.random() < 0.2:
-        parts += features(scene.person)[:2]
+    if rng.random() < 0.5:
+        parts += features(scene.person)[: rng.choice((1, 2))]
     parts.append(poses.ACTIONS[scene.action].description)
     if rng.random() < 0.93:
         parts.append(_clothes(scene, rng))
@@ -91,7 +91,7 @@ def face_caption(scene: Scene, rng: random.Random) -> str:
     if rng.random() < 0.6:
         parts.append(_clothes(scene, rng))
     parts = parts[: rng.choice((1, 2, 3, 3))]
-    if rng.random() < 0.6:
+    if rng.random() < 0.7:
         said = [phrase for phrase in features(scene.person) if rng.random() < 0.8]
         rng.shuffle(said)
         parts += said[:FEATURES_SAID]

@@ -40,11 +40,17 @@ def build_vae() -> AutoencoderTiny:
 
 
 def build_unet(in_channels: int = 9) -> UNet2DConditionModel:
-    """9 channels: noisy latents, mask, latents of the masked picture. 4 channels: noisy latents alone."""
+    """9 channels: noisy latents, mask, latents of the masked picture. 4 channels: noisy latents alone.
+
+    Beside cross attention, the words pooled are added to the time's embedding, as in DeepFloyd IF: what holds
+    for the whole picture (who, which colour) then reaches every block, and is learned far sooner.
+    """
     return UNet2DConditionModel(
         sample_size=32,
         in_channels=in_channels,
         out_channels=LATENT_CHANNELS,
+        addition_embed_type="text",
+        addition_embed_type_num_heads=4,
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         **_BLOCKS,
     )

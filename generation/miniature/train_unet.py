@@ -5,9 +5,9 @@ One UNet of nine channels learns three things, in every batch:
 - *face*: the head into the hole of a close-up, without the ControlNet;
 - *plain*: whole scenes with the five extra channels zero, so that the first four channels of ``conv_in``
   are a four-channel UNet, the one that the detail and harmonize steps use.
-v-prediction; an error of the picture counts SNR + 0.2, at most 5 (20 for *plain*): min-SNR weights (Hang et
-al. 2023) and a little for the noisiest steps, where pose and colours are decided. Inside the hole the loss
-counts 1, on the head of a whole person 3, outside 0.1.
+v-prediction; an error of the picture counts SNR + 0.5, at most 5 (20 for *plain*): min-SNR weights (Hang et
+al. 2023) and a part of it for the noisiest steps, where pose and colours are decided. Inside the hole the
+loss counts 1, on the head of a whole person 3, outside 0.1.
 Resumable: run it again. ``TRAINING.md`` tells the rest.
 """
 
@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny, DDPMScheduler, DPMSolverMultistepScheduler
+from diffusers.models.attention_processor import AttnProcessor
 from diffusers.training_utils import EMAModel, compute_snr
 from PIL import Image
 from transformers import CLIPTokenizer
@@ -29,10 +30,10 @@ from generation import hardware
 from generation.miniature import captions, family, people, samples, scenes
 from generation.miniature.training import load_checkpoint, log, restart_safe_save, start
 
-POSE, FACE, PLAIN = 7, 3, 2  # samples of each kind in a batch of 12
+POSE, FACE, PLAIN = 11, 11, 2  # samples of each kind in a batch of 24
 BATCH = POSE + FACE + PLAIN
-EMA = {"decay": 0.998, "use_ema_warmup": True, "inv_gamma": 1.0, "power": 0.75}
-MIN_WEIGHT, MAX_WEIGHT, MAX_PLAIN_WEIGHT = 0.2, 5.0, 20.0  # of an error of the picture itself
+EMA = {"decay": 0.998, "use_ema_warmup": True, "inv_gamma": 1.0, "power": 0.75, "foreach": True}
+MIN_WEIGHT, MAX_WEIGHT, MAX_PLAIN_WEIGHT = 0.5, 5.0, 20.0  # of an error of the picture itself
 HEAD_WEIGHT = 3.0
 PLAIN_TIMESTEPS = 400  # of 1000: the steps that use it start from half a picture or more
 
@@ -54,6 +55,9 @@ class Trainee:
         self.networks = torch.nn.ModuleDict(
             {"unet": self.unet, "controlnet": self.controlnet, "text_encoder": self.text_encoder}
         )
+        torch.nn.init.constant_(self.unet.add_embedding.norm2.weight, 0.2)  # a whisper, beside the time's
+        for network in (self.unet, self.controlnet):  # its backward on a CPU is faster than the fused one's
+            network.set_attn_processor(AttnProcessor())
         self.networks.to(memory_format=torch.channels_last)
         parameters = self.networks.parameters()
         self.optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=1e-2, fused=True)
@@ -78,7 +82,7 @@ class Trainee:
                         if word in known:
                             rows[row] = words[known[word]]
                     loaded[name] = rows
-            network.load_state_dict(loaded)
+            network.load_state_dict(network.state_dict() | loaded)  # what is new keeps its first values
         self.ema = EMAModel(self.networks.parameters(), **EMA)
 
     def parts(self) -> dict:
@@ -108,12 +112,21 @@ class Trainee:
 
 
 def learning_rate(step: int, steps: int, top: float) -> float:
-    """Warm-up over 200 steps, level, then a straight fall to nothing over the last fifth of ``steps``.
+    """Warm-up over 200 steps, level, then a straight fall to nothing over the second half of ``steps``.
 
     The level part lets a run that is going on be ended sooner or later than planned, by another ``--steps``
     when it is resumed; half a cosine would have to be known from the start.
     """
-    return top * min(1.0, (step + 1) / 200, 5 * (steps - step) / steps)
+    return top * min(1.0, (step + 1) / 200, 2 * (steps - step) / steps)
+
+
+def spread_timesteps(count: int, generator: torch.Generator) -> torch.Tensor:
+    """(count,) integers of 0..999, one in each of ``count`` equal parts, in any order.
+
+    Less noise in the loss of a small batch (Kingma et al. 2021, "low-discrepancy sampler").
+    """
+    places = torch.randperm(count, generator=generator) + torch.rand(1, generator=generator)
+    return (places / count * 1000).long()
 
 
 def training_step(trainee: Trainee, cache: samples.Cache, noise_schedule, step: int) -> torch.Tensor:
@@ -125,14 +138,13 @@ def training_step(trainee: Trainee, cache: samples.Cache, noise_schedule, step: 
     ]
     order = wholes[:POSE] + faces + wholes[POSE:]
     latents, holed, holes = cache.batch(order)
-    count = len(order)
     texts = ["" if rng.random() < 0.1 else samples.caption(k, rng) for k in order]
     skeletons = torch.stack([samples.skeleton_picture(samples.sample_scene(k)) for k in order[:POSE]])
     skeletons[[k for k in range(POSE) if rng.random() < 0.05]] = 0
 
     generator = torch.Generator().manual_seed(step)
     noise = torch.randn(latents.shape, generator=generator)
-    timesteps = torch.randint(0, 1000, (count,), generator=generator)
+    timesteps = torch.cat([spread_timesteps(kind, generator) for kind in (POSE, FACE, PLAIN)])
     timesteps[-PLAIN:] = timesteps[-PLAIN:] * PLAIN_TIMESTEPS // 1000
     noisy = noise_schedule.add_noise(latents, noise, timesteps)
     extra = torch.cat([holes, holed], 1)
