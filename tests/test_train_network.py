@@ -170,7 +170,7 @@ def test_with_alpha_mask_the_loss_counts_where_a_picture_is_opaque(folder, famil
 def test_an_inpainting_model_learns_and_the_loss_falls(family, photos, tmp_path):
     done = train(
         *(family / "inpaint", photos, tmp_path, "--cache_latents", "--train_batch_size", "4"),
-        *("--max_train_steps", "100", "--network_train_unet_only"),
+        *("--max_train_steps", "250", "--network_train_unet_only"),
     )
     assert done.returncode == 0, done.stderr[-3000:]
     losses = [json.loads(line).get("loss") for line in done.stdout.splitlines()]
