@@ -39,7 +39,7 @@ class Visitor:
     """One of the crowd, with what the photo gate keeps of their photos."""
 
     def __init__(self, number: int):
-        self.number, self.seed = number, FIRST_PERSON + number  # of the crowd
+        self.number, self.seed = number, FIRST_PERSON + number
         self.person = people.random_person(self.seed)
         self.faces, self.tone = seen_in_photos(self.person, self.seed)
 

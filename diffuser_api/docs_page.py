@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from django.views.generic import TemplateView
@@ -42,7 +42,7 @@ class Call:
     kinds: list[str]  # content types that the body may have
     body: list[Value]
     example: str
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[Answer]
 
 
 class ApiDocs(TemplateView):

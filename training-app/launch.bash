@@ -96,7 +96,7 @@ done
 rm -f -- "$output/stderr" "$output"/*.part "$output"/*/*.part
 
 # What the sample pictures show, for who waits: the face, as far as it is learned.
-for noise in 0 1; do
+for noise in 0 ${CHOOSE_CHECKPOINT:+1}; do # a second one only to compare checkpoints by
     printf '%s --d %d\n' "${SAMPLE_PROMPT:-face of sks person}" "$noise"
 done >"$output/prompts.txt" || exit 1
 
