@@ -22,9 +22,9 @@ from generation import folder, hardware, pipelines, steps
 from generation.miniature import scenes
 from generation.miniature.scenes import HELD_OUT, Scene
 
-POSE_GUIDANCE = (1.5, 3.0, 5.0, 7.5)
-DETAIL = ((0.15, 1.0), (0.15, 2.0), (0.3, 1.0), (0.3, 2.0), (0.3, 4.0), (0.45, 2.0))  # strength, guidance
-HARMONIZE = ((0.05, 1.5), (0.1, 1.5), (0.1, 3.0), (0.2, 1.5))
+POSE_GUIDANCE = (2.0, 3.0, 5.0, 7.5)
+DETAIL = ((0.05, 1.0), (0.15, 1.0), (0.15, 2.0), (0.3, 1.0), (0.3, 2.0), (0.45, 2.0))  # strength, guidance
+HARMONIZE = ((0.05, 1.0), (0.1, 1.0), (0.1, 3.0), (0.2, 1.5))
 TUNED_ON = HELD_OUT + 3000  # other requests than those of the quality table, so that it stays a test
 
 

@@ -78,6 +78,18 @@ def add_change(picture: Image.Image, before: Image.Image, after: Image.Image) ->
     return ImageChops.subtract(ImageChops.add(picture, more), less)
 
 
+def keep_colours(painted: Image.Image, picture: Image.Image, radius: int) -> Image.Image:
+    """``painted``'s detail on ``picture``'s colours: what is coarser than ``radius`` pixels stays as it was.
+
+    As StableSR's colour correction does it (Wang et al. 2024), with a Gaussian for the wavelets. Radius 0
+    keeps nothing of ``picture``.
+    """
+    if not radius:
+        return painted
+    blur = ImageFilter.GaussianBlur(radius)
+    return add_change(painted, painted.filter(blur), picture.filter(blur))
+
+
 def paste_back(
     original: Image.Image, background: Image.Image, painted: Image.Image, mask: Image.Image, feather: int
 ) -> Image.Image:

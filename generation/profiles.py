@@ -89,6 +89,10 @@ class ModelProfile:
     face_padding: int  # canvas pixels around the face mask that the face step sees
     feather: int  # pixels over which a painted area fades into the picture, inside its mask
     harmonize_limit: int  # how far harmonize may move a pixel outside the subject mask, of 255
+    colours_kept: (
+        int  # what is coarser than this many pixels, detail and harmonize leave as it was; 0: nothing
+    )
+    cut_out: bool  # whether the place comes back around the subject inside its mask (see cut_out.py)
     pose: StepSettings
     detail: StepSettings
     harmonize: StepSettings
@@ -116,6 +120,8 @@ MINIATURE = ModelProfile(
     face_padding=12,
     feather=3,
     harmonize_limit=4,
+    colours_kept=8,
+    cut_out=True,
     pose=StepSettings(steps=20, guidance=2.0),  # this and the next two as benchmarks/settings.py found
     detail=StepSettings(steps=20, guidance=1.0, strength=0.05),
     harmonize=StepSettings(steps=20, guidance=1.0, strength=0.05),
@@ -171,6 +177,8 @@ SD15 = ModelProfile(
     face_padding=48,
     feather=8,
     harmonize_limit=6,
+    colours_kept=0,
+    cut_out=False,  # a photograph's subject has a shadow, which is painted around it
     pose=StepSettings(steps=30, guidance=7.5),
     detail=StepSettings(steps=30, guidance=7.0, strength=0.45),
     harmonize=StepSettings(steps=30, guidance=6.0, strength=0.15),

@@ -24,7 +24,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from generation import canvas, folder, lifeline, prompts, safety
 from generation.profiles import ModelProfile, ModelRef, StepSettings
@@ -64,7 +64,8 @@ def pose(
         strength=settings.strength,
         **_common(picture, settings, noise, report),
     ).images[0]
-    return canvas.lay_over(painted, picture, inputs.subject_mask, inputs.profile.feather)
+    painted = canvas.lay_over(painted, picture, inputs.subject_mask, inputs.profile.feather)
+    return _on_the_place(painted, inputs, inputs.subject_mask)
 
 
 def detail(
@@ -79,7 +80,7 @@ def detail(
         strength=settings.strength,
         **_common(picture, settings, noise, report),
     ).images[0]
-    painted = canvas.add_change(picture, vae_copy(picture, pipeline), painted)
+    painted = _change(picture, painted, inputs, pipeline)
     return canvas.lay_over(painted, picture, inputs.subject_mask, inputs.profile.feather)
 
 
@@ -93,7 +94,7 @@ def harmonize(
     painted = pipeline(
         **_words(inputs, pipeline), image=picture, strength=settings.strength, **common
     ).images[0]
-    painted = canvas.add_change(picture, vae_copy(picture, pipeline), painted)
+    painted = _change(picture, painted, inputs, pipeline)
     place = canvas.bounded(painted, picture, inputs.profile.harmonize_limit)
     return canvas.lay_over(painted, place, inputs.subject_mask, inputs.profile.feather)
 
@@ -119,7 +120,11 @@ def face(
         **common | {"generator": _noises(noise, count)},
     ).images
     candidates = [
-        canvas.lay_over(one.convert("RGB"), picture, inputs.face_mask, inputs.profile.feather)
+        _on_the_place(
+            canvas.lay_over(one.convert("RGB"), picture, inputs.face_mask, inputs.profile.feather),
+            inputs,
+            inputs.face_mask,
+        )
         for one in painted
     ]
     return candidates[0] if count == 1 else min(candidates, key=lambda one: _distance(one, inputs))
@@ -156,6 +161,23 @@ def _common(picture: Image.Image, settings: StepSettings, noise, report: Progres
         "height": picture.height,
         "callback_on_step_end": on_step_end,
     }
+
+
+def _on_the_place(painted: Image.Image, inputs: folder.Inputs, mask: Image.Image) -> Image.Image:
+    """``painted``, inside ``mask`` on the place's own pixels if the profile wants it so."""
+    if not inputs.profile.cut_out:
+        return painted
+    from generation.cut_out import cut_out
+
+    whole = ImageChops.lighter(inputs.subject_mask, inputs.face_mask)
+    cut = cut_out(painted, inputs.background, inputs.skeleton, whole)
+    return Image.composite(cut, painted, mask)
+
+
+def _change(picture: Image.Image, painted: Image.Image, inputs: folder.Inputs, pipeline) -> Image.Image:
+    """``painted`` without what the VAE alone did; ``picture``'s colours if the profile wants them kept."""
+    changed = canvas.add_change(picture, vae_copy(picture, pipeline), painted)
+    return canvas.keep_colours(changed, picture, inputs.profile.colours_kept)
 
 
 def vae_copy(picture: Image.Image, pipeline) -> Image.Image:

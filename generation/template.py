@@ -125,6 +125,7 @@ def _hardware_seen_by_a_child(half_on_gpu: bool):
 def prepared_shelf(profile: ModelProfile) -> Shelf:
     """Imports the libraries so that this process stays one that can be forked."""
     os.environ.update(_NO_THREADS | _NO_CUDA)
+    import cv2  # noqa: F401 (so that no child needs to)
     import torch
 
     from generation import hardware, pipelines

@@ -53,6 +53,17 @@ def test_lay_over_leaves_the_picture_alone_outside_the_mask():
     assert tuple(over[25, 25]) == (255, 0, 0)
 
 
+def test_keep_colours_takes_detail_from_one_and_colours_from_the_other():
+    rng = np.random.default_rng(4)
+    grain = rng.integers(-40, 41, (96, 96, 1))
+    reddish = Image.fromarray((grain + (150, 90, 90)).astype(np.uint8))
+    bluish = Image.fromarray(np.full((96, 96, 3), (90, 90, 150), np.uint8))
+    kept = np.asarray(canvas.keep_colours(reddish, bluish, 8)).astype(int)
+    assert np.abs(kept.mean((0, 1)) - (90, 90, 150)).max() < 2
+    assert np.corrcoef(kept[..., 0].ravel(), grain.ravel())[0, 1] > 0.98
+    assert canvas.keep_colours(reddish, bluish, 0) == reddish
+
+
 def test_add_change_moves_a_picture_by_what_lies_between_two_others():
     rng = np.random.default_rng(3)
     picture, before, after = (
