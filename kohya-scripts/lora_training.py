@@ -124,11 +124,16 @@ class Model:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
 
+def _fast_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16; without its own instructions that is slower than float32."""
+    return any(torch.cpu.get_capabilities().get(name) for name in ("amx_bf16", "avx512_bf16"))
+
+
 def load_model(args: argparse.Namespace) -> Model:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = DTYPES[args.mixed_precision]
-    if device.type == "cpu" and dtype == torch.float16:
-        log("no GPU: training in float32, as half precision is very slow on a CPU")
+    if device.type == "cpu" and dtype != torch.float32 and not (dtype == torch.bfloat16 and _fast_bfloat16()):
+        log("no GPU: training in float32, as half precision is very slow on this CPU")
         dtype = torch.float32
     source, options = args.pretrained_model_name_or_path, {"revision": args.revision}
     try:
