@@ -80,9 +80,9 @@ def until_done(page) -> None:
     page.wait_for_selector(".job.succeeded", timeout=SECONDS * 1000)
 
 
-def watch_the_steps(page, folder) -> tuple[float, dict[int, float]]:
-    """When something painted was seen first, and seconds from each step's picture on the disk to that in the
-    page, by the step's number."""
+def watch_the_steps(page, folder) -> tuple[float, dict[int, float], dict[int, float]]:
+    """When something painted was seen first, and when each step's picture was on the disk and in the page, by
+    the step's number."""
     first = 0.0
     made, shown, end = {}, {}, time.time() + SECONDS
     while not page.locator(".job.succeeded").count():
@@ -100,7 +100,7 @@ def watch_the_steps(page, folder) -> tuple[float, dict[int, float]]:
         if not first and (shown or page.locator("img.preview").count()):
             first = time.time()
         time.sleep(0.03)
-    return first, {number: round(shown[number] - made[number], 2) for number in shown if number in made}
+    return first, made, shown
 
 
 @pytest.mark.parametrize(("language", "width"), [("en", 1280), ("it", 360)])
@@ -144,14 +144,14 @@ def test_from_five_photos_to_the_picture(language, width, server_and_worker, bro
         code = ask_for_a_picture(page, says["paint"])
         asked = time.time()
         page.wait_for_selector(".easel img")
-        first, waited = watch_the_steps(page, server_and_worker.folder / "tmp_data" / code)
+        first, made, shown = watch_the_steps(page, server_and_worker.folder / "tmp_data" / code)
         whole = time.time() - asked
+        waited = {number: round(shown[number] - made[number], 2) for number in shown if number in made}
         began = float(server_and_worker.manage("shell", "-c", STARTED.format(code=code)).split()[-1])
-        first -= began
-        print(f"{language} {width}: the whole {whole:.1f} s, first look {first:.1f} s, steps {waited}")
+        print(f"{language} {width}: whole {whole:.1f} s, first look {first - began:.1f} s, steps {waited}")
         # On two cores for this alone the aims are 3 s and 1 s. Beside other tests and on slower machines all
-        # of it takes longer alike: something is to be seen in the first half, and each step's picture soon.
-        assert len(waited) >= 3 and first < whole / 2, (first, whole)
+        # of it takes longer, so the order is asserted: something is seen before there is a third picture.
+        assert len(waited) >= 3 and first < made[3], (first - began, made[3] - began)
         assert sorted(waited.values())[len(waited) // 2] < whole / 5, waited
         assert page.locator("#said").text_content() == says["ready"]
         accessible(page, "finished")
