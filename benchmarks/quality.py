@@ -172,7 +172,7 @@ def train_lora(
     training_set.write(photos, work / "training-app" / "training-input" / code, training, eyes)
     kept = work / f"{code}.safetensors"
     with delivery(kept) as url:
-        environment = os.environ | training.environment()
+        environment = {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ | training.environment()  # as the worker's
         environment |= {
             "PYTHON": sys.executable,
             "MODEL": get_profile("miniature").training_model.id,
