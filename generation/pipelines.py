@@ -28,6 +28,7 @@ from diffusers import (
     StableDiffusionInpaintPipeline,
 )
 from diffusers.utils import logging as diffusers_logging
+from safetensors import safe_open
 from transformers.utils import logging as transformers_logging
 
 from generation import hardware, memory, models
@@ -71,9 +72,13 @@ class Shelf:
         self.parts: dict[tuple[ModelRef, str], object] = {}  # the least recently used first
 
     def pipeline(self, name: str, profile: ModelProfile) -> DiffusionPipeline:
-        """The pipeline of step ``name``, on its device; without a LoRA, which belongs to one request."""
-        machine = hardware.choose(profile.half_on_gpu)
-        pipeline = PIPELINES[name](**self.fetch(name, profile), feature_extractor=None, **_NO_CHECKER)
+        """The pipeline of step ``name``, on its device and in the number format that is fast there; without a
+        LoRA, which belongs to one request."""
+        machine, parts = hardware.choose(profile.half_on_gpu), self.fetch(name, profile)
+        for part in parts.values():
+            if isinstance(part, torch.nn.Module):
+                part.to(machine.dtype)
+        pipeline = PIPELINES[name](**parts, feature_extractor=None, **_NO_CHECKER)
         pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
         pipeline.set_progress_bar_config(disable=True)
         memory.place(pipeline, profile, machine)
@@ -82,14 +87,14 @@ class Shelf:
         return pipeline
 
     def fetch(self, name: str, profile: ModelProfile) -> dict[str, object]:
-        """The parts of step ``name``'s pipeline, on the CPU when they are new. Raises ModelMissing."""
-        dtype = hardware.choose(profile.half_on_gpu).dtype
+        """The parts of step ``name``'s pipeline. New ones are mapped from their files, in the files' number
+        format: that takes no memory that the kernel couldn't take back. Raises ModelMissing."""
         model = profile.inpaint_model if name in ("pose", "face") else profile.detail_model
-        parts = {part: self._part(model, part, dtype) for part in _PARTS}
+        parts = {part: self._part(model, part) for part in _PARTS}
         if name == "pose":
             key = (profile.controlnet_model, "controlnet")
             if key not in self.parts:
-                self.parts[key] = _load_controlnet(profile.controlnet_model, dtype)
+                self.parts[key] = _load_controlnet(profile.controlnet_model)
             parts["controlnet"] = self.parts[key]
         for key in [key for key, part in self.parts.items() if any(part is used for used in parts.values())]:
             self.parts[key] = self.parts.pop(key)  # to the end: the most recently used
@@ -101,7 +106,7 @@ class Shelf:
         weights = [tensor for part in unique.values() for tensor in part.state_dict().values()]
         return sum(tensor.numel() * tensor.element_size() for tensor in weights) / 2**20
 
-    def _part(self, model: ModelRef, name: str, dtype: torch.dtype) -> object:
+    def _part(self, model: ModelRef, name: str) -> object:
         """One part; another model's serves as well if its files are the same."""
         if (model, name) not in self.parts:
             folder = _folder_of(model)
@@ -109,7 +114,7 @@ class Shelf:
             twins = (
                 part for other, part in others.items() if _same_files(_folder_of(other) / name, folder / name)
             )
-            self.parts[model, name] = next(twins, None) or _load_part(folder, name, dtype)
+            self.parts[model, name] = next(twins, None) or _load_part(folder, name)
         return self.parts[model, name]
 
     def _shrink(self, needed: set[int]) -> None:
@@ -137,7 +142,7 @@ def _folder_of(model: ModelRef) -> Path:
     raise ModelMissing(models.problem(model))
 
 
-def _load_part(folder: Path, name: str, dtype: torch.dtype) -> object:
+def _load_part(folder: Path, name: str) -> object:
     """Of the class that the folder's index names. The whole pipeline's ``from_pretrained`` would import much
     that no step needs, onnxruntime and its threads among it."""
     try:
@@ -145,19 +150,15 @@ def _load_part(folder: Path, name: str, dtype: torch.dtype) -> object:
         part_class = getattr(_LIBRARIES[library], class_name)
         if name in ("tokenizer", "scheduler"):
             return part_class.from_pretrained(folder, subfolder=name)
-        variant = _variant(folder / name)
-        return part_class.from_pretrained(
-            folder, subfolder=name, dtype=dtype, variant=variant, use_safetensors=True
-        )
+        return part_class.from_pretrained(folder, subfolder=name, **_as_stored(folder / name))
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise _missing(f"{folder}: {name}", error) from error
 
 
-def _load_controlnet(model: ModelRef, dtype: torch.dtype) -> ControlNetModel:
+def _load_controlnet(model: ModelRef) -> ControlNetModel:
     folder = _folder_of(model)
-    variant = _variant(folder)
     try:
-        return ControlNetModel.from_pretrained(folder, dtype=dtype, variant=variant, use_safetensors=True)
+        return ControlNetModel.from_pretrained(folder, **_as_stored(folder))
     except (OSError, ValueError) as error:
         raise _missing(str(model), error) from error
 
@@ -175,6 +176,17 @@ def load_safety_checker(folder: Path, machine: hardware.Hardware) -> tuple:
     except (OSError, ValueError) as error:
         raise _missing(f"{folder}: safety_checker", error) from error
     return checker.to(machine.device), extractor
+
+
+def _as_stored(folder: Path) -> dict:
+    """What makes ``from_pretrained`` read the folder's safetensors in the number format that they are in."""
+    paths = sorted(folder.glob("*.safetensors"))
+    if not paths:
+        raise OSError(f"no safetensors in {folder}")
+    with safe_open(paths[0], framework="pt") as file:
+        dtypes = (file.get_tensor(name).dtype for name in file.keys())  # noqa: SIM118 (it is no dict)
+        dtype = next(dtype for dtype in dtypes if dtype.is_floating_point)
+    return {"dtype": dtype, "variant": _variant(folder), "use_safetensors": True}
 
 
 def _variant(folder: Path) -> str | None:

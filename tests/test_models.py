@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from diffuser_api.models import Job
-from generation import pipelines, profiles, server, steps
+from generation import hardware, models, pipelines, profiles, server, steps
 from generation.profiles import get_profile
 from tests.conftest import ROOT
 from tests.hub import Hub
@@ -79,6 +79,15 @@ def test_a_folder_of_the_half_precision_variant_is_read(family, monkeypatch):
     for part in ("unet", "vae", "text_encoder", "controlnet"):
         for key, tensor in before[part].state_dict().items():
             assert torch.equal(tensor, after[part].state_dict()[key]), (part, key)
+
+
+def test_parts_are_mapped_from_their_files_until_a_step_converts_them():
+    profile, shelf = get_profile("miniature"), pipelines.Shelf()
+    unet = shelf.fetch("pose", profile)["unet"]
+    [weights] = (models.folder(profile.inpaint_model) / "unet").glob("*.safetensors")
+    assert str(weights.resolve()) in Path("/proc/self/maps").read_text()
+    assert unet.dtype == torch.float16
+    assert shelf.pipeline("pose", profile).unet.dtype == hardware.choose(profile.half_on_gpu).dtype
 
 
 # --- manage.py models ---------------------------------------------------------------------------------------
