@@ -29,7 +29,7 @@ from generation.miniature import demo_content, eyes, measures, people, poses, re
 from generation.miniature.canvas import View
 from generation.miniature.people import Person
 from generation.miniature.scenes import HELD_OUT, Scene
-from generation.profiles import TrainingSettings, get_profile
+from generation.profiles import MINIATURE, ModelProfile, TrainingSettings, get_profile
 from generation.request import GenerationRequest
 from generation.vision import skin
 
@@ -160,11 +160,15 @@ def paint(work: Path, name: str, scene: Scene, seed: int, *visitor) -> Painted:
 
 
 def train_lora(
-    work: Path, person: Person, seed: int, training: TrainingSettings | None = None
+    work: Path,
+    person: Person,
+    seed: int,
+    training: TrainingSettings | None = None,
+    profile: ModelProfile = MINIATURE,
 ) -> tuple[Path, float]:
     """A LoRA of the person's five photos by the trainer that serves visitors; its file, and seconds."""
     code = f"{seed % 10**8:08d}"
-    training = training or get_profile("miniature").training
+    training = training or profile.training
     photos = []
     for number, photo in enumerate(demo_content.photos_of(person, seed), start=1):
         photos.append(work / f"{code}-{number}.jpg")
@@ -175,7 +179,7 @@ def train_lora(
         environment = {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ | training.environment()  # as the worker's
         environment |= {
             "PYTHON": sys.executable,
-            "MODEL": get_profile("miniature").training_model.id,
+            "MODEL": profile.training_model.id,
             "TRAINING_APP_DIR": str(work / "training-app"),
             "SERVER_URL": url,
             "LORA_CODE": code,

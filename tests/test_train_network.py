@@ -12,6 +12,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from tests.kohya_lora import METADATA
 from tests.small_models import make_small_family
 
 TRAINER = Path(__file__).resolve().parent.parent / "kohya-scripts" / "train_network.py"
@@ -76,7 +77,7 @@ def test_keys_shapes_and_metadata_are_kohyas(trained):
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}
     metadata = safe_open(path, "pt").metadata()
     expected = {"ss_network_dim": "4", "ss_network_alpha": "2.0", "ss_steps": "6", "ss_seed": "3"}
-    assert expected.items() <= metadata.items()
+    assert expected.items() <= metadata.items() and metadata.keys() == METADATA
     assert json.loads(metadata["ss_dataset_dirs"]) == {"2_sks person": {"n_repeats": 2, "img_count": 3}}
 
 
