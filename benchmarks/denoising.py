@@ -1,4 +1,4 @@
-"""Where the time of a step goes once its process is there: ``python -m benchmarks.denoising``.
+"""Where the time of a step goes once its process is there: ``python -m benchmarks.denoising [--compile]``.
 
 Seconds of CPU on one thread, the least of some runs, so that it can be measured beside other work. What might
 be gained stands beside what it would change: the largest difference in the UNet's output.
@@ -6,7 +6,9 @@ be gained stands beside what it would change: the largest difference in the UNet
 
 from __future__ import annotations
 
+import copy
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -73,6 +75,16 @@ def main() -> None:
             return unet.to(memory_format=torch.channels_last)(latents, 10, words).sample
 
         variants = {"guidance in two passes": in_two, "channels_last": channels_last}
+        if hardware.fast_cpu_dtype() == torch.bfloat16:
+            half, *small = copy.deepcopy(unet).bfloat16(), latents.bfloat16(), words.bfloat16()
+            variants["bfloat16"] = lambda: half(small[0], 10, small[1]).sample
+        if "--compile" in sys.argv:
+            compiled, began = torch.compile(copy.deepcopy(unet)), time.perf_counter()
+            compiled(latents, 10, words)
+            print(
+                ROW.format("UNet, torch.compile, the first call", time.perf_counter() - began, "by the clock")
+            )
+            variants["torch.compile"] = lambda: compiled(latents, 10, words).sample
         for name, work in variants.items():
             seconds, result = least_seconds(work)
             print(

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from diffuser_api.models import ActionImage, Job, PoiImage, ShotType
 from diffuser_api.serializers import TEXT_LENGTH, GenerateImageSerializer
+from studio import clothes
 from studio.visitors import Visitor
 
 JOBS_AT_ONCE = 5  # of one visitor: waiting or at work
@@ -18,7 +19,7 @@ SHOTS = {
 }
 AGES = {"young": _("young"), "adult": _("adult"), "old": _("older")}
 GENDERS = {"woman": _("woman"), "man": _("man")}
-FIELDS = ("place", "shot", "how", "action", "words", "age", "gender", "clothes", "face")
+FIELDS = ("place", "shot", "how", "action", "words", "age", "gender", "garment", "colour", "clothes", "face")
 STARTING = {"shot": "MES", "how": "figure", "age": "adult", "gender": "woman", "face": ""}
 _SENTENCES = {  # field of the API: (field here, what to do)
     "poi_name": ("place", _("Choose a place.")),
@@ -53,7 +54,7 @@ def values_of(job: Job) -> dict[str, str]:
         "action": shot.action.name if shot else "",
         "age": said.get("age", ""),
         "gender": said.get("gender", ""),
-        "clothes": said.get("other_details", ""),
+        **clothes.choices(said.get("other_details", "")),
         "face": job.lora.code if job.lora else "",
     }
 
@@ -71,7 +72,7 @@ def serializer_for(values: dict[str, str], visitor: Visitor) -> GenerateImageSer
         "action_shot_type": values["shot"],
         "age": values["age"],
         "gender": values["gender"],
-        "other_details": values["clothes"],
+        "other_details": clothes.phrase(values["garment"], values["colour"], values["clothes"]),
         "selected_lora": values["face"],
     }
     who = SimpleNamespace(user=visitor.caller_for(values["face"]))

@@ -21,7 +21,7 @@ from diffuser_api import generation_dispatcher, jobs
 from diffuser_api.models import Client, Job, LoraModel, Poi
 from diffuser_api.pictures import as_png
 from generation.folder import picture_path
-from studio import forms, visitors
+from studio import clothes, forms, visitors
 from tests.catalogue import make_catalogue, make_photos
 from tests.clients import make_job, make_lora
 
@@ -272,6 +272,40 @@ def test_a_picture_is_asked_for_again_or_changed(catalogue, tmp_path):
     assert second.parameters == first.parameters and second.seed != first.seed
 
 
+def test_clothes_are_chosen_in_any_language_and_said_in_english(catalogue, tmp_path):
+    anna, _, _ = come()
+    form = anna.get("/postcard/", headers={"Accept-Language": "it"}).content.decode()
+    assert "cappotto" in form and "arancione" in form
+    chosen = {"garment": "coat", "colour": "orange", "clothes": "a straw hat"}
+    first = finish(ask(anna, catalogue, **chosen), tmp_path)
+    assert first.parameters["other_details"] == "an orange coat, a straw hat"
+    form = anna.get(f"/postcard/?from={first.code}").content.decode()
+    for checked in ('name="garment" value="coat" checked', 'name="colour" value="orange" checked'):
+        assert checked in form
+    assert 'value="a straw hat"' in form
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        (("", "", ""), ""),
+        (("coat", "", ""), "a coat"),
+        (("", "red", ""), "red clothes"),
+        (("dress", "orange", ""), "an orange dress"),
+        (("", "", "red"), "red"),
+        (("t-shirt", "grey", "an old hat, and\nboots"), "a grey t-shirt, an old hat, and\nboots"),
+        (("", "", "a coat of mine"), "a coat of mine"),
+    ],
+)
+def test_what_is_said_of_clothes_gives_the_choices_back(chosen, said):
+    assert clothes.phrase(*chosen) == said
+    assert tuple(clothes.choices(said).values()) == chosen
+
+
+def test_no_other_garment_or_colour_than_the_forms_comes_through():
+    assert clothes.phrase("<b>", "x", "") == ""
+
+
 def no_room(settings, monkeypatch) -> None:
     settings.MIN_FREE_MB = 2**40
 
@@ -328,11 +362,10 @@ class Elements(HTMLParser):
 
 def test_nothing_typed_or_uploaded_comes_back_as_markup(catalogue, settings):
     anna, _, _ = come()
-    pages = []
+    pages, job = [], ask(anna, catalogue, clothes=MARKUP)
     for field in forms.FIELDS:
         pages.append(anna.post("/postcard/", wish(catalogue, **{field: MARKUP})))
         pages.append(anna.post("/postcard/", wish(catalogue, how="words", preview="1") | {field: MARKUP}))
-    job = ask(anna, catalogue, clothes=MARKUP)
     files = [SimpleUploadedFile(f"{MARKUP}.png", b"x") for _ in range(5)]
     pages += [
         anna.get(f"/jobs/{job.code}/"),

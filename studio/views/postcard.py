@@ -7,7 +7,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from diffuser_api import catalogue
 from diffuser_api.jobs import NOT_TAKEN, UNFINISHED
 from diffuser_api.models import Action, Job, PoiImage
-from studio import forms, sentences, visitors
+from studio import clothes, forms, sentences, visitors
 
 
 @visitors.welcome
@@ -63,6 +63,8 @@ def _page(request, values, problems, status=200):
         "shots": forms.SHOTS,
         "ages": forms.AGES,
         "genders": forms.GENDERS,
+        "garments": clothes.GARMENTS,
+        "colours": clothes.COLOURS,
     }
     return render(request, "studio/postcard.html", context, status=status)
 

@@ -1,0 +1,45 @@
+"""Clothes as a visitor chooses them, in any language, and as the models know them, in English words."""
+
+from __future__ import annotations
+
+import re
+
+from django.utils.translation import gettext_lazy as _
+
+GARMENTS = {"t-shirt": _("T-shirt"), "sweater": _("sweater"), "coat": _("coat"), "dress": _("dress")}
+COLOURS = {
+    "red": _("red"),
+    "orange": _("orange"),
+    "yellow": _("yellow"),
+    "green": _("green"),
+    "teal": _("teal"),
+    "blue": _("blue"),
+    "purple": _("purple"),
+    "pink": _("pink"),
+    "white": _("white"),
+    "black": _("black"),
+    "brown": _("brown"),
+    "grey": _("grey"),
+}
+_ANY = "clothes"  # of a colour, whatever they are
+_PHRASE = re.compile(
+    rf"(?:an? )?(?:({'|'.join(COLOURS)}) ?)?({'|'.join([*GARMENTS, _ANY])})?(?:, (.*))?", re.DOTALL
+)
+
+
+def phrase(garment: str, colour: str, more: str) -> str:
+    """What the prompt says of them: "a red coat, a straw hat". Unknown garments and colours say nothing."""
+    garment, colour = (
+        word if word in known else "" for word, known in ((garment, GARMENTS), (colour, COLOURS))
+    )
+    noun = " ".join(filter(None, [colour, garment or (_ANY if colour else "")]))
+    article = "" if not garment else "an " if noun[0] in "aeiou" else "a "
+    return ", ".join(filter(None, [article + noun, more]))
+
+
+def choices(said: str) -> dict[str, str]:
+    """The form's ``garment``, ``colour`` and ``clothes`` that ``phrase`` made ``said`` of."""
+    found = _PHRASE.fullmatch(said)
+    colour, garment, more = (word or "" for word in found.groups()) if found else ("", "", said)
+    chosen = {"garment": "" if garment == _ANY else garment, "colour": colour, "clothes": more}
+    return chosen if phrase(*chosen.values()) == said else {"garment": "", "colour": "", "clothes": said}
