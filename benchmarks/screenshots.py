@@ -27,7 +27,10 @@ VARIANTS = [
     for language in ("en", "it")
     for scheme in ("light", "dark")
 ]
-WISHES = [("Lago Alto", "waving", "MES", "a red coat"), ("Cala Serena", "jumping", "FUS", "a yellow dress")]
+WISHES = [
+    ("Lago Alto", "waving", "MES", "red", "coat"),
+    ("Cala Serena", "jumping", "FUS", "yellow", "dress"),
+]
 # Copies of a finished picture and a training in every state, as their worker would leave them.
 SEED = """
 import json, shutil
@@ -68,13 +71,14 @@ def make_things(service: RunningService, browser, kept: Path) -> tuple[dict, dic
     page.get_by_role("button", name="Learn my face").click()
     page.wait_for_selector(".job.succeeded")
     codes["training"] = page.url.split("/")[-2]
-    for place, action, shot, clothes in WISHES:
+    for place, action, shot, colour, garment in WISHES:
         page.goto("/postcard/")
         page.locator(f".choice:has-text('{place}') input").first.check()
         page.locator(f"[name=shot][value={shot}]").check()
         page.locator(f"[name=action][value={action}]").check()
         page.locator(f"[name=face][value='{codes['training']}']").check()
-        page.fill("#clothes", clothes)
+        page.locator(f"[name=garment][value={garment}]").check()
+        page.locator(f"[name=colour][value={colour}]").check()
         page.get_by_role("button", name="Paint my postcard").click()
         page.wait_for_url("**/jobs/**")
         code = page.url.split("/")[-2]
