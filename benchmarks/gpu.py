@@ -22,6 +22,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from benchmarks import isolation
+from generation import threads
 from generation.folder import ORDER
 from generation.miniature import demo_content
 from generation.profiles import ModelProfile, get_profile
@@ -83,7 +84,7 @@ def ours(profile: ModelProfile, folder: Path, steps: int) -> list[str]:
 
 def training_table(profile: ModelProfile, steps: int, rounds: int) -> list[tuple[str, float]]:
     """(name, steps a second), the median of rounds in turns."""
-    environment = {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ
+    environment = os.environ | threads.waiting()
     side = str(profile.training.resolution // 8)
     plain = [sys.executable, "-m", "benchmarks.plain_lora", profile.training_model.id, str(steps)]
     seconds: dict[str, list[float]] = {"our trainer": [], "PEFT": []}

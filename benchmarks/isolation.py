@@ -31,7 +31,7 @@ from pathlib import Path
 
 from PIL import Image, ImageChops
 
-from generation import generator, isolation, models
+from generation import generator, isolation, models, threads
 from generation.folder import ORDER
 from generation.miniature import demo_content
 from generation.profiles import get_profile
@@ -124,9 +124,7 @@ def write_request(folder: Path, lora: Path | None = None) -> Path:
 
 
 def start(way: str) -> Worker:
-    environment = (
-        {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ | {"STEP_ISOLATION": way if way in isolation.WAYS else ""}
-    )
+    environment = os.environ | threads.waiting() | {"STEP_ISOLATION": way if way in isolation.WAYS else ""}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
     command = [sys.executable, "-c", _WORKER, way]
     return Worker(way, subprocess.Popen(command, cwd=generator.ROOT, env=environment, **pipes))

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from generation import folder, generator, training_set
+from generation import folder, generator, threads, training_set
 from generation.miniature import demo_content, eyes, measures, people, poses, reader, scenes
 from generation.miniature.canvas import View
 from generation.miniature.people import Person
@@ -176,7 +176,7 @@ def train_lora(
     training_set.write(photos, work / "training-app" / "training-input" / code, training, eyes)
     kept = work / f"{code}.safetensors"
     with delivery(kept) as url:
-        environment = {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ | training.environment()  # as the worker's
+        environment = os.environ | threads.waiting() | training.environment()
         environment |= {
             "PYTHON": sys.executable,
             "MODEL": profile.training_model.id,
@@ -420,7 +420,7 @@ def draw_sheet(painted: list[Painted], faces: list, path: Path) -> None:
         for x, tile in enumerate(row[:SHEET_COLUMNS]):
             sheet.paste(tile.resize((side, side), Image.Resampling.LANCZOS), (x * side, y * side))
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path, quality=88)
+    sheet.save(path, quality=80)
 
 
 def say(line: str) -> None:

@@ -24,7 +24,7 @@ from django.conf import settings
 
 from diffuser_api import jobs, lease, processes
 from diffuser_api.models import Job
-from generation import training_set
+from generation import threads, training_set
 from generation.profiles import ModelProfile, get_profile
 from generation.vision import eyes
 
@@ -35,7 +35,7 @@ SECONDS_TO_END = 10.0  # between SIGTERM and SIGKILL
 # What a training may see of the worker's environment: no secret key, no database.
 PASSED_ON = {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "XDG_CACHE_HOME", "SSL_CERT_FILE"}
 PASSED_ON |= {"http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
-PASSED_ON_PREFIXES = ("HF_", "CUDA_", "NVIDIA_", "OMP_")
+PASSED_ON_PREFIXES = ("HF_", "CUDA_", "NVIDIA_", "OMP_", "GOMP_")
 
 
 def run(job: Job) -> None:
@@ -83,9 +83,8 @@ def start(job: Job, profile: ModelProfile) -> subprocess.Popen:
 def environment(job: Job, profile: ModelProfile) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if k in PASSED_ON or k.startswith(PASSED_ON_PREFIXES)}
     return {
-        # Threads that wait without spinning: on busy cores, spinning made a step up to 80 times slower.
-        "OMP_WAIT_POLICY": "PASSIVE",
         **kept,
+        **threads.waiting(),
         **profile.training.environment(),
         **processes.mark(),
         "PYTHON": sys.executable,

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from generation import lifeline, steps
+from generation import lifeline, steps, threads
 from generation.profiles import ModelProfile, ModelRef
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -115,8 +115,7 @@ class Server:
 
 
 def start_module(arguments: list[str], stdin, stdout, stderr) -> subprocess.Popen:
-    # Threads that wait without spinning: on busy cores, spinning made a step many times slower.
-    environment = {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | threads.waiting() | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [sys.executable, "-m", *arguments],
         cwd=ROOT,
