@@ -33,7 +33,7 @@ help:
 	@echo "make bench-quality   what the pictures are worth: a table and a contact sheet, in half an hour"
 	@echo "make bench-sd15   the whole road at Stable Diffusion 1.5's size, with random weights (7 GB of disk)"
 	@echo "make bench-gpu    every step, isolation and training on a GPU, next to plain diffusers: table, CSV, plot"
-	@echo "make screenshots   every page and state of the studio, in screenshots/"
+	@echo "make screenshots   every page and state of studio and desk, in screenshots/"
 	@echo "make clean   removes the environment, caches and working files; data/ stays"
 
 # --- what the targets need ---------------------------------------------------------------------------

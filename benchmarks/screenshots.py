@@ -1,4 +1,4 @@
-"""A picture of every page and state of the studio: ``python -m benchmarks.screenshots FOLDER``.
+"""A picture of every page and state of the studio and the desk: ``python -m benchmarks.screenshots FOLDER``.
 
 In English and Italian, light and dark, 1280 and 360 pixels wide. A server, a worker and the models train one
 face and paint with it; then the worker is stopped, so that what is under way stays as it is, and each state
@@ -18,6 +18,7 @@ from PIL import Image
 from diffuser_api.pictures import as_png
 from generation.miniature import demo_content
 from tests.browsing import Visit, chromium
+from tests.desk import log_in, make_editor
 from tests.running_service import RunningService, running
 
 PATIENCE = 900_000  # ms, for a training
@@ -58,6 +59,22 @@ copy(picture, "10000004", status="cancelled")
 copy(training, "10000005", status="running", step="train", progress=0.4)
 copy(training, "10000006", status="failed", error_code="training_failed", error_message="x")
 """
+
+
+ROWS = """
+import json
+from diffuser_api.models import Job, LoraModel
+picture, failed = Job.objects.get(code="{picture}"), Job.objects.get(code="10000003")
+print(json.dumps(dict(picture_row=picture.pk, failed_row=failed.pk, lora_row=LoraModel.objects.get().pk)))
+"""
+
+
+def editor(service: RunningService, browser) -> dict:
+    """The cookies of an editor."""
+    make_editor(service)
+    context = browser.new_context()
+    log_in(context.new_page(), service.url)
+    return context.storage_state()
 
 
 def make_things(service: RunningService, browser, kept: Path) -> tuple[dict, dict[str, str]]:
@@ -140,45 +157,69 @@ def open_erase(page) -> None:
     page.locator(".erase summary").first.click()
 
 
-def states(codes: dict[str, str]) -> dict[str, tuple[bool, str, Callable | None]]:
-    """Name: whether it is the visitor's who has a face, the page, and what is done there."""
+def see_shots(page) -> None:
+    page.wait_for_selector(".desk-loaded >> nth=2")
+
+
+def states(codes: dict[str, str]) -> dict[str, tuple[str | None, str, Callable | None]]:
+    """Name: who looks (a visitor with a face, an editor, or nobody in particular), the page, and what is done
+    there."""
+    desk = "/admin/diffuser_api"
+    return studio_states(codes) | {
+        "desk": ("editor", "/admin/", None),
+        "desk-places": ("editor", f"{desk}/poi/", None),
+        "desk-place": ("editor", f"{desk}/poi/1/change/", None),
+        "desk-new-action": ("editor", f"{desk}/action/add/", None),
+        "desk-action": ("editor", f"{desk}/action/1/change/", see_shots),
+        "desk-try-it": ("editor", f"{desk}/action/try/", None),
+        "desk-jobs": ("editor", f"{desk}/job/", None),
+        "desk-job": ("editor", f"{desk}/job/{codes['picture_row']}/change/", None),
+        "desk-job-failed": ("editor", f"{desk}/job/{codes['failed_row']}/change/", None),
+        "desk-lora": ("editor", f"{desk}/loramodel/{codes['lora_row']}/change/", None),
+        "desk-import": ("editor", f"{desk}/poi/import/", None),
+        "api-docs": ("editor", "/api/docs/", None),
+    }
+
+
+def studio_states(codes: dict[str, str]) -> dict[str, tuple[str | None, str, Callable | None]]:
     return {
-        "welcome": (False, "/", None),
-        "welcome-back": (True, "/", None),
-        "you": (False, "/you/", None),
-        "photos-good": (False, "/you/", lambda page: choose_photos(page, dark=False)),
-        "photos-refused": (False, "/you/", lambda page: choose_photos(page, dark=True)),
-        "wrong-code": (False, "/you/", wrong_code),
-        "training": (True, "/jobs/10000005/", None),
-        "training-failed": (True, "/jobs/10000006/", None),
-        "trained": (True, f"/jobs/{codes['training']}/", open_erase),
-        "you-while-training": (True, "/you/", None),
-        "erased": (False, "/you/?erased", None),
-        "postcard": (True, "/postcard/", None),
-        "postcard-words": (True, "/postcard/", say_in_words),
-        "postcard-problem": (False, "/postcard/", send_nothing),
-        "queued": (True, "/jobs/10000002/", None),
-        "painting": (True, "/jobs/10000001/", None),
-        "connection-lost": (True, "/jobs/10000001/", lose_connection),
-        "finished": (True, f"/jobs/{codes['picture']}/", None),
-        "before-and-after": (True, f"/jobs/{codes['picture']}/", slide),
-        "picture-failed": (True, "/jobs/10000003/", None),
-        "cancelled": (True, "/jobs/10000004/", None),
-        "gallery": (True, "/pictures/", None),
-        "gallery-empty": (False, "/pictures/", None),
-        "not-here": (False, "/nowhere/", None),
+        "welcome": (None, "/", None),
+        "welcome-back": ("visitor", "/", None),
+        "you": (None, "/you/", None),
+        "photos-good": (None, "/you/", lambda page: choose_photos(page, dark=False)),
+        "photos-refused": (None, "/you/", lambda page: choose_photos(page, dark=True)),
+        "wrong-code": (None, "/you/", wrong_code),
+        "training": ("visitor", "/jobs/10000005/", None),
+        "training-failed": ("visitor", "/jobs/10000006/", None),
+        "trained": ("visitor", f"/jobs/{codes['training']}/", open_erase),
+        "you-while-training": ("visitor", "/you/", None),
+        "erased": (None, "/you/?erased", None),
+        "postcard": ("visitor", "/postcard/", None),
+        "postcard-words": ("visitor", "/postcard/", say_in_words),
+        "postcard-problem": (None, "/postcard/", send_nothing),
+        "queued": ("visitor", "/jobs/10000002/", None),
+        "painting": ("visitor", "/jobs/10000001/", None),
+        "connection-lost": ("visitor", "/jobs/10000001/", lose_connection),
+        "finished": ("visitor", f"/jobs/{codes['picture']}/", None),
+        "before-and-after": ("visitor", f"/jobs/{codes['picture']}/", slide),
+        "picture-failed": ("visitor", "/jobs/10000003/", None),
+        "cancelled": ("visitor", "/jobs/10000004/", None),
+        "gallery": ("visitor", "/pictures/", None),
+        "gallery-empty": (None, "/pictures/", None),
+        "not-here": (None, "/nowhere/", None),
     }
 
 
 def look(
-    service: RunningService, browser, state: dict, codes: dict[str, str], folder: Path, only: list[str]
+    service: RunningService, browser, known: dict[str, dict], codes: dict, folder: Path, only: list[str]
 ) -> None:
-    for name, (known, path, act) in states(codes).items():
+    """``known``: the cookies of who looks."""
+    for name, (who, path, act) in states(codes).items():
         if only and name not in only:
             continue
         taken = []
         for language, scheme, width in VARIANTS:
-            options = {"storage_state": state} if known else {}
+            options = {"storage_state": known[who]} if who else {}
             guest = Visit(
                 browser, service.url, width=width, language=language, color_scheme=scheme, **options
             )
@@ -207,7 +248,7 @@ def sheet(paths: list[Path]) -> Image.Image:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Screenshots of every page and state of the studio.")
+    parser = argparse.ArgumentParser(description="Screenshots of every page and state.")
     parser.add_argument("folder", type=Path, nargs="?", default=Path("screenshots"))
     parser.add_argument("--only", nargs="*", default=[], help="names of states")
     args = parser.parse_args()
@@ -219,7 +260,17 @@ def main() -> None:
         service.processes["worker"].terminate()
         service.processes["worker"].wait()
         service.manage("shell", "-c", SEED.format(asked=json.dumps(codes)))
-        look(service, browser, state, codes, args.folder, args.only)
+        rows = json.loads(
+            service.manage("shell", "-c", ROWS.format(picture=codes["picture"])).splitlines()[-1]
+        )
+        look(
+            service,
+            browser,
+            {"visitor": state, "editor": editor(service, browser)},
+            codes | rows,
+            args.folder,
+            args.only,
+        )
 
 
 if __name__ == "__main__":
