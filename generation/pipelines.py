@@ -28,7 +28,7 @@ from diffusers import (
     StableDiffusionInpaintPipeline,
 )
 from diffusers.utils import logging as diffusers_logging
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from transformers.utils import logging as transformers_logging
 
 from generation import hardware, memory, models
@@ -183,9 +183,12 @@ def _as_stored(folder: Path) -> dict:
     paths = sorted(folder.glob("*.safetensors"))
     if not paths:
         raise OSError(f"no safetensors in {folder}")
-    with safe_open(paths[0], framework="pt") as file:
-        dtypes = (file.get_tensor(name).dtype for name in file.keys())  # noqa: SIM118 (it is no dict)
-        dtype = next(dtype for dtype in dtypes if dtype.is_floating_point)
+    try:
+        with safe_open(paths[0], framework="pt") as file:
+            dtypes = [file.get_tensor(name).dtype for name in file.keys()]  # noqa: SIM118 (it is no dict)
+    except SafetensorError as error:
+        raise OSError(f"{paths[0].name}: {error}") from error
+    dtype = next((dtype for dtype in dtypes if dtype.is_floating_point), torch.float32)
     return {"dtype": dtype, "variant": _variant(folder), "use_safetensors": True}
 
 

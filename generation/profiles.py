@@ -77,7 +77,7 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class ModelProfile:
-    """Sizes are in pixels. ``half_on_gpu``: float16 on CUDA; a CPU always begins from float32."""
+    """Sizes are in pixels. ``half_on_gpu``: float16 on CUDA. For a CPU's format, see hardware.py."""
 
     name: str
     inpaint_model: ModelRef  # nine channels: pose and face

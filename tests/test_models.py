@@ -81,6 +81,18 @@ def test_a_folder_of_the_half_precision_variant_is_read(family, monkeypatch):
             assert torch.equal(tensor, after[part].state_dict()[key]), (part, key)
 
 
+def test_weights_that_are_cut_off_are_a_model_that_can_not_be_loaded(family, monkeypatch):
+    for variable, name in (("INPAINT_MODEL", "inpaint"), ("CONTROLNET_MODEL", "controlnet")):
+        monkeypatch.setenv(variable, str(family / name))
+    for part in (family / "inpaint" / "unet", family / "controlnet"):
+        [weights] = part.glob("*.safetensors")
+        whole = weights.read_bytes()
+        weights.write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(pipelines.ModelMissing, match="could not be loaded"):
+            pipelines.Shelf().fetch("pose", get_profile())
+        weights.write_bytes(whole)
+
+
 def test_parts_are_mapped_from_their_files_until_a_step_converts_them():
     profile, shelf = get_profile("miniature"), pipelines.Shelf()
     unet = shelf.fetch("pose", profile)["unet"]
