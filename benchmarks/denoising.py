@@ -76,8 +76,8 @@ def main() -> None:
 
         variants = {"guidance in two passes": in_two, "channels_last": channels_last}
         if hardware.fast_cpu_dtype() == torch.bfloat16:
-            half, *small = copy.deepcopy(unet).bfloat16(), latents.bfloat16(), words.bfloat16()
-            variants["bfloat16"] = lambda: half(small[0], 10, small[1]).sample
+            half = copy.deepcopy(unet).bfloat16()
+            variants["bfloat16"] = lambda: half(latents.bfloat16(), 10, words.bfloat16()).sample
         if "--compile" in sys.argv:
             compiled, began = torch.compile(copy.deepcopy(unet)), time.perf_counter()
             compiled(latents, 10, words)

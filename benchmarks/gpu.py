@@ -22,6 +22,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from benchmarks import isolation
+from benchmarks.sd15 import FAMILY
 from generation import threads
 from generation.folder import ORDER
 from generation.miniature import demo_content
@@ -120,8 +121,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--training-steps", type=int, default=40)
     parser.add_argument("--on-cpu", action="store_true", help="the miniature, if there is no GPU")
-    default = Path(tempfile.gettempdir()) / "cartolina-sd15-shaped"
-    parser.add_argument("--family", type=Path, default=default, help="where random weights are, or will be")
+    parser.add_argument("--family", type=Path, default=FAMILY, help="where random weights are, or will be")
     parser.add_argument("--save", type=Path, default=Path("gpu"), metavar="NAME", help="NAME.csv, NAME.svg")
     args = parser.parse_args()
     name = gpu()

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from generation import folder, generator, threads, training_set
+from generation import folder, generator, lifeline, threads, training_set
 from generation.miniature import demo_content, eyes, measures, people, poses, reader, scenes
 from generation.miniature.canvas import View
 from generation.miniature.people import Person
@@ -187,7 +187,7 @@ def train_lora(
         }
         began = time.perf_counter()
         done = subprocess.run(
-            ["bash", str(ROOT / "training-app" / "launch.bash"), code],
+            lifeline.tied(["bash", str(ROOT / "training-app" / "launch.bash"), code]),
             env=environment,
             capture_output=True,
             text=True,

@@ -18,7 +18,7 @@ from PIL import Image
 from diffuser_api.pictures import as_png
 from generation.miniature import demo_content
 from tests.browsing import Visit, chromium
-from tests.desk import log_in, make_editor
+from tests.desk import cookies, make_editor, wait_for_proposals
 from tests.running_service import RunningService, running
 
 PATIENCE = 900_000  # ms, for a training
@@ -38,7 +38,7 @@ import json, shutil
 from pathlib import Path
 from django.conf import settings
 from django.utils import timezone
-from diffuser_api.models import Job
+from diffuser_api.models import Job, LoraModel
 asked = json.loads({asked!r})
 def copy(code, new, **fields):
     job = Job.objects.get(code=code)
@@ -58,23 +58,10 @@ copy(picture, "10000003", status="failed", error_code="step_failed", error_messa
 copy(picture, "10000004", status="cancelled")
 copy(training, "10000005", status="running", step="train", progress=0.4)
 copy(training, "10000006", status="failed", error_code="training_failed", error_message="x")
+row = lambda code: Job.objects.get(code=code).pk
+rows = dict(picture_row=row(picture), failed_row=row("10000003"), lora_row=LoraModel.objects.get().pk)
+print(json.dumps(rows))
 """
-
-
-ROWS = """
-import json
-from diffuser_api.models import Job, LoraModel
-picture, failed = Job.objects.get(code="{picture}"), Job.objects.get(code="10000003")
-print(json.dumps(dict(picture_row=picture.pk, failed_row=failed.pk, lora_row=LoraModel.objects.get().pk)))
-"""
-
-
-def editor(service: RunningService, browser) -> dict:
-    """The cookies of an editor."""
-    make_editor(service)
-    context = browser.new_context()
-    log_in(context.new_page(), service.url)
-    return context.storage_state()
 
 
 def make_things(service: RunningService, browser, kept: Path) -> tuple[dict, dict[str, str]]:
@@ -157,10 +144,6 @@ def open_erase(page) -> None:
     page.locator(".erase summary").first.click()
 
 
-def see_shots(page) -> None:
-    page.wait_for_selector(".desk-loaded >> nth=2")
-
-
 def states(codes: dict[str, str]) -> dict[str, tuple[str | None, str, Callable | None]]:
     """Name: who looks (a visitor with a face, an editor, or nobody in particular), the page, and what is done
     there."""
@@ -170,7 +153,7 @@ def states(codes: dict[str, str]) -> dict[str, tuple[str | None, str, Callable |
         "desk-places": ("editor", f"{desk}/poi/", None),
         "desk-place": ("editor", f"{desk}/poi/1/change/", None),
         "desk-new-action": ("editor", f"{desk}/action/add/", None),
-        "desk-action": ("editor", f"{desk}/action/1/change/", see_shots),
+        "desk-action": ("editor", f"{desk}/action/1/change/", lambda page: wait_for_proposals(page, 3)),
         "desk-try-it": ("editor", f"{desk}/action/try/", None),
         "desk-jobs": ("editor", f"{desk}/job/", None),
         "desk-job": ("editor", f"{desk}/job/{codes['picture_row']}/change/", None),
@@ -259,18 +242,12 @@ def main() -> None:
         state, codes = make_things(service, browser, steps.resolve())
         service.processes["worker"].terminate()
         service.processes["worker"].wait()
-        service.manage("shell", "-c", SEED.format(asked=json.dumps(codes)))
-        rows = json.loads(
-            service.manage("shell", "-c", ROWS.format(picture=codes["picture"])).splitlines()[-1]
+        codes |= json.loads(
+            service.manage("shell", "-c", SEED.format(asked=json.dumps(codes))).splitlines()[-1]
         )
-        look(
-            service,
-            browser,
-            {"visitor": state, "editor": editor(service, browser)},
-            codes | rows,
-            args.folder,
-            args.only,
-        )
+        make_editor(service)
+        known = {"visitor": state, "editor": cookies(browser, service.url)}
+        look(service, browser, known, codes, args.folder, args.only)
 
 
 if __name__ == "__main__":

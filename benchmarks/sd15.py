@@ -22,6 +22,7 @@ import requests
 
 from tests.running_service import RunningService, running
 
+FAMILY = Path(tempfile.gettempdir()) / "cartolina-sd15-shaped"  # unless told where
 CODE = "12345678"
 ADD_LORA = f"""
 from pathlib import Path
@@ -120,8 +121,7 @@ def table(job: dict) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    default = Path(tempfile.gettempdir()) / "cartolina-sd15-shaped"
-    parser.add_argument("--family", type=Path, default=default, help="where the weights are, or will be")
+    parser.add_argument("--family", type=Path, default=FAMILY, help="where the weights are, or will be")
     parser.add_argument("--denoising-steps", type=int, default=2)
     parser.add_argument("--limit-gb", type=float, help="of memory, for all processes together")
     parser.add_argument("--template-mb", type=int, default=4500, help="TEMPLATE_MEMORY_MB")

@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.quality import train_lora
-from benchmarks.sd15 import anonymous_mb, prepare
+from benchmarks.sd15 import FAMILY, anonymous_mb, prepare
 from generation.miniature import people
 from generation.miniature.scenes import HELD_OUT
 from generation.profiles import get_profile
@@ -89,8 +89,7 @@ def face_step(job: Path, with_lora: bool) -> tuple[float, float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    default = Path(tempfile.gettempdir()) / "cartolina-sd15-shaped"
-    parser.add_argument("--family", type=Path, default=default, help="where the weights are, or will be")
+    parser.add_argument("--family", type=Path, default=FAMILY, help="where the weights are, or will be")
     args = parser.parse_args()
     apart = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory(prefix="cartolina-sd15-") as name:

@@ -24,7 +24,7 @@ from django.conf import settings
 
 from diffuser_api import jobs, lease, processes
 from diffuser_api.models import Job
-from generation import threads, training_set
+from generation import lifeline, threads, training_set
 from generation.profiles import ModelProfile, get_profile
 from generation.vision import eyes
 
@@ -67,10 +67,8 @@ def lay_out_photos(job: Job, profile: ModelProfile) -> Path:
 
 def start(job: Job, profile: ModelProfile) -> subprocess.Popen:
     """launch.bash in a session of its own, so that it and its children can be ended together."""
-    # If the worker is killed, the kernel tells bash, and bash its child (where there is setpriv: Linux).
-    lifeline = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
     return subprocess.Popen(
-        [*lifeline, "bash", str(LAUNCH), job.code],
+        lifeline.tied(["bash", str(LAUNCH), job.code]),  # if the worker is killed; bash then tells its child
         env=environment(job, profile),
         cwd=LAUNCH.parent,
         stdin=subprocess.DEVNULL,

@@ -29,12 +29,13 @@ _PHRASE = re.compile(
 
 def phrase(garment: str, colour: str, more: str) -> str:
     """What the prompt says of them: "a red coat, a straw hat". Unknown garments and colours say nothing."""
-    garment, colour = (
-        word if word in known else "" for word, known in ((garment, GARMENTS), (colour, COLOURS))
-    )
-    noun = " ".join(filter(None, [colour, garment or (_ANY if colour else "")]))
-    article = "" if not garment else "an " if noun[0] in "aeiou" else "a "
-    return ", ".join(filter(None, [article + noun, more]))
+    colour = colour if colour in COLOURS else ""
+    if garment in GARMENTS:
+        noun = f"{colour} {garment}".strip()
+        noun = f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+    else:
+        noun = f"{colour} {_ANY}" if colour else ""
+    return ", ".join(filter(None, [noun, more]))
 
 
 def choices(said: str) -> dict[str, str]:

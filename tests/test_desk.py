@@ -13,7 +13,7 @@ from generation.miniature import demo_content, scenes
 from generation.miniature.canvas import View
 from tests.api_client import post_json
 from tests.browsing import chromium, needs_chromium
-from tests.desk import log_in, make_editor
+from tests.desk import cookies, log_in, make_editor, wait_for_proposals
 
 pytestmark = needs_chromium
 expect = pytest.importorskip("playwright.sync_api").expect
@@ -50,11 +50,7 @@ def browser():
 @pytest.fixture(scope="module")
 def session(browser, site):
     """The cookies of somebody who has logged in."""
-    context = browser.new_context()
-    log_in(context.new_page(), site.url)
-    kept = context.storage_state()
-    context.close()
-    return kept
+    return cookies(browser, site.url)
 
 
 @pytest.fixture
@@ -103,11 +99,6 @@ def drop(page, selector: str, *files) -> None:
 
 def statuses(page) -> list[str]:
     return page.locator(".desk-shot [role=status]").all_inner_texts()
-
-
-def wait_for_proposals(page, count: int) -> None:
-    expect(page.locator(".desk-loaded")).to_have_count(count, timeout=60_000)
-    expect(page.locator("[aria-busy=true]")).to_have_count(0, timeout=60_000)
 
 
 def test_a_place_and_an_action_of_four_files_are_made_and_painted(page, site, pictures):
