@@ -188,7 +188,8 @@ class RunningService:
 
     def working_files(self) -> list[Path]:
         places = [self.folder / "tmp_data", self.folder / "training-app", self.folder / "data" / "photos"]
-        return [path for place in places for path in place.rglob("*") if not path.is_dir()]
+        folders = [found for place in places for found in os.walk(place)]  # passes over what goes meanwhile
+        return [Path(folder) / name for folder, _, names in folders for name in names]
 
     # --- what a front-end does ------------------------------------------------------------------------------
 
