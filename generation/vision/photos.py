@@ -97,7 +97,8 @@ def _to_srgb(picture: Image.Image) -> Image.Image:
         picture.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture)
-    picture = picture.convert("RGB")
+    if picture.mode != "RGB":
+        picture = picture.convert("RGB")
     picture.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
     return Image.frombytes("RGB", picture.size, picture.tobytes())  # nothing of the file but its pixels
 
