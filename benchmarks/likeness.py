@@ -1,10 +1,11 @@
 """What makes a painted face the visitor's: ``python -m benchmarks.likeness --people 3 --each 4``.
 
-People of the quality table's crowd are trained on the set of several face sizes, again with the best
-checkpoint chosen instead of the last one, and on the five whole photos; each LoRA paints the same held-out
-requests. Then, with the first, the face step with 1, 2 and 4 candidates. Read is how often the face is
-nearest to the right one of 20 people, by the reader that the quality table uses and that chose nothing, and
-what a picture takes.
+People of the quality table's crowd are trained on the set of several face sizes; each LoRA paints the same
+held-out requests. ``--only`` takes one comparison: "sets", with the best checkpoint instead of the last one,
+with a background that counts less, and with the five whole photos; "candidates", the face step with 1, 2 and
+4 faces to choose from; "colours", a face's skin moved towards the neck's by 0 to 12 at most. Read is how
+often the face is nearest to the right one of 20 people, by the reader that the quality table uses and that
+chose nothing; the colour difference of cheeks and neck (CIE 2000); and what a picture takes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from skimage import color
 
 from benchmarks.quality import (
     FIRST_PERSON,
@@ -29,10 +31,13 @@ from benchmarks.quality import (
     seen_in_photos,
     train_lora,
 )
+from benchmarks.skin import cheeks, neck
 from generation.miniature import people, poses, reader, scenes
-from generation.profiles import get_profile
+from generation.profiles import TrainingSettings, get_profile
 
 CANDIDATES = (1, 2, 4)
+COLOUR_LIMITS = (0, 4, 8, 12)
+COMPARISONS = ("sets", "candidates", "colours")
 
 
 class Visitor:
@@ -44,63 +49,75 @@ class Visitor:
         self.faces, self.tone = seen_in_photos(self.person, self.seed)
 
 
-def hits(
-    work: Path, name: str, visitor: Visitor, lora: Path, each: int, known: list
+def read(
+    work: Path, name: str, visitors: list[Visitor], loras: list[Path], each: int, known: list
 ) -> dict[str, list[float]]:
-    """Shot type to 1 or 0 for each picture; "seconds" to what each took."""
-    found: dict[str, list[float]] = {"seconds": []}
-    for shot in poses.SHOT_TYPES:
-        for k in range(each):
-            scene = held_out_scene(260 + 3 * k, visitor.person, shot)
-            job = f"{name}-{visitor.number}-{shot}-{k}"
-            painted = paint(work, job, scene, 40 + k, lora, visitor.faces, visitor.tone)
-            face = reader.read_face(painted.last, scenes.face_mask(scene))
-            found.setdefault(shot, []).append(float(nearest(face, known) == visitor.number))
-            found["seconds"].append(painted.seconds)
+    """Shot type to 1 or 0 for each picture; "apart" to cheeks and neck; "seconds" to what each took."""
+    found: dict[str, list[float]] = {key: [] for key in (*poses.SHOT_TYPES, "apart", "seconds")}
+    for visitor, lora in zip(visitors, loras, strict=True):
+        for shot in poses.SHOT_TYPES:
+            for k in range(each):
+                scene = held_out_scene(260 + 3 * k, visitor.person, shot)
+                job = f"{name}-{visitor.number}-{shot}-{k}"
+                painted = paint(work, job, scene, 40 + k, lora, visitor.faces, visitor.tone)
+                face = reader.read_face(painted.last, scenes.face_mask(scene))
+                found[shot].append(float(nearest(face, known) == visitor.number))
+                apart = color.deltaE_ciede2000(cheeks(painted.last, scene), neck(painted.last, scene))
+                found["apart"].append(float(apart))
+                found["seconds"].append(painted.seconds)
     return found
 
 
-def line(name: str, rows: list[dict[str, list[float]]]) -> str:
-    shares = {shot: np.mean([value for row in rows for value in row[shot]]) for shot in poses.SHOT_TYPES}
-    seconds = np.median([value for row in rows for value in row["seconds"]])
-    return f"{name:<46}" + "".join(f"{share:>8.2f}" for share in shares.values()) + f"{seconds:>11.1f} s"
+def line(name: str, found: dict[str, list[float]]) -> str:
+    shares = "".join(f"{np.mean(found[shot]):>8.2f}" for shot in poses.SHOT_TYPES)
+    return f"{name:<46}{shares}{np.mean(found['apart']):>12.1f}{np.median(found['seconds']):>11.1f} s"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--people", type=int, default=3)
     parser.add_argument("--each", type=int, default=4, help="pictures at each shot type")
+    parser.add_argument("--only", choices=COMPARISONS)
     args = parser.parse_args()
     began, known = time.monotonic(), gallery()
-    several = get_profile("miniature").training
-    choosing = (*several.variables, ("CHOOSE_CHECKPOINT", "1"))
-    sets = {
-        "several face sizes": several,
-        "the same, best checkpoint": dataclasses.replace(several, variables=choosing),
-        "the same, background counts less": dataclasses.replace(several, mask_background=True),
-        "whole photos": dataclasses.replace(several, face_sizes=False),
-    }
     visitors = [Visitor(number) for number in TRAINED[: args.people]]
-    print(
-        f"{'nearest of 20 people':<46}" + "".join(f"{shot:>8}" for shot in poses.SHOT_TYPES) + "    a picture"
-    )
+    shots = "".join(f"{shot:>8}" for shot in poses.SHOT_TYPES)
+    print(f"{'nearest of 20 people':<46}{shots}{'neck':>12}{'a picture':>13}")
     with tempfile.TemporaryDirectory(prefix="cartolina-likeness-") as folder:
-        loras: dict[str, list[Path]] = {}
-        for name, training in sets.items():
+        several = get_profile("miniature").training
+
+        def trained(name: str, training: TrainingSettings) -> list[Path]:
             work = Path(folder) / name
             work.mkdir()
-            loras[name] = [train_lora(work, one.person, one.seed, training)[0] for one in visitors]
+            loras = [train_lora(work, one.person, one.seed, training)[0] for one in visitors]
             say(f"trained on {name}")
-            rows = [
-                hits(work, "set", one, lora, args.each, known)
-                for one, lora in zip(visitors, loras[name], strict=True)
-            ]
-            print(line(f"trained on {name}", rows), flush=True)
-        for count in CANDIDATES:
-            os.environ["FACE_CANDIDATES"] = str(count)
-            pairs = zip(visitors, loras["several face sizes"], strict=True)
-            rows = [hits(Path(folder), f"of-{count}", one, lora, args.each, known) for one, lora in pairs]
-            print(line(f"the nearest of {count} to the photos", rows), flush=True)
+            return loras
+
+        def tell(name: str, loras: list[Path]) -> None:
+            print(
+                line(name, read(Path(folder) / "jobs" / name, "job", visitors, loras, args.each, known)),
+                flush=True,
+            )
+
+        loras = trained("several face sizes", several)
+        if args.only in (None, "sets"):
+            tell("trained on several face sizes", loras)
+            choosing = (*several.variables, ("CHOOSE_CHECKPOINT", "1"))
+            for name, training in {
+                "the same, best checkpoint": dataclasses.replace(several, variables=choosing),
+                "the same, background counts less": dataclasses.replace(several, mask_background=True),
+                "whole photos": dataclasses.replace(several, face_sizes=False),
+            }.items():
+                tell(f"trained on {name}", trained(name, training))
+        if args.only in (None, "candidates"):
+            for count in CANDIDATES:
+                os.environ["FACE_CANDIDATES"] = str(count)
+                tell(f"the nearest of {count} to the photos", loras)
+            del os.environ["FACE_CANDIDATES"]
+        if args.only in (None, "colours"):
+            for limit in COLOUR_LIMITS:
+                os.environ["FACE_COLOUR_LIMIT"] = str(limit)
+                tell(f"skin moved towards the neck by {limit} at most", loras)
     minutes = (time.monotonic() - began) / 60
     print(f"{args.people} people, {args.each} pictures at each shot type; {minutes:.0f} minutes")
 

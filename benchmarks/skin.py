@@ -25,11 +25,24 @@ from generation.miniature.scenes import HELD_OUT, Scene
 
 def neck(picture: Image.Image, scene: Scene) -> np.ndarray:
     """CIE L*a*b*, the median just below the chin."""
+    return _median(picture, scene, [(0.0, 1.38)], 0.14, 0.07)
+
+
+def cheeks(picture: Image.Image, scene: Scene) -> np.ndarray:
+    """CIE L*a*b*, the median beside the nose."""
+    return _median(picture, scene, [(-0.42, 0.22), (0.42, 0.22)], 0.12, 0.12)
+
+
+def _median(picture: Image.Image, scene: Scene, middles: list, across: float, down: float) -> np.ndarray:
+    """Of boxes around places of the head; all lengths in half heads."""
     half, (x, y) = scene.pose.head_half, scene.pose.head
-    y, reach = y + 1.38 * half, max(1.0, 0.14 * half)
-    box = tuple(round(v) for v in (x - reach, y - reach / 2, x + reach, y + reach / 2 + 1))
-    pixels = np.asarray(picture.crop(box)).reshape(-1, 3) / 255
-    return np.median(color.rgb2lab(pixels), axis=0)
+    across, down = max(1.0, across * half), max(0.5, down * half)
+    parts = []
+    for dx, dy in middles:
+        cx, cy = x + dx * half, y + dy * half
+        box = tuple(round(v) for v in (cx - across, cy - down, cx + across, cy + down + 1))
+        parts.append(np.asarray(picture.crop(box)).reshape(-1, 3) / 255)
+    return np.median(color.rgb2lab(np.concatenate(parts)), axis=0)
 
 
 def main() -> None:

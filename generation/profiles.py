@@ -16,6 +16,7 @@ from pathlib import Path
 from generation.prompts import PromptStyle
 
 MOST_CANDIDATES = 8
+MOST_COLOUR_LIMIT = 20
 SAFETY_CHECKS = ("off", "present", "required")  # never; if the model is there; always, or there is no picture
 MEMORY_PLANS = ("auto", "resident", "offload", "sequential")  # see generation/memory.py
 _WEIGHTS = Path(__file__).parent / "miniature" / "weights"
@@ -102,6 +103,7 @@ class ModelProfile:
     half_on_gpu: bool = True
     full_size: bool = False  # whether a large background comes back at its own size, else at the canvas's
     skeleton_side: int = 512  # short side at which the ControlNet knows its skeletons' lines
+    face_colour_limit: float = 8.0  # how far a face's skin may move towards the neck's, CIE L*a*b* units
     face_candidates: int = 1  # faces painted in one batch, of which the most like the visitor is kept
     safety_model: ModelRef | None = None  # judges finished pictures
     safety_check: str = "present"  # one of SAFETY_CHECKS
@@ -223,7 +225,8 @@ def get_profile(name: str | None = None) -> ModelProfile:
     Variables change it: INPAINT_MODEL, CONTROLNET_MODEL, DETAIL_MODEL, TRAINING_MODEL, SAFETY_MODEL replace a
     model by a folder or by OWNER/NAME@COMMIT of the Hub; TRAINING_STEPS is the length of a training,
     DENOISING_STEPS that of each step (more where ``strength`` would leave none), FACE_CANDIDATES how many
-    faces are painted to choose from (1 to 8), FULL_SIZE (0 or 1) whether a picture gets its background's
+    faces are painted to choose from (1 to 8), FACE_COLOUR_LIMIT how far a face's skin may move towards the
+    neck's (0 to 20, CIE L*a*b* units), FULL_SIZE (0 or 1) whether a picture gets its background's
     size, SAFETY_CHECK (one of SAFETY_CHECKS) whether finished pictures are judged, MEMORY_PLAN (one of
     MEMORY_PLANS) what of the models lies in a GPU's memory.
     Raises ValueError for a name that isn't in the table, a value that can't be, and a model of the Hub
@@ -249,6 +252,12 @@ def get_profile(name: str | None = None) -> ModelProfile:
         if count not in map(str, range(1, MOST_CANDIDATES + 1)):
             raise ValueError(f"FACE_CANDIDATES={count!r} is not a whole number from 1 to {MOST_CANDIDATES}")
         profile = dataclasses.replace(profile, face_candidates=int(count))
+    if limit := os.environ.get("FACE_COLOUR_LIMIT"):
+        if limit not in map(str, range(MOST_COLOUR_LIMIT + 1)):
+            raise ValueError(
+                f"FACE_COLOUR_LIMIT={limit!r} is not a whole number from 0 to {MOST_COLOUR_LIMIT}"
+            )
+        profile = dataclasses.replace(profile, face_colour_limit=float(limit))
     if check := os.environ.get("SAFETY_CHECK"):
         if check not in SAFETY_CHECKS or (check == "required" and not profile.safety_model):
             raise ValueError(

@@ -105,7 +105,7 @@ def face(
     """Paint the visitor's face into the face mask: the crop around it, enlarged to the face resolution.
 
     Of ``face_candidates``, painted in one batch with noise of their own, the nearest to the visitor's photos
-    is kept; without photos to compare with, one is painted.
+    is kept; without photos to compare with, one is painted. Then its skin is moved towards the neck's.
     """
     settings, side = inputs.profile.face, inputs.profile.face_resolution
     count = inputs.profile.face_candidates if inputs.request.faces else 1
@@ -127,7 +127,8 @@ def face(
         )
         for one in painted
     ]
-    return candidates[0] if count == 1 else min(candidates, key=lambda one: _distance(one, inputs))
+    kept = candidates[0] if count == 1 else min(candidates, key=lambda one: _distance(one, inputs))
+    return _fit_to_neck(kept, inputs)
 
 
 STEPS = {"pose": pose, "detail": detail, "harmonize": harmonize, "face": face}
@@ -172,6 +173,16 @@ def _on_the_place(painted: Image.Image, inputs: folder.Inputs, mask: Image.Image
     whole = ImageChops.lighter(inputs.subject_mask, inputs.face_mask)
     cut = cut_out(painted, inputs.background, inputs.skeleton, whole)
     return Image.composite(cut, painted, mask)
+
+
+def _fit_to_neck(painted: Image.Image, inputs: folder.Inputs) -> Image.Image:
+    if not inputs.profile.face_colour_limit:
+        return painted
+    from generation.face_colours import fit_to_neck
+
+    see, limit = eyes(inputs.profile.name), inputs.profile.face_colour_limit
+    fitted = fit_to_neck(painted, inputs.face_mask, inputs.skeleton, limit, see)
+    return canvas.lay_over(fitted, painted, inputs.face_mask, inputs.profile.feather)
 
 
 def _change(picture: Image.Image, painted: Image.Image, inputs: folder.Inputs, pipeline) -> Image.Image:

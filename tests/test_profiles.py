@@ -22,6 +22,13 @@ def test_a_number_that_cannot_be_is_named(variable, text, monkeypatch):
         get_profile()
 
 
+@pytest.mark.parametrize("text", ["-1", "21", "2.5", "much"])
+def test_a_colour_limit_that_cannot_be_is_named(text, monkeypatch):
+    monkeypatch.setenv("FACE_COLOUR_LIMIT", text)
+    with pytest.raises(ValueError, match=f"FACE_COLOUR_LIMIT='{text}'"):
+        get_profile()
+
+
 def test_what_is_not_asked_for_stays(monkeypatch):
     monkeypatch.setenv("TRAINING_STEPS", "7")
     profile = get_profile("miniature")

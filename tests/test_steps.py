@@ -6,9 +6,9 @@ import os
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageChops
 
-from generation import canvas, folder, pipelines, steps
+from generation import canvas, face_colours, folder, pipelines, steps
 from generation.profiles import get_profile
 from tests.job_folders import make_job, make_lora
 from tests.small_models import make_small_family
@@ -102,6 +102,24 @@ def test_of_several_faces_the_nearest_to_the_photos_is_kept(family, tmp_path, mo
     assert len(seen) == 3
     assert np.abs(seen[0] - alone).max() <= 2  # a batch's arithmetic is rounded elsewhere
     assert (kept == seen[2]).all() and (kept != seen[0]).any()
+
+
+def test_the_face_is_fitted_to_the_neck_inside_its_mask_if_it_may_move(family, tmp_path, monkeypatch):
+    asked = []
+
+    def fit(picture, face_mask, skeleton, limit, eyes):
+        asked.append((limit, picture.size, skeleton.size))
+        return ImageChops.invert(picture)
+
+    _, _, plain = painted("face", make_job(tmp_path / "plain"))
+    monkeypatch.setattr(face_colours, "fit_to_neck", fit)
+    inputs, _, fitted = painted("face", make_job(tmp_path / "fitted"))
+    monkeypatch.setenv("FACE_COLOUR_LIMIT", "0")
+    _, _, left = painted("face", make_job(tmp_path / "left"))
+    assert asked == [(8.0, inputs.background.size, inputs.background.size)]
+    inside = np.asarray(inputs.face_mask) > 0
+    assert (fitted == plain)[~inside].all() and not (fitted == plain)[inside].all()
+    assert (left == plain).all()
 
 
 def test_same_seed_same_picture_and_another_seed_another(family, tmp_path):

@@ -2,16 +2,52 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import ModuleType
 
 from PIL import Image
 
+from generation.vision.seen import Face, Point
+
 MARGIN = 0.6  # of the mask's longer side, seen around it: a detector is surer of a face with its surroundings
 CLEAR = 0.7  # confidence of the face: in so small a part of a picture, less is often no face at all
 LOOKED_AT = 384  # pixels at least, on the longer side: a painted face may be small
+
+
+@dataclass(frozen=True)
+class Closeup:
+    """The surroundings of a face mask, enlarged ``times``, and the largest face in its middle, if any."""
+
+    picture: Image.Image
+    face: Face | None
+    corner: Point  # where its top left is in the whole picture
+    times: float
+
+    def at(self, point: Point) -> Point:
+        """Where a point of the whole picture is in it."""
+        return ((point[0] - self.corner[0]) * self.times, (point[1] - self.corner[1]) * self.times)
+
+
+def look_closely(picture: Image.Image, face_mask: Image.Image, eyes: ModuleType) -> Closeup | None:
+    """None where the mask is empty."""
+    box = face_mask.getbbox()
+    if box is None:
+        return None
+    left, top, right, bottom = box
+    more = MARGIN * max(right - left, bottom - top)
+    box = tuple(round(v) for v in (left - more, top - more, right + more, bottom + more))
+    near = picture.crop(box)
+    times = max(1.0, LOOKED_AT / max(near.size))
+    near = near.resize((round(near.width * times), round(near.height * times)), Image.Resampling.BICUBIC)
+    seen = Closeup(near, None, box[:2], times)
+    middle, reach = seen.at(((left + right) / 2, (top + bottom) / 2)), max(right - left, bottom - top) / 2
+    faces = [face for face in eyes.find_faces(near) if face.confidence >= CLEAR]
+    inside = [face for face in faces if math.dist(face.centre, middle) < reach * times]
+    return dataclasses.replace(seen, face=inside[0]) if inside else seen
 
 
 def measure(
@@ -22,21 +58,10 @@ def measure(
     ``photos``: embeddings of the visitor's photos, made by the same eyes. The distance is the median one to
     them; compare.SAME_PERSON is the limit up to which it is the same person.
     """
-    box = face_mask.getbbox()
-    if box is None:
-        return {"face": False, "distance": None}
-    left, top, right, bottom = box
-    more = MARGIN * max(right - left, bottom - top)
-    seen = picture.crop(tuple(round(v) for v in (left - more, top - more, right + more, bottom + more)))
-    times = max(1.0, LOOKED_AT / max(seen.size))
-    seen = seen.resize((round(seen.width * times), round(seen.height * times)), Image.Resampling.BICUBIC)
-    x, y = (more + (right - left) / 2) * times, (more + (bottom - top) / 2) * times
-    reach = max(right - left, bottom - top) / 2 * times
-    faces = [face for face in eyes.find_faces(seen) if face.confidence >= CLEAR]
-    inside = [face for face in faces if math.dist(face.centre, (x, y)) < reach]
-    if not inside:
+    seen = look_closely(picture, face_mask, eyes)
+    if seen is None or seen.face is None:
         return {"face": False, "distance": None}
     if not photos:
         return {"face": True, "distance": None}
-    code = eyes.embed_face(seen, inside[0])
+    code = eyes.embed_face(seen.picture, seen.face)
     return {"face": True, "distance": round(statistics.median(math.dist(code, one) for one in photos), 3)}
