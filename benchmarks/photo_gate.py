@@ -2,7 +2,7 @@
 
 Good photos: five of each of 60 drawn people, and real ones (see benchmarks/faces.py for FOLDER), each also
 changed as a phone or a messenger changes it. Then five photos of 12 megapixels, in the formats that phones
-send, from the first byte to the last answer, with the process's own start.
+send, from the first byte to the last answer, with the processes' own start.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import collections
 import io
 import math
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -21,16 +22,13 @@ import pillow_heif
 from PIL import Image
 
 from benchmarks.faces import CHANGES, FACES, read
+from benchmarks.isolation import tree_mb
 from generation.miniature import demo_content, eyes, people, scenes
 from generation.vision import compare, judge, photographs
 
 PEOPLE = 60
 ROOT = Path(__file__).resolve().parent.parent
-_PEAK = (
-    "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL);"
-    "used = resource.getrusage(resource.RUSAGE_CHILDREN);"
-    "print(used.ru_maxrss / 1024, used.ru_utime + used.ru_stime)"
-)
+LOOK_EVERY = 0.003  # seconds between two looks at the memory
 
 
 def measure_refusals(folder: Path | None) -> None:
@@ -73,34 +71,52 @@ def _large(picture: Image.Image, kind: str) -> bytes:
     return content.getvalue()
 
 
+def _start_gate(folder: str) -> list[subprocess.Popen]:
+    """Two processes that share five photos, as ``uploads`` does it."""
+    environment = {**os.environ, "MODEL_PROFILE": "sd15", "OMP_NUM_THREADS": "1"}
+    return [
+        subprocess.Popen(
+            [sys.executable, "-m", "generation.vision.photo_gate", folder, "40", "look", *share],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+        )
+        for share in ("135", "24")
+    ]
+
+
+def _end(gate: list[subprocess.Popen]) -> None:
+    if any(process.wait() for process in gate):
+        raise SystemExit("the photo gate failed")
+
+
+def _processor_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def measure_cost(folder: Path | None) -> None:
+    """Time in one run, memory (PSS: what both share counts once) in another."""
     pillow_heif.register_heif_opener()
     pictures = [picture for name in FACES if len(FACES[name]) == 1 and (picture := read(folder, name))]
     print(
         f"five photos of 12 megapixels: {'MB of files':>16}{'seconds':>9}{'of processor':>14}{'peak MB':>9}"
     )
-    for kind in ("JPEG", "HEIF", "WEBP"):
+    for kind in ("JPEG", "PNG", "HEIF", "WEBP"):
         encoded = [_large(pictures[k % len(pictures)], kind) for k in range(5)]
         with tempfile.TemporaryDirectory() as name:
             for number, content in enumerate(encoded, start=1):
                 Path(name, str(number)).write_bytes(content)
-            environment = {**os.environ, "MODEL_PROFILE": "sd15", "OMP_NUM_THREADS": "1"}
-            began = time.perf_counter()
-            started = [
-                subprocess.Popen(
-                    [sys.executable, "-c", _PEAK, sys.executable, "-m", "generation.vision.photo_gate"]
-                    + [name, "40", "look", *share],
-                    cwd=ROOT,
-                    env=environment,
-                    stdout=subprocess.PIPE,
-                )
-                for share in ("135", "24")  # as uploads does it
-            ]
-            said = [process.communicate()[0].split() for process in started]
-            seconds = time.perf_counter() - began
-        peak, processor = (sum(float(one[k]) for one in said) for k in (0, 1))
+            began, before = time.perf_counter(), _processor_seconds()
+            _end(_start_gate(name))
+            seconds, processor = time.perf_counter() - began, _processor_seconds() - before
+            gate, peak = _start_gate(name), 0.0
+            while any(process.poll() is None for process in gate):
+                peak = max(peak, sum(tree_mb(process.pid) for process in gate))
+                time.sleep(LOOK_EVERY)
+            _end(gate)
         size = sum(map(len, encoded)) / 2**20
-        print(f"{kind:<29}{size:>16.1f}{seconds:>9.2f}{processor:>14.2f}{peak:>9.0f}")
+        print(f"{kind:<29}{size:>16.1f}{seconds:>9.2f}{processor:>14.2f}{peak:>9.0f}", flush=True)
 
 
 def main() -> None:
