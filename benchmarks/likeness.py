@@ -102,9 +102,8 @@ def main() -> None:
         loras = trained("several face sizes", several)
         if args.only in (None, "sets"):
             tell("trained on several face sizes", loras)
-            choosing = (*several.variables, ("CHOOSE_CHECKPOINT", "1"))
             for name, training in {
-                "the same, best checkpoint": dataclasses.replace(several, variables=choosing),
+                "the same, best checkpoint": dataclasses.replace(several, choose_checkpoint=True),
                 "the same, background counts less": dataclasses.replace(several, mask_background=True),
                 "whole photos": dataclasses.replace(several, face_sizes=False),
             }.items():

@@ -63,6 +63,7 @@ class TrainingSettings:
     resolution: int = 512  # side of the squares that are trained on, in pixels
     face_sizes: bool = False  # of each photo also squares around the face (see training_set)
     mask_background: bool = False  # what is not the person counts a tenth in the loss
+    choose_checkpoint: bool = False  # the one whose sample pictures are most like the photos, else the last
     variables: tuple[tuple[str, str], ...] = ()
 
     def environment(self) -> dict[str, str]:
@@ -72,6 +73,7 @@ class TrainingSettings:
             "RESOLUTION": f"{self.resolution},{self.resolution}",
             "SAMPLE_PROMPT": f"face of {self.token} {self.class_word}",
             **({"ALPHA_MASK": "1"} if self.mask_background else {}),
+            **({"CHOOSE_CHECKPOINT": "1"} if self.choose_checkpoint else {}),
             **dict(self.variables),
         }
 
@@ -224,11 +226,12 @@ def get_profile(name: str | None = None) -> ModelProfile:
 
     Variables change it: INPAINT_MODEL, CONTROLNET_MODEL, DETAIL_MODEL, TRAINING_MODEL, SAFETY_MODEL replace a
     model by a folder or by OWNER/NAME@COMMIT of the Hub; TRAINING_STEPS is the length of a training,
-    DENOISING_STEPS that of each step (more where ``strength`` would leave none), FACE_CANDIDATES how many
-    faces are painted to choose from (1 to 8), FACE_COLOUR_LIMIT how far a face's skin may move towards the
-    neck's (0 to 20, CIE L*a*b* units), FULL_SIZE (0 or 1) whether a picture gets its background's
-    size, SAFETY_CHECK (one of SAFETY_CHECKS) whether finished pictures are judged, MEMORY_PLAN (one of
-    MEMORY_PLANS) what of the models lies in a GPU's memory.
+    FACE_SIZES, MASK_BACKGROUND and CHOOSE_CHECKPOINT (0 or 1) are those of its settings, DENOISING_STEPS is
+    the length of each step (more where ``strength`` would leave none), FACE_CANDIDATES how many faces are
+    painted to choose from (1 to 8), FACE_COLOUR_LIMIT how far a face's skin may move towards the neck's (0 to
+    20, CIE L*a*b* units), FULL_SIZE (0 or 1) whether a picture gets its background's size, SAFETY_CHECK (one
+    of SAFETY_CHECKS) whether finished pictures are judged, MEMORY_PLAN (one of MEMORY_PLANS) what of the
+    models lies in a GPU's memory.
     Raises ValueError for a name that isn't in the table, a value that can't be, and a model of the Hub
     without its commit.
     """
@@ -268,11 +271,21 @@ def get_profile(name: str | None = None) -> ModelProfile:
         if plan not in MEMORY_PLANS:
             raise ValueError(f"MEMORY_PLAN={plan!r} is not one of {', '.join(MEMORY_PLANS)}")
         profile = dataclasses.replace(profile, memory_plan=plan)
-    if full_size := os.environ.get("FULL_SIZE"):
-        if full_size not in ("0", "1"):
-            raise ValueError(f"FULL_SIZE={full_size!r} is neither 0 nor 1")
-        profile = dataclasses.replace(profile, full_size=full_size == "1")
-    return profile
+    training = dataclasses.replace(
+        profile.training,
+        face_sizes=_switch("FACE_SIZES", profile.training.face_sizes),
+        mask_background=_switch("MASK_BACKGROUND", profile.training.mask_background),
+        choose_checkpoint=_switch("CHOOSE_CHECKPOINT", profile.training.choose_checkpoint),
+    )
+    full_size = _switch("FULL_SIZE", profile.full_size)
+    return dataclasses.replace(profile, training=training, full_size=full_size)
+
+
+def _switch(variable: str, otherwise: bool) -> bool:
+    text = os.environ.get(variable)
+    if text and text not in ("0", "1"):
+        raise ValueError(f"{variable}={text!r} is neither 0 nor 1")
+    return text == "1" if text else otherwise
 
 
 def _count(variable: str, text: str) -> int:
