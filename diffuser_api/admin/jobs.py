@@ -53,7 +53,7 @@ class WithError(admin.SimpleListFilter):
 
 @admin.register(Job)
 class JobAdmin(CodeAdmin):
-    list_display = ["code", "kind", "state", "percent", "seconds", "created_at", "client", "error"]
+    list_display = ["code", "kind", "state", "seconds", "created_at", "client"]
     list_filter = [
         "kind",
         "status",
@@ -84,21 +84,17 @@ class JobAdmin(CodeAdmin):
 
     @admin.display(description="status", ordering="status")
     def state(self, job):
-        return format_html('<span class="state state-{}">{}</span>', job.status, job.status)
-
-    @admin.display(description="done")
-    def percent(self, job):
-        return f"{job.progress:.0%}"
+        state = format_html('<span class="state state-{}">{}</span>', job.status, job.status)
+        more = job.error_code.replace("_", " ")
+        if job.status == Job.Status.RUNNING:
+            more = f"{job.progress:.0%}"
+        return format_html('{}<div class="state-more" title="{}">{}</div>', state, job.error_message, more)
 
     @admin.display(description="took")
     def seconds(self, job):
         if not (job.started_at and job.finished_at):
             return ""
         return f"{(job.finished_at - job.started_at).total_seconds():.1f} s"
-
-    @admin.display(description="error", ordering="error_code")
-    def error(self, job):
-        return job.error_message[:80]
 
     # --- cancel and run again, of many or of one ------------------------------------------------------------
 
