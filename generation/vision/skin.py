@@ -54,7 +54,7 @@ def _median(picture: Image.Image, boxes: list[tuple[float, float, float, float]]
     import cv2
     import numpy as np
 
-    parts = [picture.convert("RGB").crop(tuple(round(v) for v in box)) for box in boxes]
+    parts = [picture.crop(tuple(round(v) for v in box)).convert("RGB") for box in boxes]
     pixels = np.concatenate([np.asarray(part, np.float32).reshape(-1, 1, 3) for part in parts]) / 255
     lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB).reshape(-1, 3)
     lightness, a, b = (round(float(v), 1) for v in np.median(lab, axis=0))
