@@ -105,7 +105,7 @@ class ModelProfile:
     half_on_gpu: bool = True
     full_size: bool = False  # whether a large background comes back at its own size, else at the canvas's
     skeleton_side: int = 512  # short side at which the ControlNet knows its skeletons' lines
-    face_colour_limit: float = 8.0  # how far a face's skin may move towards the neck's, CIE L*a*b* units
+    face_colour_limit: int = 8  # how far a face's skin may move towards the neck's, CIE L*a*b* units
     face_candidates: int = 1  # faces painted in one batch, of which the most like the visitor is kept
     safety_model: ModelRef | None = None  # judges finished pictures
     safety_check: str = "present"  # one of SAFETY_CHECKS
@@ -251,16 +251,11 @@ def get_profile(name: str | None = None) -> ModelProfile:
         steps = _count("DENOISING_STEPS", text)
         shortened = {name: _of_length(getattr(profile, name), steps) for name in _STEPS}
         profile = dataclasses.replace(profile, **shortened)
-    if count := os.environ.get("FACE_CANDIDATES"):
-        if count not in map(str, range(1, MOST_CANDIDATES + 1)):
-            raise ValueError(f"FACE_CANDIDATES={count!r} is not a whole number from 1 to {MOST_CANDIDATES}")
-        profile = dataclasses.replace(profile, face_candidates=int(count))
-    if limit := os.environ.get("FACE_COLOUR_LIMIT"):
-        if limit not in map(str, range(MOST_COLOUR_LIMIT + 1)):
-            raise ValueError(
-                f"FACE_COLOUR_LIMIT={limit!r} is not a whole number from 0 to {MOST_COLOUR_LIMIT}"
-            )
-        profile = dataclasses.replace(profile, face_colour_limit=float(limit))
+    profile = dataclasses.replace(
+        profile,
+        face_candidates=_within("FACE_CANDIDATES", 1, MOST_CANDIDATES, profile.face_candidates),
+        face_colour_limit=_within("FACE_COLOUR_LIMIT", 0, MOST_COLOUR_LIMIT, profile.face_colour_limit),
+    )
     if check := os.environ.get("SAFETY_CHECK"):
         if check not in SAFETY_CHECKS or (check == "required" and not profile.safety_model):
             raise ValueError(
@@ -279,6 +274,13 @@ def get_profile(name: str | None = None) -> ModelProfile:
     )
     full_size = _switch("FULL_SIZE", profile.full_size)
     return dataclasses.replace(profile, training=training, full_size=full_size)
+
+
+def _within(variable: str, least: int, most: int, otherwise: int) -> int:
+    text = os.environ.get(variable)
+    if text and text not in map(str, range(least, most + 1)):
+        raise ValueError(f"{variable}={text!r} is not a whole number from {least} to {most}")
+    return int(text) if text else otherwise
 
 
 def _switch(variable: str, otherwise: bool) -> bool:

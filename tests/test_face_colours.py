@@ -85,4 +85,4 @@ def test_a_collar_is_no_neck(photo):
 def test_a_neck_may_lie_in_the_chins_shadow():
     assert skin.to_neck((60, 18, 28), (50, 14, 25)) == (0, 0, 0)
     assert skin.to_neck((60, 18, 28), (64, 18, 28)) == (4, 0, 0)
-    assert skin.to_neck((70, 18, 28), (50, 18, 28)) == (20 * -1 + skin.FITS[0], 0, 0)
+    assert skin.to_neck((70, 18, 28), (50, 18, 28)) == (skin.FITS[0] - 20, 0, 0)

@@ -12,7 +12,9 @@ from django.urls import resolve
 
 ROOT = Path(__file__).resolve().parent.parent
 READ_BY_DJANGO = re.compile(r"""\b(?:env(?:\.\w+)?|_folder|_at_least)\(\s*"([A-Z][A-Z0-9_]+)\"""")
-READ_BY_GENERATION = re.compile(r"""(?:\benviron(?:\.get\(|\[)|\b_switch\()\s*"([A-Z][A-Z0-9_]+)\"""")
+READ_BY_GENERATION = re.compile(
+    r"""(?:\benviron(?:\.get\(|\[)|\b_(?:switch|within)\()\s*"([A-Z][A-Z0-9_]+)\""""
+)
 OVERRIDE = re.compile(r""""\w+_model": "([A-Z][A-Z0-9_]+)\"""")
 
 
