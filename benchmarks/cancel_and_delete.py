@@ -21,9 +21,9 @@ from pathlib import Path
 import requests
 from PIL import Image
 
+from benchmarks.harness.running_service import RunningService, words_of
 from benchmarks.kills import set_up
-from generation.profiles import get_profile
-from tests.running_service import RunningService, words_of
+from generation.models.profiles import get_profile
 
 PATIENCE = 30.0  # seconds, after which a case has failed
 STEPS = ("pose", "detail", "detail", "harmonize", "face")
@@ -32,7 +32,7 @@ LIMIT = 2.0  # seconds
 
 
 def make_weights(folder: Path) -> bytes:
-    from tests.job_folders import make_lora
+    from benchmarks.harness.job_folders import make_lora
 
     unet = Path(get_profile().inpaint_model.id) / "unet"
     return make_lora(unet, folder / "lora.safetensors").read_bytes()
@@ -44,9 +44,9 @@ def generation_at(step: int, weights: bytes) -> tuple[str, list[bytes]]:
     from django.core.files.base import ContentFile
     from django.db import transaction
 
-    from diffuser_api import generation_dispatcher, jobs
+    from diffuser_api.jobs import life, run_generation
     from diffuser_api.models import ActionImage, LoraModel, PoiImage
-    from generation import folder as folders
+    from generation import job_folder as folders
 
     lora, _ = LoraModel.objects.get_or_create(
         code="12345678", defaults={"file": ContentFile(weights, "12345678.safetensors")}
@@ -55,11 +55,11 @@ def generation_at(step: int, weights: bytes) -> tuple[str, list[bytes]]:
     person = {"age": "adult", "gender": "man", "other_details": words}
     place, action = PoiImage.objects.first(), ActionImage.objects.first()
     with transaction.atomic():
-        job = jobs.create_generation(place, action, lora, 1, **person)
-        folder = generation_dispatcher.folder_of(job.code)
+        job = life.create_generation(place, action, lora, 1, **person)
+        folder = run_generation.folder_of(job.code)
         if step:
             folder.mkdir(parents=True)
-            generation_dispatcher.fill(folder, job)
+            run_generation.fill(folder, job)
             folders.prepare(folder)
             background = folders.Inputs.read(folder).background
         for index in range(1, step):

@@ -17,7 +17,7 @@ import sys
 import time
 import urllib.request
 
-from tests.running_service import WISH, RunningService, running
+from benchmarks.harness.running_service import WISH, RunningService, running
 
 SEED = 2026
 PAUSE = (1.0, 3.0)  # seconds between a client's calls
@@ -25,10 +25,10 @@ POLLS = 4
 REQUEST = WISH | {"seed": 1}
 SETTINGS = {"OPEN_API": "0", "LOG_LEVEL": "WARNING"}
 MAKE_CLIENTS = """
-from diffuser_api import access
+from diffuser_api.access import tokens
 from diffuser_api.models import Client
 for number in range({count}):
-    print(access.issue_token(Client.objects.create(name=f"front-{{number}}")))
+    print(tokens.issue_token(Client.objects.create(name=f"front-{{number}}")))
 """
 
 

@@ -29,9 +29,9 @@ def least_seconds(work) -> tuple[float, object]:
 def main() -> None:
     import torch
 
-    from generation import hardware, pipelines
-    from generation.profiles import get_profile
-    from tests.job_folders import make_lora
+    from benchmarks.harness.job_folders import make_lora
+    from generation.models import hardware, pipelines
+    from generation.models.profiles import get_profile
 
     torch.set_num_threads(1)
     profile, shelf = get_profile(), pipelines.Shelf()

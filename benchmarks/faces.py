@@ -1,6 +1,6 @@
 """Face detectors and face identity on real photographs. ``python -m benchmarks.faces [FOLDER]``
 
-The public-domain photographs of tests/pictures and scikit-image are always measured. FOLDER may hold more,
+The public-domain photographs of harness/pictures and scikit-image are always measured. FOLDER may hold more,
 which aren't ours to pass on: biden, obama2 and obama3 of the face_recognition 1.3.0 source archive
 (tests/test_images) and sample1 to sample6 of the npm package @vladmandic/face-api 1.7.15 (demo), both MIT.
 Where the faces are was marked by one of the detectors and checked by eye: x and y of the middle and the
@@ -21,12 +21,12 @@ import numpy as np
 import skimage
 from PIL import Image, ImageDraw, ImageEnhance
 
-from generation.vision import mediapipe, photographs
+from generation.vision import mediapipe, real_people
 from generation.vision.compare import SAME_PERSON
 from generation.vision.model_files import FACE_CNN, FACE_FAR, FACE_NEAR
 
 SKIMAGE = Path(skimage.__path__[0]) / "data"
-PICTURES = Path(__file__).resolve().parent.parent / "tests" / "pictures"
+PICTURES = Path(__file__).parent / "harness" / "pictures"
 FACES = {
     "astronaut.png": [(0.440, 0.233, 0.207)],
     "hopper.jpg": [(0.520, 0.384, 0.389)],
@@ -108,7 +108,7 @@ def _mediapipe(file):
 
 
 def _chosen(pixels: np.ndarray):
-    return [face.box for face in photographs.find_faces(Image.fromarray(pixels))]
+    return [face.box for face in real_people.find_faces(Image.fromarray(pixels))]
 
 
 def read(folder: Path | None, name: str) -> Image.Image | None:
@@ -181,7 +181,7 @@ def measure_identity(folder: Path | None) -> None:
     pictures = {name: picture for name in people if (picture := read(folder, name))}
 
     def embed(picture: Image.Image) -> np.ndarray:
-        return photographs.embed_face(picture, photographs.find_faces(picture)[0])
+        return real_people.embed_face(picture, real_people.find_faces(picture)[0])
 
     known = {name: embed(picture) for name, picture in pictures.items()}
     print(f"\ndistance to the same photograph, changed (the same person up to {SAME_PERSON})")
@@ -193,8 +193,8 @@ def measure_identity(folder: Path | None) -> None:
         print(f"  {label:<24}mean {statistics.mean(values):.2f}, most {max(values):.2f}")
     values = []
     for name, picture in pictures.items():
-        covered = _covered(picture, photographs.find_faces(picture)[0])
-        if photographs.find_faces(covered):
+        covered = _covered(picture, real_people.find_faces(picture)[0])
+        if real_people.find_faces(covered):
             values.append(math.dist(known[name], embed(covered)))
     print(f"  {'mouth and chin covered':<24}mean {statistics.mean(values):.2f}, most {max(values):.2f}"
           f"  (found in {len(values)} of {len(pictures)})")  # fmt: skip

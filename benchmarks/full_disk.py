@@ -17,8 +17,8 @@ from pathlib import Path
 
 import requests
 
-from tests.running_service import RunningService
-from tests.small_disks import full, small_disk
+from benchmarks.harness.running_service import RunningService
+from benchmarks.harness.small_disks import full, small_disk
 
 DISK_MB = 48
 SECONDS = 240.0  # for a job to end, and longer than the sweep takes to find one that nobody runs any more

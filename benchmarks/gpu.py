@@ -23,10 +23,10 @@ from pathlib import Path
 
 from benchmarks import isolation
 from benchmarks.sd15 import FAMILY
-from generation import threads
-from generation.folder import ORDER
+from generation.job_folder import ORDER
 from generation.miniature import demo_content
-from generation.profiles import ModelProfile, get_profile
+from generation.models.profiles import ModelProfile, get_profile
+from generation.processes import omp
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_GPU = """There is no GPU here that torch can use, so there is nothing to measure.
@@ -85,7 +85,7 @@ def ours(profile: ModelProfile, folder: Path, steps: int) -> list[str]:
 
 def training_table(profile: ModelProfile, steps: int, rounds: int) -> list[tuple[str, float]]:
     """(name, steps a second), the median of rounds in turns."""
-    environment = os.environ | threads.waiting()
+    environment = os.environ | omp.waiting()
     side = str(profile.training.resolution // 8)
     plain = [sys.executable, "-m", "benchmarks.plain_lora", profile.training_model.id, str(steps)]
     seconds: dict[str, list[float]] = {"our trainer": [], "PEFT": []}

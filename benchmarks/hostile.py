@@ -27,7 +27,7 @@ import schemathesis
 from PIL import Image
 from schemathesis import GenerationMode
 
-from tests.running_service import SECRET_KEY, RunningService, running
+from benchmarks.harness.running_service import SECRET_KEY, RunningService, running
 
 SEED = 2026
 PATIENCE = 30.0  # seconds

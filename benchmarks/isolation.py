@@ -31,12 +31,14 @@ from pathlib import Path
 
 from PIL import Image, ImageChops
 
-from generation import generator, isolation, models, threads
-from generation.folder import ORDER
+from benchmarks.harness.job_folders import make_lora
+from generation import generator
+from generation.job_folder import ORDER
 from generation.miniature import demo_content
-from generation.profiles import get_profile
+from generation.models import hub
+from generation.models.profiles import get_profile
+from generation.processes import isolation, omp
 from generation.request import GenerationRequest
-from tests.job_folders import make_lora
 
 WAYS = ("classic", "template", "spawn", "resident", "plain")
 LORAS = 10
@@ -124,7 +126,7 @@ def write_request(folder: Path, lora: Path | None = None) -> Path:
 
 
 def start(way: str) -> Worker:
-    environment = os.environ | threads.waiting() | {"STEP_ISOLATION": way if way in isolation.WAYS else ""}
+    environment = os.environ | omp.waiting() | {"STEP_ISOLATION": way if way in isolation.WAYS else ""}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
     command = [sys.executable, "-c", _WORKER, way]
     return Worker(way, subprocess.Popen(command, cwd=generator.ROOT, env=environment, **pipes))
@@ -283,7 +285,7 @@ def measure(ways: list[str], rounds: int, growth: int = 0) -> list[Worker]:
     workers = [start(way) for way in ways]
     try:
         with tempfile.TemporaryDirectory() as folder:
-            unet = models.folder(get_profile().inpaint_model) / "unet"
+            unet = hub.folder(get_profile().inpaint_model) / "unet"
             loras = [make_lora(unet, Path(folder, f"{n}.safetensors"), 4 + n) for n in range(LORAS)]
             one_round(workers, loras[0], lambda w, run: setattr(w, "first_seconds", run["seconds"]))
             for number in range(rounds):

@@ -21,8 +21,8 @@ from pathlib import Path
 import psutil
 import requests
 
-from tests.receivers import receiving, status
-from tests.running_service import RunningService
+from benchmarks.harness.receivers import receiving, status
+from benchmarks.harness.running_service import RunningService
 
 WAITING_JOBS = 2  # that there are at least
 SECONDS_TO_END = 1200.0  # for the last jobs, when the killing is over
@@ -120,7 +120,7 @@ class Trial:
 
     def look(self, told: list[bytes]) -> None:
         """What isn't as it must be, now that all is quiet. ``told``: the webhooks that came."""
-        from diffuser_api import sweep
+        from diffuser_api.jobs import sweep
         from diffuser_api.models import Job, LoraModel
 
         self.pause(3.0)

@@ -32,8 +32,9 @@ from benchmarks.quality import (
     train_lora,
 )
 from benchmarks.skin import cheeks, neck
-from generation.miniature import people, poses, reader, scenes
-from generation.profiles import TrainingSettings, get_profile
+from generation.miniature.training import reader
+from generation.miniature.world import joints, people, scenes
+from generation.models.profiles import TrainingSettings, get_profile
 
 CANDIDATES = (2, 4)  # 1 as it is
 COLOUR_LIMITS = (0, 4, 12)  # 8 as it is
@@ -53,9 +54,9 @@ def read(
     work: Path, name: str, visitors: list[Visitor], loras: list[Path], each: int, known: list
 ) -> dict[str, list[float]]:
     """Shot type to 1 or 0 for each picture; "apart" to cheeks and neck; "seconds" to what each took."""
-    found: dict[str, list[float]] = {key: [] for key in (*poses.SHOT_TYPES, "apart", "seconds")}
+    found: dict[str, list[float]] = {key: [] for key in (*joints.SHOT_TYPES, "apart", "seconds")}
     for visitor, lora in zip(visitors, loras, strict=True):
-        for shot in poses.SHOT_TYPES:
+        for shot in joints.SHOT_TYPES:
             for k in range(each):
                 scene = held_out_scene(260 + 3 * k, visitor.person, shot)
                 job = f"{name}-{visitor.number}-{shot}-{k}"
@@ -69,7 +70,7 @@ def read(
 
 
 def line(name: str, found: dict[str, list[float]]) -> str:
-    shares = "".join(f"{np.mean(found[shot]):>8.2f}" for shot in poses.SHOT_TYPES)
+    shares = "".join(f"{np.mean(found[shot]):>8.2f}" for shot in joints.SHOT_TYPES)
     return f"{name:<46}{shares}{np.mean(found['apart']):>12.1f}{np.median(found['seconds']):>11.1f} s"
 
 
@@ -81,7 +82,7 @@ def main() -> None:
     args = parser.parse_args()
     began, known = time.monotonic(), gallery()
     visitors = [Visitor(number) for number in TRAINED[: args.people]]
-    shots = "".join(f"{shot:>8}" for shot in poses.SHOT_TYPES)
+    shots = "".join(f"{shot:>8}" for shot in joints.SHOT_TYPES)
     print(f"{'nearest of 20 people':<46}{shots}{'neck':>12}{'a picture':>13}")
     with tempfile.TemporaryDirectory(prefix="cartolina-likeness-") as folder:
         several = get_profile("miniature").training

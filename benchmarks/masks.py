@@ -16,10 +16,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from generation import masks
-from generation.miniature import scenes
-from generation.miniature.scenes import Scene
-from generation.vision import openpose
+from generation.miniature.world import scenes
+from generation.miniature.world.scenes import Scene
+from generation.poses import mask_drawing, openpose
 
 SCENES, SHEET_SIDE = 200, 6
 TARGETS = {"subject": (0.99, 0.97, 2.2), "face": (0.99, 0.0, 2.5)}  # covered: mean, worst; mean area
@@ -29,7 +28,7 @@ def proposed(scene: Scene) -> dict[str, np.ndarray]:
     """The masks, (256, 256) bool, of the joints that the scene's skeleton picture shows."""
     picture = scenes.skeleton(scene)
     joints = openpose.read(picture)
-    make = {"subject": masks.subject_mask, "face": masks.face_mask}
+    make = {"subject": mask_drawing.subject_mask, "face": mask_drawing.face_mask}
     return {name: np.asarray(function(joints, picture.size)) > 127 for name, function in make.items()}
 
 

@@ -23,8 +23,9 @@ from PIL import Image
 
 from benchmarks.faces import CHANGES, FACES, read
 from benchmarks.isolation import tree_mb
-from generation.miniature import demo_content, eyes, people, scenes
-from generation.vision import compare, judge, photographs
+from generation.miniature import demo_content, detectors
+from generation.miniature.world import people, scenes
+from generation.vision import compare, photo_quality, real_people
 
 PEOPLE = 60
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,9 +40,9 @@ def measure_refusals(folder: Path | None) -> None:
         person = people.random_person(scenes.HELD_OUT + number)
         embeddings = {}
         for k, photo in enumerate(demo_content.photos_of(person, scenes.HELD_OUT + number), start=1):
-            findings, face = judge.judge(photo, eyes)
+            findings, face = photo_quality.judge(photo, detectors)
             found.update(finding.code for finding in findings)
-            embeddings[k] = eyes.embed_face(photo, face) if face else None
+            embeddings[k] = detectors.embed_face(photo, face) if face else None
             photos += 1
         strangers += len(compare.strangers({k: e for k, e in embeddings.items() if e is not None}))
         if before:
@@ -57,7 +58,7 @@ def measure_refusals(folder: Path | None) -> None:
         for label, change in CHANGES.items():
             if label == "a third of the size":
                 continue  # too small, and rightly so
-            findings, _ = judge.judge(change(picture), photographs)
+            findings, _ = photo_quality.judge(change(picture), real_people)
             found.update(f"{finding.code} ({name}, {label})" for finding in findings)
             photos += 1
     print(f"{photos} real photos, as they are and changed: {dict(found) or 'none'} refused")
@@ -76,7 +77,7 @@ def _start_gate(folder: str) -> list[subprocess.Popen]:
     environment = {**os.environ, "MODEL_PROFILE": "sd15", "OMP_NUM_THREADS": "1"}
     return [
         subprocess.Popen(
-            [sys.executable, "-m", "generation.vision.photo_gate", folder, "40", "look", *share],
+            [sys.executable, "-m", "generation.vision.gate_process", folder, "40", "look", *share],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.DEVNULL,

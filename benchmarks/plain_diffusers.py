@@ -19,13 +19,14 @@ from diffusers import (
 )
 from PIL import Image
 
-from generation import folder, hardware, models
-from generation.folder import ORDER
-from generation.profiles import ModelProfile, ModelRef, get_profile
+from generation import job_folder
+from generation.job_folder import ORDER
+from generation.models import hardware, hub
+from generation.models.profiles import ModelProfile, ModelRef, get_profile
 
 
 def _options(model: ModelRef, dtype: torch.dtype, part: str = "unet") -> dict:
-    where = models.folder(model) / part
+    where = hub.folder(model) / part
     halves = not list(where.glob("diffusion_pytorch_model.safetensors"))
     return {"dtype": dtype, "use_safetensors": True, "variant": "fp16" if halves else None}
 
@@ -38,16 +39,16 @@ def load(name: str) -> dict:
     hardware.use_all_cores()
     bare = {"safety_checker": None, "requires_safety_checker": False}
     controlnet = ControlNetModel.from_pretrained(
-        models.folder(profile.controlnet_model), **_options(profile.controlnet_model, machine.dtype, ".")
+        hub.folder(profile.controlnet_model), **_options(profile.controlnet_model, machine.dtype, ".")
     )
     pose = StableDiffusionControlNetInpaintPipeline.from_pretrained(
-        models.folder(profile.inpaint_model),
+        hub.folder(profile.inpaint_model),
         controlnet=controlnet,
         **_options(profile.inpaint_model, machine.dtype),
         **bare,
     )
     detail = StableDiffusionInpaintPipeline.from_pretrained(
-        models.folder(profile.detail_model), **_options(profile.detail_model, machine.dtype), **bare
+        hub.folder(profile.detail_model), **_options(profile.detail_model, machine.dtype), **bare
     )
     parts = {
         name: part for name, part in pose.components.items() if name not in ("controlnet", "image_encoder")
@@ -65,7 +66,7 @@ def load(name: str) -> dict:
 
 def generate(job: Path, on_event) -> Path:
     """Paint the request in ``job``, telling each denoising step; the path of the picture."""
-    inputs = folder.Inputs.read(job)
+    inputs = job_folder.Inputs.read(job)
     profile, request = inputs.profile, inputs.request
     made, picture = load(profile.name), inputs.background
     words = ", ".join(filter(None, (request.action_description, request.other_details)))

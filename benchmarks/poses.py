@@ -12,26 +12,27 @@ import time
 
 import numpy as np
 
-from generation.miniature import demo_content, eyes, people, poses, scenes
-from generation.miniature.canvas import View
-from generation.vision import photographs
+from generation.miniature import demo_content, detectors
+from generation.miniature.world import joints, people, scenes
+from generation.miniature.world.pen import View
+from generation.poses.openpose import NAMES
+from generation.vision import real_people
 from generation.vision.compare import SAME_PERSON
-from generation.vision.openpose import NAMES
 
 SCENES, PEOPLE, PIXELS = 100, 60, 512
 
 
 def measure_joints() -> None:
     by_joint: dict[str, list[float]] = {name: [] for name in NAMES}
-    by_shot: dict[str, list[float]] = {shot: [] for shot in poses.SHOT_TYPES}
+    by_shot: dict[str, list[float]] = {shot: [] for shot in joints.SHOT_TYPES}
     overlaps, seconds, missed, missed_by_body = [], [], 0, 0
     for seed in range(SCENES):
         scene, view = scenes.random_scene(scenes.HELD_OUT + seed), View(pixels=PIXELS)
         picture = scenes.draw_scene(scene, view)
         began = time.perf_counter()
-        pose = eyes.read_pose(picture)
+        pose = detectors.read_pose(picture)
         seconds.append(time.perf_counter() - began)
-        missed_by_body += photographs.read_pose(picture) is None
+        missed_by_body += real_people.read_pose(picture) is None
         if pose is None:
             missed += 1
             continue
@@ -42,7 +43,7 @@ def measure_joints() -> None:
                 off.append(math.dist(place, known) / scene.pose.height)
                 by_joint[name].append(off[-1])
         by_shot[scene.shot].append(statistics.mean(off))
-        seen = np.asarray(eyes.person_mask(picture)) > 127
+        seen = np.asarray(detectors.person_mask(picture)) > 127
         known = np.asarray(scenes.silhouette(scene, view)) > 127
         overlaps.append((seen & known).sum() / (seen | known).sum())
     errors = [error for all_ in by_joint.values() for error in all_]
@@ -63,10 +64,14 @@ def measure_faces() -> None:
     for number in range(PEOPLE):
         person = people.random_person(scenes.HELD_OUT + number)
         photos = demo_content.photos_of(person, scenes.HELD_OUT + number)
-        found = [eyes.find_faces(photo) for photo in photos]
+        found = [detectors.find_faces(photo) for photo in photos]
         counts += [len(faces) for faces in found]
         rows.append(
-            [eyes.embed_face(photo, faces[0]) for photo, faces in zip(photos, found, strict=True) if faces]
+            [
+                detectors.embed_face(photo, faces[0])
+                for photo, faces in zip(photos, found, strict=True)
+                if faces
+            ]
         )
     same = [math.dist(a, b) for row in rows for k, a in enumerate(row) for b in row[:k]]
     other = [math.dist(rows[n][0], rows[m][-1]) for n in range(PEOPLE) for m in range(n)]

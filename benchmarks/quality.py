@@ -24,12 +24,16 @@ import numpy as np
 import torch
 from PIL import Image
 
-from generation import folder, generator, lifeline, threads, training_set
-from generation.miniature import demo_content, eyes, measures, people, poses, reader, scenes
-from generation.miniature.canvas import View
-from generation.miniature.people import Person
-from generation.miniature.scenes import HELD_OUT, Scene
-from generation.profiles import MINIATURE, ModelProfile, TrainingSettings, get_profile
+from benchmarks import measures
+from generation import generator, job_folder, training_set
+from generation.miniature import demo_content, detectors
+from generation.miniature.training import reader
+from generation.miniature.world import joints, people, scenes
+from generation.miniature.world.pen import View
+from generation.miniature.world.people import Person
+from generation.miniature.world.scenes import HELD_OUT, Scene
+from generation.models.profiles import MINIATURE, ModelProfile, TrainingSettings, get_profile
+from generation.processes import lifeline, omp
 from generation.request import GenerationRequest
 from generation.vision import skin
 
@@ -85,7 +89,7 @@ def held_out_scene(index: int, person: Person | None = None, shot: str | None = 
     return scenes.random_scene(
         HELD_OUT + index,
         person or people.random_person(HELD_OUT + index),
-        shot or poses.SHOT_TYPES[index % 3],
+        shot or joints.SHOT_TYPES[index % 3],
     )
 
 
@@ -115,7 +119,7 @@ def write_job(
         face_mask="face-mask.png",
         age=scene.person.age,
         gender=scene.person.gender,
-        action_description=poses.ACTIONS[scene.action].description,
+        action_description=joints.ACTIONS[scene.action].description,
         other_details=scene.clothes,
         place_description=scene.place.description,
         lora="lora.safetensors" if lora else None,
@@ -150,8 +154,8 @@ def paint(work: Path, name: str, scene: Scene, seed: int, *visitor) -> Painted:
     generator.generate(job)
     seconds = time.perf_counter() - began
     steps = {}
-    for index in range(folder.newest_index(job) + 1):
-        with Image.open(folder.picture_path(job, index)) as picture:
+    for index in range(job_folder.newest_index(job) + 1):
+        with Image.open(job_folder.picture_path(job, index)) as picture:
             steps[index] = picture.convert("RGB")
     return Painted(scene, steps, seconds)
 
@@ -173,10 +177,10 @@ def train_lora(
     for number, photo in enumerate(demo_content.photos_of(person, seed), start=1):
         photos.append(work / f"{code}-{number}.jpg")
         photo.save(photos[-1], quality=95)
-    training_set.write(photos, work / "training-app" / "training-input" / code, training, eyes)
+    training_set.write(photos, work / "training-app" / "training-input" / code, training, detectors)
     kept = work / f"{code}.safetensors"
     with delivery(kept) as url:
-        environment = os.environ | threads.waiting() | training.environment()
+        environment = os.environ | omp.waiting() | training.environment()
         environment |= {
             "PYTHON": sys.executable,
             "MODEL": profile.training_model.id,
@@ -232,7 +236,7 @@ def delivery(kept: Path):
 
 def vae_rows(count: int) -> list[Row]:
     """Copies of held-out scenes, and of face crops at the face step's resolution."""
-    from generation import pipelines
+    from generation.models import pipelines
 
     vae = pipelines.Shelf().pipeline("face", get_profile("miniature")).vae
     values = {"whole": [], "faces": []}
@@ -351,8 +355,8 @@ def nearest(face: reader.Reading, known: list[reader.Reading]) -> int:
 
 def seen_in_photos(person: Person, seed: int) -> tuple[list[list[float]], str]:
     """What the photo gate keeps of a person's five photos: embeddings, and the tone of the skin."""
-    photos = [(photo, eyes.find_faces(photo)) for photo in demo_content.photos_of(person, seed)]
-    faces = [eyes.embed_face(photo, found[0]).tolist() for photo, found in photos if found]
+    photos = [(photo, detectors.find_faces(photo)) for photo in demo_content.photos_of(person, seed)]
+    faces = [detectors.embed_face(photo, found[0]).tolist() for photo, found in photos if found]
     return faces, skin.tone([skin.measure(photo, found[0]) for photo, found in photos if found])
 
 
@@ -362,7 +366,7 @@ def identity_rows(work: Path, count: int, each: int, sheet: list) -> list[Row]:
     Two of one age and gender are asked for in the same words, with the same skeleton and seed.
     """
     known = gallery()
-    hits = {shot: ([], []) for shot in poses.SHOT_TYPES}
+    hits = {shot: ([], []) for shot in joints.SHOT_TYPES}
     training_seconds, picture_seconds = [], []
     for done, number in enumerate(TRAINED[:count], start=1):
         seed = FIRST_PERSON + number
@@ -371,7 +375,7 @@ def identity_rows(work: Path, count: int, each: int, sheet: list) -> list[Row]:
         training_seconds.append(seconds)
         say(f"trained person {done} of {count} in {seconds:.0f} s")
         faces, tone = seen_in_photos(person, seed)
-        for shot in poses.SHOT_TYPES:
+        for shot in joints.SHOT_TYPES:
             for k in range(each):
                 scene = held_out_scene(200 + k * 3, person, shot)
                 painted = paint(work, f"face-{number}-{shot}-{k}", scene, 7 + k, lora, faces, tone)

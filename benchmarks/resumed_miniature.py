@@ -19,15 +19,15 @@ from pathlib import Path
 
 import torch
 
-from generation.miniature import family
-from generation.miniature.training import restart_safe_save
+from generation.miniature.training import family
+from generation.miniature.training.checkpoints import restart_safe_save
 
 STEPS, SAMPLES = 40, 40
 
 
 def train(work: Path, kill_after: int | None) -> int:
     """Run the command; with ``kill_after``, until that step is in a checkpoint. The step it began from."""
-    command = [sys.executable, "-W", "ignore", "-m", "generation.miniature.train_unet", str(work)]
+    command = [sys.executable, "-W", "ignore", "-m", "generation.miniature.training.train_unet", str(work)]
     command += ["--steps", str(STEPS), "--samples", str(SAMPLES), "--save-seconds", "2"]
     environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)

@@ -23,9 +23,9 @@ import psutil
 import torch
 from safetensors.torch import load
 
+from benchmarks.harness.small_models import make_small_family
 from generation.miniature import demo_content
-from generation.profiles import MINIATURE
-from tests.small_models import make_small_family
+from generation.models.profiles import MINIATURE
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = "12345678"

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from diffuser_api.pictures import as_png
+from benchmarks.harness.browsing import Visit, chromium
+from benchmarks.harness.desk import cookies, make_editor, wait_for_proposals
+from benchmarks.harness.running_service import RunningService, running
+from diffuser_api.photos.pictures import as_png
 from generation.miniature import demo_content
-from tests.browsing import Visit, chromium
-from tests.desk import cookies, make_editor, wait_for_proposals
-from tests.running_service import RunningService, running
 
 PATIENCE = 900_000  # ms, for a training
 VARIANTS = [

@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 import requests
 
-from tests.running_service import RunningService, running
+from benchmarks.harness.running_service import RunningService, running
 
 FAMILY = Path(tempfile.gettempdir()) / "cartolina-sd15-shaped"  # unless told where
 CODE = "12345678"
@@ -39,7 +39,7 @@ CGROUPS = (  # where one is made, the files of its limit and its peak, how /proc
 def prepare(family: Path, lora: Path) -> dict[str, str]:
     """In a process of its own, which takes torch with it when it ends; the variables that name the family."""
     from benchmarks import sd15_shaped
-    from tests.job_folders import make_lora
+    from benchmarks.harness.job_folders import make_lora
 
     variables = sd15_shaped.write_family(family)
     make_lora(family / "inpaint" / "unet", lora, rank=32)

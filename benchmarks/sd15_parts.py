@@ -21,13 +21,13 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.harness.job_folders import make_job
+from benchmarks.harness.kohya_lora import METADATA, kohyas_tensors
 from benchmarks.quality import train_lora
 from benchmarks.sd15 import FAMILY, anonymous_mb, prepare
-from generation.miniature import people
-from generation.miniature.scenes import HELD_OUT
-from generation.profiles import get_profile
-from tests.job_folders import make_job
-from tests.kohya_lora import METADATA, kohyas_tensors
+from generation.miniature.world import people
+from generation.miniature.world.scenes import HELD_OUT
+from generation.models.profiles import get_profile
 
 
 def faults_of(lora: Path, model: str) -> list[str]:
@@ -58,10 +58,11 @@ def face_step(job: Path, with_lora: bool) -> tuple[float, float, float]:
     """Seconds, peak of what no file backs, and megabytes written, of the face step on the request's place."""
     from PIL import Image
 
-    from generation import folder, hardware, steps
+    from generation import job_folder, steps
+    from generation.models import hardware
 
-    folder.prepare(job)
-    inputs = folder.Inputs.read(job)
+    job_folder.prepare(job)
+    inputs = job_folder.Inputs.read(job)
     if not with_lora:
         inputs = dataclasses.replace(inputs, lora=None)
     hardware.use_all_cores()
@@ -75,7 +76,7 @@ def face_step(job: Path, with_lora: bool) -> tuple[float, float, float]:
 
     watcher, began = threading.Thread(target=watch), time.monotonic()
     watcher.start()
-    with Image.open(folder.picture_path(job, 0)) as opened:
+    with Image.open(job_folder.picture_path(job, 0)) as opened:
         picture = opened.convert("RGB")
     pipeline = steps.load_pipeline("face", inputs)
     painted = steps.paint("face", 5, picture, inputs, pipeline, lambda *_: None)

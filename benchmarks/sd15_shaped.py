@@ -24,8 +24,8 @@ from tokenizers.pre_tokenizers import ByteLevel
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from generation.miniature.captions import write_tokenizer_files
-from generation.profiles import SD15
+from generation.miniature.training.captions import write_tokenizer_files
+from generation.models.profiles import SD15
 
 # From the config.json files of stable-diffusion-v1-5/stable-diffusion-v1-5 and -inpainting (unet, vae,
 # text_encoder, scheduler) and of lllyasviel/control_v11p_sd15_openpose, less what is a class's default.

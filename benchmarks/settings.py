@@ -18,9 +18,10 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.quality import READINGS, held_out_scene, readings_line, write_job
-from generation import folder, hardware, pipelines, steps
-from generation.miniature import scenes
-from generation.miniature.scenes import HELD_OUT, Scene
+from generation import job_folder, steps
+from generation.miniature.world import scenes
+from generation.miniature.world.scenes import HELD_OUT, Scene
+from generation.models import hardware, pipelines
 
 POSE_GUIDANCE = (2.0, 3.0, 5.0, 7.5)
 DETAIL = ((0.05, 1.0), (0.15, 1.0), (0.15, 2.0), (0.3, 1.0), (0.3, 2.0), (0.45, 2.0))  # strength, guidance
@@ -36,7 +37,7 @@ class Easel:
         self.inputs = []
         for number, scene in enumerate(self.scenes):
             write_job(work / str(number), scene, number)
-            self.inputs.append(folder.Inputs.read(work / str(number)))
+            self.inputs.append(job_folder.Inputs.read(work / str(number)))
         self.backgrounds = [inputs.background for inputs in self.inputs]
         self.shelf = pipelines.Shelf()
 

@@ -18,9 +18,10 @@ from skimage import color
 
 from benchmarks.quality import seen_in_photos
 from benchmarks.settings import Easel
-from generation import hardware, steps
-from generation.miniature import scenes
-from generation.miniature.scenes import HELD_OUT, Scene
+from generation import steps
+from generation.miniature.world import scenes
+from generation.miniature.world.scenes import HELD_OUT, Scene
+from generation.models import hardware
 
 
 def neck(picture: Image.Image, scene: Scene) -> np.ndarray:

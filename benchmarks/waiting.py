@@ -12,7 +12,7 @@ import time
 
 import requests
 
-from tests.running_service import RunningService, running
+from benchmarks.harness.running_service import RunningService, running
 
 WAIT_SECONDS = 30
 REQUESTS = 60

@@ -15,8 +15,8 @@ import time
 import urllib.request
 
 from benchmarks.crowd import REQUEST
-from tests.receivers import drip, gigabyte, hang, receiving, refusing, status
-from tests.running_service import RunningService, running
+from benchmarks.harness.receivers import drip, gigabyte, hang, receiving, refusing, status
+from benchmarks.harness.running_service import RunningService, running
 
 TELLERS = 100  # waiting jobs whose creation is told to a bad receiver
 GOOD_EVERY = 10  # of so many, one tells the good receiver

@@ -6,4 +6,4 @@ class DiffuserApiConfig(AppConfig):
     verbose_name = "Cartolina"
 
     def ready(self):
-        from diffuser_api import checks  # noqa: F401  registers the system checks
+        from diffuser_api.operations import checks  # noqa: F401  registers the system checks

@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 
-from diffuser_api import masks
+from diffuser_api.catalogue import mask_rules
 
 NAME_LENGTH = 100
 DESCRIPTION_LENGTH = 300
@@ -99,7 +99,7 @@ class ActionImage(models.Model):
 
     def clean(self):
         if self.image and self.subject_mask and self.face_mask:
-            errors = masks.problems(self.image, self.subject_mask, self.face_mask)
+            errors = mask_rules.problems(self.image, self.subject_mask, self.face_mask)
             if errors:
                 raise ValidationError(errors)
 

@@ -9,8 +9,9 @@ import environ
 from django.conf.locale import LANG_INFO
 from django.core.exceptions import ImproperlyConfigured
 
-from generation import action_picker, isolation
-from generation.profiles import get_profile
+from generation import action_picker
+from generation.models.profiles import get_profile
+from generation.processes import isolation
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -152,10 +153,10 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "diffuser_api.headers.headers_middleware",
+    "diffuser_api.access.security_headers.headers_middleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "diffuser_api.access.client_middleware",
-    "diffuser_api.throttles.throttle_middleware",
+    "diffuser_api.access.tokens.client_middleware",
+    "diffuser_api.access.throttles.throttle_middleware",
     "studio.middleware.bounded_middleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -218,16 +219,16 @@ TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 
 # --- API ----------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["diffuser_api.access.TokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["diffuser_api.access.tokens.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "UNAUTHENTICATED_USER": None,
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": [
-        "diffuser_api.parsers.BoundedJSONParser",
-        "diffuser_api.parsers.BoundedFormParser",
-        "diffuser_api.parsers.BoundedMultiPartParser",
+        "diffuser_api.api.parsers.BoundedJSONParser",
+        "diffuser_api.api.parsers.BoundedFormParser",
+        "diffuser_api.api.parsers.BoundedMultiPartParser",
     ],
-    "EXCEPTION_HANDLER": "diffuser_api.parsers.answer_errors",
+    "EXCEPTION_HANDLER": "diffuser_api.api.errors.answer_errors",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
 SPECTACULAR_SETTINGS = {
@@ -238,7 +239,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "diffuser_api.documentation.complete",
+        "diffuser_api.api.schema.complete",
     ],
     "ENUM_NAME_OVERRIDES": {
         "JobStatus": "diffuser_api.models.Job.Status",

@@ -1,4 +1,4 @@
-"""Every URL of the site; those of the API are in diffuser_api/urls.py, the visitors' in studio/urls.py."""
+"""Every URL of the site: the API's are in diffuser_api/api/urls.py, the visitors' in studio/urls.py."""
 
 from django.conf import settings
 from django.contrib import admin
@@ -8,10 +8,10 @@ from django.views.i18n import set_language
 
 admin.site.site_header = admin.site.site_title = "Cartolina"
 
-handler500 = "diffuser_api.disk.server_error"
+handler500 = "diffuser_api.api.errors.server_error"
 urlpatterns = [
     path("admin/", admin.site.urls),
-    path("", include("diffuser_api.urls")),
+    path("", include("diffuser_api.api.urls")),
     path("", include("studio.urls")),
     path("language/", set_language, name="language"),
     # Pages that name no icon (the admin's, the API's) are asked for this one by every browser.

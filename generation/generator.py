@@ -18,7 +18,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from generation import folder, isolation, safety
+from generation import job_folder
+from generation.models import safety
+from generation.processes import isolation
 
 ROOT = Path(__file__).resolve().parent.parent
 log = logging.getLogger(__name__)
@@ -43,13 +45,13 @@ def generate(job: Path, on_event: Callable[[dict], None] | None = None) -> Path:
     when the finished picture is refused by the safety check.
     """
     tell = on_event or (lambda event: None)
-    folder.prepare(job)
-    plan = folder.planned_steps(folder.GenerationRequest.load(job))
+    job_folder.prepare(job)
+    plan = job_folder.planned_steps(job_folder.GenerationRequest.load(job))
     tell({"event": "plan", "steps": plan})
-    for index in range((folder.newest_index(job) or 0) + 1, len(plan) + 1):
+    for index in range((job_folder.newest_index(job) or 0) + 1, len(plan) + 1):
         tell({"event": "begin", "step": plan[index - 1], "index": index})
         run_step(plan[index - 1], index, job, tell)
-    return folder.finish(job)
+    return job_folder.finish(job)
 
 
 def run_step(name: str, index: int, job: Path, tell: Callable[[dict], None]) -> None:
@@ -70,7 +72,7 @@ def run_step(name: str, index: int, job: Path, tell: Callable[[dict], None]) -> 
         log.debug("%s: %s", name, line)
     if status == safety.REFUSED:
         raise safety.PictureRefused(safety.TEXT)
-    if status != 0 or not folder.picture_path(job, index).exists():
+    if status != 0 or not job_folder.picture_path(job, index).exists():
         ended = (
             f"its process was ended by signal {-status}" if status < 0 else f"its process ended with {status}"
         )
@@ -108,9 +110,9 @@ def run_command(generate_in: Callable[[Path, Callable[[dict], None]], Path]) -> 
     args.tmp_data.mkdir(parents=True, exist_ok=True)
     job = Path(tempfile.mkdtemp(dir=args.tmp_data, prefix="request-"))
     try:
-        folder.lay_out(args.request, job)
+        job_folder.lay_out(args.request, job)
         shutil.copyfile(generate_in(job, _print_progress), output)
-    except (folder.InvalidRequest, StepFailed, safety.PictureRefused, ValueError) as error:
+    except (job_folder.InvalidRequest, StepFailed, safety.PictureRefused, ValueError) as error:
         sys.exit(str(error))
     finally:
         shutil.rmtree(job, ignore_errors=True)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from generation import folder, safety
+from generation import job_folder
 from generation.generator import run_command
+from generation.models import safety
 from generation.steps import load_pipeline, paint, record_of
 
 
@@ -19,7 +20,7 @@ def generate(job: Path, on_event: Callable[[dict], None] | None = None) -> Path:
     tell = on_event or (lambda event: None)
 
     # Who, doing what, wearing what, where: a request, a background, a skeleton and two masks on one canvas.
-    inputs = folder.Inputs.read(job)
+    inputs = job_folder.Inputs.read(job)
     picture = inputs.background
     record = {"code": inputs.request.code, "seed": inputs.request.seed, "steps": []}
 
@@ -45,8 +46,8 @@ def generate(job: Path, on_event: Callable[[dict], None] | None = None) -> Path:
         picture = step(5, "face", picture)
 
     safety.check(picture, inputs.profile)
-    folder.write_picture(picture, folder.picture_path(job, len(record["steps"])), record)
-    return folder.finish(job)
+    job_folder.write_picture(picture, job_folder.picture_path(job, len(record["steps"])), record)
+    return job_folder.finish(job)
 
 
 if __name__ == "__main__":

@@ -26,15 +26,18 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageChops
 
-from generation import canvas, folder, lifeline, prompts, safety
-from generation.profiles import ModelProfile, ModelRef, StepSettings
-from generation.vision import eyes, likeness
+from generation import job_folder, prompts
+from generation.models import safety
+from generation.models.profiles import ModelProfile, ModelRef, StepSettings
+from generation.picture import canvas
+from generation.processes import lifeline
+from generation.vision import detectors, likeness
 
 if TYPE_CHECKING:
     import torch
     from diffusers import DiffusionPipeline
 
-    from generation.pipelines import Shelf
+    from generation.models.pipelines import Shelf
 
 Look = Callable[[], Image.Image]  # makes the picture as far as it is
 Progress = Callable[
@@ -51,7 +54,7 @@ log = logging.getLogger(__name__)
 
 
 def pose(
-    picture: Image.Image, inputs: folder.Inputs, pipeline, noise: torch.Generator, report: Progress
+    picture: Image.Image, inputs: job_folder.Inputs, pipeline, noise: torch.Generator, report: Progress
 ) -> Image.Image:
     """Paint the subject, in the skeleton's pose, into the subject mask of the background."""
     settings = inputs.profile.pose
@@ -69,7 +72,7 @@ def pose(
 
 
 def detail(
-    picture: Image.Image, inputs: folder.Inputs, pipeline, noise: torch.Generator, report: Progress
+    picture: Image.Image, inputs: job_folder.Inputs, pipeline, noise: torch.Generator, report: Progress
 ) -> Image.Image:
     """Paint the subject mask's inside once more, from a noise weak enough to keep what is there."""
     settings = inputs.profile.detail
@@ -85,7 +88,7 @@ def detail(
 
 
 def harmonize(
-    picture: Image.Image, inputs: folder.Inputs, pipeline, noise: torch.Generator, report: Progress
+    picture: Image.Image, inputs: job_folder.Inputs, pipeline, noise: torch.Generator, report: Progress
 ) -> Image.Image:
     """Even out the whole picture's quality; the place itself may move by ``harmonize_limit`` at most."""
     settings = inputs.profile.harmonize
@@ -100,7 +103,7 @@ def harmonize(
 
 
 def face(
-    picture: Image.Image, inputs: folder.Inputs, pipeline, noise: torch.Generator, report: Progress
+    picture: Image.Image, inputs: job_folder.Inputs, pipeline, noise: torch.Generator, report: Progress
 ) -> Image.Image:
     """Paint the visitor's face into the face mask: the crop around it, enlarged to the face resolution.
 
@@ -137,7 +140,7 @@ STEPS = {"pose": pose, "detail": detail, "harmonize": harmonize, "face": face}
 # --- what they share ----------------------------------------------------------------------------------------
 
 
-def _words(inputs: folder.Inputs, pipeline, build=prompts.scene_prompt) -> dict[str, str]:
+def _words(inputs: job_folder.Inputs, pipeline, build=prompts.scene_prompt) -> dict[str, str]:
     def count_tokens(text: str) -> int:
         return len(pipeline.tokenizer(text, truncation=False, verbose=False).input_ids)
 
@@ -164,28 +167,28 @@ def _common(picture: Image.Image, settings: StepSettings, noise, report: Progres
     }
 
 
-def _on_the_place(painted: Image.Image, inputs: folder.Inputs, mask: Image.Image) -> Image.Image:
+def _on_the_place(painted: Image.Image, inputs: job_folder.Inputs, mask: Image.Image) -> Image.Image:
     """``painted``, inside ``mask`` on the place's own pixels if the profile wants it so."""
     if not inputs.profile.cut_out:
         return painted
-    from generation.cut_out import cut_out
+    from generation.picture.cut_out import cut_out
 
     whole = ImageChops.lighter(inputs.subject_mask, inputs.face_mask)
     cut = cut_out(painted, inputs.background, inputs.skeleton, whole)
     return Image.composite(cut, painted, mask)
 
 
-def _fit_to_neck(painted: Image.Image, inputs: folder.Inputs) -> Image.Image:
+def _fit_to_neck(painted: Image.Image, inputs: job_folder.Inputs) -> Image.Image:
     if not inputs.profile.face_colour_limit:
         return painted
-    from generation.face_colours import fit_to_neck
+    from generation.picture.face_colours import fit_to_neck
 
-    see, limit = eyes(inputs.profile.name), inputs.profile.face_colour_limit
+    see, limit = detectors(inputs.profile.name), inputs.profile.face_colour_limit
     fitted = fit_to_neck(painted, inputs.face_mask, inputs.skeleton, limit, see)
     return canvas.lay_over(fitted, painted, inputs.face_mask, inputs.profile.feather)
 
 
-def _change(picture: Image.Image, painted: Image.Image, inputs: folder.Inputs, pipeline) -> Image.Image:
+def _change(picture: Image.Image, painted: Image.Image, inputs: job_folder.Inputs, pipeline) -> Image.Image:
     """``painted`` without what the VAE alone did; ``picture``'s colours if the profile wants them kept."""
     changed = canvas.add_change(picture, vae_copy(picture, pipeline), painted)
     return canvas.keep_colours(changed, picture, inputs.profile.colours_kept)
@@ -215,14 +218,14 @@ def _noises(first: torch.Generator, count: int) -> list[torch.Generator]:
     return [first, *(torch.Generator("cpu").manual_seed(seed) for seed in seeds)]
 
 
-def _distance(picture: Image.Image, inputs: folder.Inputs) -> float:
+def _distance(picture: Image.Image, inputs: job_folder.Inputs) -> float:
     """Of the painted face to the visitor's photos; infinite where no face is seen."""
     distance = _likeness(picture, inputs)["distance"]
     return math.inf if distance is None else distance
 
 
-def _likeness(picture: Image.Image, inputs: folder.Inputs) -> dict:
-    return likeness.measure(picture, inputs.face_mask, inputs.request.faces, eyes(inputs.profile.name))
+def _likeness(picture: Image.Image, inputs: job_folder.Inputs) -> dict:
+    return likeness.measure(picture, inputs.face_mask, inputs.request.faces, detectors(inputs.profile.name))
 
 
 def _picture_so_far(pipeline) -> Image.Image:
@@ -247,7 +250,7 @@ def step_seed(request_seed: int, index: int) -> int:
 
 
 def paint(
-    name: str, index: int, picture: Image.Image, inputs: folder.Inputs, pipeline, report: Progress
+    name: str, index: int, picture: Image.Image, inputs: job_folder.Inputs, pipeline, report: Progress
 ) -> Image.Image:
     """Step ``index``, ``name``, with noise from the request's seed."""
     import torch
@@ -256,7 +259,7 @@ def paint(
     return STEPS[name](picture, inputs, pipeline, noise, report)
 
 
-def record_of(name: str, index: int, inputs: folder.Inputs, pipeline) -> dict:
+def record_of(name: str, index: int, inputs: job_folder.Inputs, pipeline) -> dict:
     """What a finished step tells about itself, for the picture's text chunk and the job's row."""
     build = prompts.face_prompt if name == "face" else prompts.scene_prompt
     record = {"step": name, "index": index, "seed": step_seed(inputs.request.seed, index)}
@@ -268,9 +271,9 @@ def record_of(name: str, index: int, inputs: folder.Inputs, pipeline) -> dict:
     return record
 
 
-def load_pipeline(name: str, inputs: folder.Inputs, shelf: Shelf | None = None) -> DiffusionPipeline:
+def load_pipeline(name: str, inputs: job_folder.Inputs, shelf: Shelf | None = None) -> DiffusionPipeline:
     """The step's pipeline, of the shelf's parts if given; the face step's with the visitor's LoRA."""
-    from generation import pipelines
+    from generation.models import pipelines
 
     pipeline = (shelf or pipelines.Shelf()).pipeline(name, inputs.profile)
     if name == "face" and inputs.lora:
@@ -307,18 +310,18 @@ def run(name: str, job: Path, asked: float, shelf: Shelf | None = None) -> None:
     pipeline already. Raises InvalidRequest if it isn't the step's turn.
     """
     written_before = _written_bytes()
-    folder.prepare(job)
-    inputs = folder.Inputs.read(job)
-    index = (folder.newest_index(job) or 0) + 1
-    plan = folder.planned_steps(inputs.request)
+    job_folder.prepare(job)
+    inputs = job_folder.Inputs.read(job)
+    index = (job_folder.newest_index(job) or 0) + 1
+    plan = job_folder.planned_steps(inputs.request)
     if index > len(plan) or plan[index - 1] != name:
         due = plan[index - 1] if index <= len(plan) else "none: the picture is finished"
-        raise folder.InvalidRequest(f"step {name} is not due in {job.name}; the next step is {due}")
-    from generation import hardware, pipelines
+        raise job_folder.InvalidRequest(f"step {name} is not due in {job.name}; the next step is {due}")
+    from generation.models import hardware, pipelines
 
     hardware.use_all_cores()
     pipeline = load_pipeline(name, inputs, shelf)
-    before = folder.picture_path(job, index - 1)
+    before = job_folder.picture_path(job, index - 1)
     with Image.open(before) as opened:
         picture = opened.convert("RGB")
     progress = {"step": name, "index": index}
@@ -334,13 +337,13 @@ def run(name: str, job: Path, asked: float, shelf: Shelf | None = None) -> None:
     if index == len(plan):
         safety.check(picture, inputs.profile)
 
-    record = folder.read_record(before)
+    record = job_folder.read_record(before)
     own = record_of(name, index, inputs, pipeline)
     if name == "face" and inputs.request.faces:
         own["likeness"] = _likeness(picture, inputs)
     record["steps"].append(own)
-    folder.write_picture(picture, folder.picture_path(job, index), record)
-    (job / folder.PREVIEW).unlink(missing_ok=True)
+    job_folder.write_picture(picture, job_folder.picture_path(job, index), record)
+    (job / job_folder.PREVIEW).unlink(missing_ok=True)
     _say(
         own
         | {
@@ -355,11 +358,11 @@ def run(name: str, job: Path, asked: float, shelf: Shelf | None = None) -> None:
     )
 
 
-def keep_preview(look: Look, inputs: folder.Inputs, job: Path) -> None:
+def keep_preview(look: Look, inputs: job_folder.Inputs, job: Path) -> None:
     """Leave what there is to see of the first step; that it can't be seen is no reason to fail."""
     try:
         seen = canvas.lay_over(look(), inputs.background, inputs.subject_mask, inputs.profile.feather)
-        folder.write_preview(seen, job)
+        job_folder.write_preview(seen, job)
     except Exception:
         log.warning("no preview", exc_info=True)
 

@@ -20,9 +20,9 @@ from types import ModuleType
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from generation.profiles import TrainingSettings, get_profile
-from generation.vision import eyes
-from generation.vision.seen import Face
+from generation.models.profiles import TrainingSettings, get_profile
+from generation.vision import detectors
+from generation.vision.types import Face
 
 ENLARGED = 1.5  # at most, from the photo's pixels to the training's
 BACKGROUND = 0.1  # how much what is not the person counts, where it counts less
@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("photos", type=Path, nargs="+")
     args = parser.parse_args()
     try:
-        counts = write(args.photos, args.out, get_profile().training, eyes())
+        counts = write(args.photos, args.out, get_profile().training, detectors())
     except OSError as error:
         raise SystemExit(f"no picture: {error}") from error
     print(", ".join(f"{count} {name}" for name, count in counts.items()))

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 from django.utils.translation import gettext_lazy as _
 
+from diffuser_api.api.serializers import TEXT_LENGTH, GenerateImageSerializer
 from diffuser_api.models import ActionImage, Job, PoiImage, ShotType
-from diffuser_api.serializers import TEXT_LENGTH, GenerateImageSerializer
 from studio import clothes
 from studio.visitors import Visitor
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
-from diffuser_api import turns
+from diffuser_api.jobs import queue
 from diffuser_api.models import Job
 
 _STEPS = {
@@ -68,7 +68,7 @@ def error(job: Job) -> str:
 
 def not_taken(error: Exception) -> str:
     """Why there is no job, of jobs.NOT_TAKEN."""
-    if isinstance(error, turns.QueueFull):
+    if isinstance(error, queue.QueueFull):
         return gettext("Very many are waiting just now. Try again in a minute.")
     return str(_OTHER_ERROR)
 

@@ -2,13 +2,13 @@
 
 from django.urls import path
 
-from studio.views import files, job, postcard, shop, you
+from studio.views import files, home, job, postcard, you
 
 app_name = "studio"
 urlpatterns = [
-    path("", shop.home, name="home"),
-    path("pictures/", shop.gallery, name="gallery"),
-    path("leave/", shop.leave, name="leave"),
+    path("", home.home, name="home"),
+    path("pictures/", home.gallery, name="gallery"),
+    path("leave/", home.leave, name="leave"),
     path("you/", you.photos, name="you"),
     path("you/check/", you.check, name="check"),
     path("you/code/", you.enter_code, name="code"),

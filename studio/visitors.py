@@ -19,8 +19,8 @@ from django.db.models import Q, QuerySet
 from django.shortcuts import render
 from django.utils.crypto import salted_hmac
 
-from diffuser_api import access
-from diffuser_api.access import Caller
+from diffuser_api.access import tokens
+from diffuser_api.access.tokens import Caller
 from diffuser_api.models import Client, Job, LoraModel
 
 CLIENT, COOKIE = "studio visitors", "studio"
@@ -70,7 +70,7 @@ def why_closed(request) -> str:
         return ""
     if not settings.OPEN_API:
         return "STUDIO is off"
-    return access.why_not_open(request)
+    return tokens.why_not_open(request)
 
 
 def welcome(view):
@@ -145,7 +145,7 @@ def let_in(request, typed: str) -> LoraModel | None:
         return mine
     rows = LoraModel.objects.filter(code=code)
     if not secrets.compare_digest(letters, letters_of(code)):
-        is_open = settings.OPEN_API and not access.why_not_open(request)
+        is_open = settings.OPEN_API and not tokens.why_not_open(request)
         rows = rows.filter(client=None, visitor="") if is_open else rows.none()
     if lora := rows.first():
         codes = (*request.visitor.codes, code)[-MOST_CODES:]

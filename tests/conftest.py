@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
 # Before the settings are read: nothing of a test may reach the folders that people use.
 _SCRATCH = Path(tempfile.mkdtemp(prefix="cartolina-tests-"))
 os.environ["DATA_DIR"] = str(_SCRATCH / "data")
@@ -51,7 +50,7 @@ def own_data_folder(tmp_path, settings):
 @pytest.fixture
 def catalogue(transactional_db):
     """One place with two images, and two actions: "waving" with three shots, "sitting" with one."""
-    from tests.catalogue import make_catalogue
+    from benchmarks.harness.catalogue import make_catalogue
 
     return make_catalogue()
 
@@ -59,7 +58,7 @@ def catalogue(transactional_db):
 @pytest.fixture
 def photos() -> list[bytes]:
     """Five photos of one drawn person, as PNG files."""
-    from tests.catalogue import make_photos
+    from benchmarks.harness.catalogue import make_photos
 
     return make_photos()
 
@@ -67,7 +66,7 @@ def photos() -> list[bytes]:
 @pytest.fixture(scope="module")
 def server_and_worker(tmp_path_factory):
     """gunicorn and worker with a data folder of their own; both are ended, and must end, at last."""
-    from tests.running_service import running
+    from benchmarks.harness.running_service import running
 
     with running(tmp_path_factory.mktemp("service"), small=False, threads=4) as service:
         yield service

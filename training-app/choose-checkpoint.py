@@ -21,7 +21,7 @@ from types import ModuleType
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from generation.vision import eyes  # noqa: E402  the project's folder has to be known first
+from generation.vision import detectors  # noqa: E402  the project's folder has to be known first
 
 NO_FACE = 1.5  # the distance of a picture that shows no face: farther than any stranger's
 PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.webp")
@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("code")
     parser.add_argument("photos", type=Path)
     args = parser.parse_args()
-    if chosen := choose(args.output, args.code, args.photos, eyes()):
+    if chosen := choose(args.output, args.code, args.photos, detectors()):
         (args.output / "likeness.json").write_text(json.dumps(chosen))
         print(f"of {len(chosen['distances'])} checkpoints, step {chosen['step']} is chosen", file=sys.stderr)
 

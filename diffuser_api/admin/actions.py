@@ -17,12 +17,12 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_GET, require_POST
 
-from diffuser_api import proposals
 from diffuser_api.admin import trials
 from diffuser_api.admin.pages import DeskAdmin, FileInput, module, thumbnail
+from diffuser_api.catalogue import proposals
 from diffuser_api.models import Action, ActionImage, ShotType
-from generation.masks import height_of
-from generation.vision.openpose import COLOURS, LIMBS, NAMES
+from generation.poses.mask_drawing import height_of
+from generation.poses.openpose import COLOURS, LIMBS, NAMES
 
 NOBODY = (
     "No person was found. Place the joints by hand, which needs JavaScript, or upload a picture that shows "

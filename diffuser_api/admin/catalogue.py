@@ -13,7 +13,7 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
-from diffuser_api import catalogue_zip
+from diffuser_api.catalogue import transfer
 
 MODELS = ("poi", "poiimage", "action", "actionimage")
 
@@ -31,7 +31,7 @@ def _require(request, *verbs: str) -> None:
 def export(request):
     _require(request, "view")
     file = tempfile.TemporaryFile()  # noqa: SIM115  the response closes it
-    catalogue_zip.write(file)
+    transfer.write(file)
     file.seek(0)
     name = f"catalogue-{timezone.localdate()}.zip"
     return FileResponse(file, as_attachment=True, filename=name, content_type="application/zip")
@@ -43,11 +43,11 @@ def import_page(request):
     form = ImportForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
         try:
-            counts = catalogue_zip.read(form.cleaned_data["file"])
-        except catalogue_zip.CatalogueRefused as refused:
+            counts = transfer.read(form.cleaned_data["file"])
+        except transfer.CatalogueRefused as refused:
             form.add_error("file", f"{refused} Nothing was imported.")
         else:
-            messages.success(request, catalogue_zip.sentence(counts))
+            messages.success(request, transfer.sentence(counts))
             return HttpResponseRedirect(reverse("admin:app_list", args=["diffuser_api"]))
     context = {**admin.site.each_context(request), "title": "Import a catalogue", "form": form}
     return TemplateResponse(request, "desk/import.html", context)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from django.contrib import admin, messages
 
-from diffuser_api import access, webhooks
+from diffuser_api.access import tokens
 from diffuser_api.admin.jobs import ReadOnlyAdmin
 from diffuser_api.models import ApiToken, Client, Webhook
+from diffuser_api.webhooks import outbox
 
 
 class ApiTokenInline(admin.TabularInline):
@@ -30,7 +31,7 @@ class ClientAdmin(admin.ModelAdmin):
 
     @admin.display(description="key of its webhooks")
     def webhook_key(self, client):
-        return webhooks.key_of(client) if client.pk else "-"
+        return outbox.key_of(client) if client.pk else "-"
 
     def save_model(self, request, client, form, change):
         super().save_model(request, client, form, change)
@@ -43,7 +44,7 @@ class ClientAdmin(admin.ModelAdmin):
             self.show_token(request, client)
 
     def show_token(self, request, client):
-        text = f'Token of "{client}", shown only now: {access.issue_token(client)}'
+        text = f'Token of "{client}", shown only now: {tokens.issue_token(client)}'
         self.message_user(request, text, messages.WARNING)
 
 
@@ -56,4 +57,4 @@ class WebhookAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Send again those that are dead or delivered", permissions=["view"])
     def send_again(self, request, queryset):
-        self.message_user(request, f"{webhooks.send_again(queryset)} webhooks will be sent again")
+        self.message_user(request, f"{outbox.send_again(queryset)} webhooks will be sent again")

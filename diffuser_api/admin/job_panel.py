@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from django.urls import reverse
 
-from diffuser_api import turns
-from diffuser_api.generation_dispatcher import folder_of
+from diffuser_api.jobs import queue
+from diffuser_api.jobs.run_generation import folder_of
 from diffuser_api.models import Job
-from generation.folder import picture_path
+from generation.job_folder import picture_path
 
 # Of a step's seconds, in their order; a training's step has one more.
 PARTS = {"import": ("import",), "load": ("load",), "work": ("inference", "train")}
@@ -21,8 +21,8 @@ def context(job: Job, request) -> dict:
         "job": job,
         "percent": round(100 * job.progress),
         "live": not job.is_finished,
-        "position": turns.position(job),
-        "eta": None if job.is_finished else turns.eta_seconds(job),
+        "position": queue.position(job),
+        "eta": None if job.is_finished else queue.eta_seconds(job),
         "chart": chart(job.timings),
         "pictures": step_pictures(job),
         "output": bool(job.output),

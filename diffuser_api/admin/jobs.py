@@ -11,12 +11,12 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_GET, require_POST
 
-from diffuser_api import jobs, retention
 from diffuser_api.admin import job_panel
 from diffuser_api.admin.pages import module
-from diffuser_api.generation_dispatcher import folder_of
+from diffuser_api.jobs import life, retention
+from diffuser_api.jobs.run_generation import folder_of
 from diffuser_api.models import Job
-from generation.folder import ORDER, picture_path
+from generation.job_folder import ORDER, picture_path
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -103,7 +103,7 @@ class JobAdmin(CodeAdmin):
 
     @admin.action(description="Cancel those that wait or run", permissions=["steer"])
     def cancel_selected(self, request, queryset):
-        cancelled = sum(jobs.cancel(code) for code in queryset.values_list("code", flat=True))
+        cancelled = sum(life.cancel(code) for code in queryset.values_list("code", flat=True))
         self.message_user(request, f"{cancelled} jobs were cancelled; the others had finished.")
 
     @admin.action(description="Run again, with the same seeds", permissions=["steer"])
@@ -113,8 +113,8 @@ class JobAdmin(CodeAdmin):
 
     def _run_again(self, request, job) -> Job | None:
         try:
-            again = jobs.run_again(job, job.seed)
-        except (jobs.CantRunAgain, *jobs.NOT_TAKEN) as error:
+            again = life.run_again(job, job.seed)
+        except (life.CantRunAgain, *life.NOT_TAKEN) as error:
             self.message_user(request, f"{job.code} can't be run again. {error}", messages.ERROR)
             return None
         self.message_user(request, f"{job.code} runs again as {again.code}.")
@@ -161,7 +161,7 @@ class JobAdmin(CodeAdmin):
 
     def cancel(self, request, pk):
         job = self._get(request, pk, self.has_steer_permission)
-        if jobs.cancel(job.code):
+        if life.cancel(job.code):
             self.message_user(request, f"{job.code} was cancelled.")
         else:
             self.message_user(request, f"{job.code} had finished already.", messages.WARNING)

@@ -14,7 +14,7 @@ from django.http import JsonResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
-from diffuser_api import uploads
+from diffuser_api.photos import gate
 
 ACCEPTED = "image/jpeg,image/png,image/webp,image/heic,image/heif,.heic,.heif"
 BY_SCRIPT = "X-Desk"  # a header: the page's script sends the form, and wants JSON
@@ -47,8 +47,8 @@ class PictureField(forms.FileField):
         if not data:
             return file
         try:
-            content = uploads.clean_picture(file)
-        except uploads.PictureRefused as refused:
+            content = gate.clean_picture(file)
+        except gate.PictureRefused as refused:
             raise ValidationError(str(refused)) from refused
         return ContentFile(content, name=f"{Path(file.name).stem}.jpg")
 

@@ -12,10 +12,11 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from diffuser_api import jobs, previews
 from diffuser_api.admin import job_panel
+from diffuser_api.api.serializers import TEXT_LENGTH
+from diffuser_api.catalogue import previews
+from diffuser_api.jobs import life
 from diffuser_api.models import ActionImage, Job, PoiImage
-from diffuser_api.serializers import TEXT_LENGTH
 from generation.request import AGES, GENDERS
 
 VISITOR = "desk"  # whose the test pictures are
@@ -85,7 +86,7 @@ def _paint(request, asked: dict) -> HttpResponseRedirect:
     kept |= {"place": asked["place"].pk, "shot": asked["shot"].pk}
     url = f"{reverse('admin:diffuser_api_action_try')}?{urlencode(kept)}"
     try:
-        job = jobs.create_generation(
+        job = life.create_generation(
             asked["place"],
             asked["shot"],
             None,
@@ -97,7 +98,7 @@ def _paint(request, asked: dict) -> HttpResponseRedirect:
             action=asked["shot"].action.name,
             action_score=None,
         )
-    except jobs.NOT_TAKEN as error:
+    except life.NOT_TAKEN as error:
         messages.error(request, str(error))
         return HttpResponseRedirect(url)
     return HttpResponseRedirect(f"{url}&job={job.code}#job")

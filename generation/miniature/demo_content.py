@@ -10,13 +10,13 @@ from pathlib import Path
 
 from PIL import Image, ImageChops
 
-from generation.miniature import people as crowd
-from generation.miniature import places as world
-from generation.miniature import poses, scenes
-from generation.miniature.canvas import SCENE, Pen, View
-from generation.miniature.people import Person
-from generation.miniature.places import Place
-from generation.miniature.scenes import HELD_OUT, Scene
+from generation.miniature.world import joints, scenes
+from generation.miniature.world import people as crowd
+from generation.miniature.world import places as world
+from generation.miniature.world.pen import SCENE, Pen, View
+from generation.miniature.world.people import Person
+from generation.miniature.world.places import Place
+from generation.miniature.world.scenes import HELD_OUT, Scene
 
 # Names a tourist board might use, with two drawings each: (image name, kind, light, seed).
 _PLACES = {
@@ -97,7 +97,7 @@ def places() -> list[DemoPlace]:
 
 
 def _figure(action: str, shot: str, person: Person, garment: str) -> Scene:
-    pose = poses.make_pose(poses.ACTIONS[action], shot, person.age, person.gender)
+    pose = joints.make_pose(joints.ACTIONS[action], shot, person.age, person.gender)
     place = Place("beach", "sunny", HELD_OUT)
     return Scene(person, place, action, shot, pose, garment, "red", crowd.TROUSERS[0])
 
@@ -131,7 +131,7 @@ def make_shot(action: str, shot: str) -> DemoShot:
 
 def actions() -> list[DemoAction]:
     return [
-        DemoAction(name, poses.ACTIONS[name].description, {s: make_shot(name, s) for s in poses.SHOT_TYPES})
+        DemoAction(name, joints.ACTIONS[name].description, {s: make_shot(name, s) for s in joints.SHOT_TYPES})
         for name in _ACTIONS
     ]
 

@@ -3,11 +3,11 @@
     find_faces(picture) -> [Face]              embed_face(picture, face) -> 128 numbers
     read_pose(picture) -> 18 joints or None    person_mask(picture) -> mode L
 
-Two pairs of eyes have these same four functions: ``generation.vision.photographs`` for photographs, and
-``generation.miniature.eyes`` for the drawn people of the miniature. The profile says which are used:
+Two pairs of eyes have these same four functions: ``generation.vision.real_people`` for photographs, and
+``generation.miniature.detectors`` for the drawn people of the miniature. The profile says which are used:
 
-    from generation.vision import eyes
-    faces = eyes().find_faces(picture)
+    from generation.vision import detectors
+    faces = detectors().find_faces(picture)
 
 From the command line, on a file: ``python -m generation.vision faces PICTURE``.
 """
@@ -17,9 +17,9 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from generation.profiles import get_profile
+from generation.models.profiles import get_profile
 
 
-def eyes(profile: str | None = None) -> ModuleType:
+def detectors(profile: str | None = None) -> ModuleType:
     """The module that sees for ``profile``, by default the one that MODEL_PROFILE names."""
-    return importlib.import_module(get_profile(profile).eyes)
+    return importlib.import_module(get_profile(profile).detectors)

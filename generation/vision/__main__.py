@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from generation.skeleton import SkeletonError, read_picture
-from generation.vision import eyes, skin
+from generation.poses.openpose import NAMES
+from generation.poses.skeleton import SkeletonError, read_picture
+from generation.vision import detectors, skin
 from generation.vision.compare import SAME_PERSON
-from generation.vision.openpose import NAMES
-from generation.vision.seen import Face
+from generation.vision.types import Face
 
 
 class NothingSeen(Exception):
@@ -33,18 +33,18 @@ class NothingSeen(Exception):
 
 
 def faces(picture: Image.Image) -> list[dict]:
-    return [dataclasses.asdict(face) for face in eyes().find_faces(picture)]
+    return [dataclasses.asdict(face) for face in detectors().find_faces(picture)]
 
 
 def _face(picture: Image.Image) -> Face:
-    found = eyes().find_faces(picture)
+    found = detectors().find_faces(picture)
     if not found:
         raise NothingSeen("no face was found")
     return found[0]
 
 
 def _embedding(picture: Image.Image) -> np.ndarray:
-    return eyes().embed_face(picture, _face(picture))
+    return detectors().embed_face(picture, _face(picture))
 
 
 def embed(picture: Image.Image) -> list[float]:
@@ -57,14 +57,14 @@ def skin_tone(picture: Image.Image) -> dict:
 
 
 def pose(picture: Image.Image) -> dict:
-    joints = eyes().read_pose(picture)
+    joints = detectors().read_pose(picture)
     if joints is None:
         raise NothingSeen("no person was found")
     return {name: joint and dataclasses.asdict(joint) for name, joint in zip(NAMES, joints, strict=True)}
 
 
 def mask(picture: Image.Image, out: str) -> dict:
-    outline = eyes().person_mask(picture)
+    outline = detectors().person_mask(picture)
     outline.save(out)
     return {"file": out, "share": round(float(np.asarray(outline).mean() / 255), 4)}
 

@@ -11,7 +11,7 @@ from types import ModuleType
 
 from PIL import Image
 
-from generation.vision.seen import Face, Point
+from generation.vision.types import Face, Point
 
 MARGIN = 0.6  # of the mask's longer side, seen around it: a detector is surer of a face with its surroundings
 CLEAR = 0.7  # confidence of the face: in so small a part of a picture, less is often no face at all
@@ -32,7 +32,7 @@ class Closeup:
         return ((point[0] - self.corner[0]) * self.times, (point[1] - self.corner[1]) * self.times)
 
 
-def look_closely(picture: Image.Image, face_mask: Image.Image, eyes: ModuleType) -> Closeup | None:
+def look_closely(picture: Image.Image, face_mask: Image.Image, detectors: ModuleType) -> Closeup | None:
     """None where the mask is empty."""
     box = face_mask.getbbox()
     if box is None:
@@ -45,23 +45,23 @@ def look_closely(picture: Image.Image, face_mask: Image.Image, eyes: ModuleType)
     near = near.resize((round(near.width * times), round(near.height * times)), Image.Resampling.BICUBIC)
     seen = Closeup(near, None, box[:2], times)
     middle, reach = seen.at(((left + right) / 2, (top + bottom) / 2)), max(right - left, bottom - top) / 2
-    faces = [face for face in eyes.find_faces(near) if face.confidence >= CLEAR]
+    faces = [face for face in detectors.find_faces(near) if face.confidence >= CLEAR]
     inside = [face for face in faces if math.dist(face.centre, middle) < reach * times]
     return dataclasses.replace(seen, face=inside[0]) if inside else seen
 
 
 def measure(
-    picture: Image.Image, face_mask: Image.Image, photos: Sequence[Sequence[float]], eyes: ModuleType
+    picture: Image.Image, face_mask: Image.Image, photos: Sequence[Sequence[float]], detectors: ModuleType
 ) -> dict:
     """``{"face": bool, "distance": float or None}`` of the largest face in the mask's surroundings.
 
     ``photos``: embeddings of the visitor's photos, made by the same eyes. The distance is the median one to
     them; compare.SAME_PERSON is the limit up to which it is the same person.
     """
-    seen = look_closely(picture, face_mask, eyes)
+    seen = look_closely(picture, face_mask, detectors)
     if seen is None or seen.face is None:
         return {"face": False, "distance": None}
     if not photos:
         return {"face": True, "distance": None}
-    code = eyes.embed_face(seen.picture, seen.face)
+    code = detectors.embed_face(seen.picture, seen.face)
     return {"face": True, "distance": round(statistics.median(math.dist(code, one) for one in photos), 3)}

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from generation.vision.seen import Face, Point
+from generation.vision.types import Face, Point
 
 # Classes of the individual typology angle, in degrees (Chardon et al. 1991; limits by Del Bino and Bernerd
 # 2013, their two middle classes taken as one): a tone from its lower limit up.

@@ -9,12 +9,12 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 from PIL import Image
 
-from diffuser_api.generation_dispatcher import folder_of
+from diffuser_api.jobs.run_generation import folder_of
 from diffuser_api.models import ActionImage, Job
-from diffuser_api.pictures import as_png, open_stored
-from generation import canvas
-from generation.folder import ORDER, PREVIEW, picture_path
-from generation.profiles import get_profile
+from diffuser_api.photos.pictures import as_png, open_stored
+from generation.job_folder import ORDER, PREVIEW, picture_path
+from generation.models.profiles import get_profile
+from generation.picture import canvas
 from studio import figures, visitors
 from studio.views.job import samples_of
 

@@ -11,10 +11,10 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from diffuser_api import generation_dispatcher, jobs, retention, training_dispatcher
+from diffuser_api.api.serializers import JobSerializer, output_url
+from diffuser_api.jobs import life, retention, run_generation, run_training
 from diffuser_api.models import Job
-from diffuser_api.serializers import JobSerializer, output_url
-from generation.folder import PREVIEW, newest_index
+from generation.job_folder import PREVIEW, newest_index
 from studio import forms, sentences, visitors
 
 RUNNING_MS, WAITING_MS = 500, 1500  # between two looks
@@ -46,7 +46,7 @@ def _context(request, job: Job) -> dict:
     """``version`` changes with everything that the page shows."""
     told = JobSerializer(job, context={"request": request}).data
     picture = job.kind == Job.Kind.GENERATION
-    folder = generation_dispatcher.folder_of(job.code)
+    folder = run_generation.folder_of(job.code)
     newest = None if job.is_finished or not picture else newest_index(folder)
     context = {
         "job": job,
@@ -80,14 +80,14 @@ def _preview(folder: Path) -> str:
 
 def samples_of(job: Job) -> list[Path]:
     """What a training has painted on its way, the newest first."""
-    folder = training_dispatcher.app_folder() / "training-output" / job.code / "sample"
+    folder = run_training.app_folder() / "training-output" / job.code / "sample"
     return sorted(folder.glob("*.png"), reverse=True)[:4]
 
 
 @visitors.welcome
 @require_POST
 def cancel(request, code):
-    jobs.cancel(_job(request, code).code)
+    life.cancel(_job(request, code).code)
     return redirect("studio:job", code)
 
 
@@ -96,13 +96,13 @@ def cancel(request, code):
 def again(request, code):
     """The same picture with other noise."""
     asked = _job(request, code)
-    if request.visitor.jobs().filter(status__in=jobs.UNFINISHED).count() >= forms.JOBS_AT_ONCE:
+    if request.visitor.jobs().filter(status__in=life.UNFINISHED).count() >= forms.JOBS_AT_ONCE:
         return redirect("studio:gallery")
     try:
-        new = jobs.run_again(asked, seed=None)
-    except jobs.CantRunAgain as error:
+        new = life.run_again(asked, seed=None)
+    except life.CantRunAgain as error:
         raise Http404(gettext("The place or the figure isn't there any more.")) from error
-    except jobs.NOT_TAKEN:
+    except life.NOT_TAKEN:
         return redirect("studio:job", code)
     return redirect("studio:job", new.code)
 

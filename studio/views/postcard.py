@@ -4,8 +4,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
-from diffuser_api import catalogue
-from diffuser_api.jobs import NOT_TAKEN, UNFINISHED
+from diffuser_api.catalogue import lookup
+from diffuser_api.jobs.life import NOT_TAKEN, UNFINISHED
 from diffuser_api.models import Action, Job, PoiImage
 from studio import clothes, forms, sentences, visitors
 
@@ -74,15 +74,15 @@ def _figure(values):
         return forms.figure_of(values)
     try:
         return _in_words(values["words"], values["shot"])
-    except catalogue.NotInCatalogue:
+    except lookup.NotInCatalogue:
         return None
 
 
 def _in_words(words: str, shot: str):
     if not words.strip():
         return None
-    action, _ = catalogue.action_pick(words[: forms.TEXT_LENGTH])
-    return catalogue.action_image_get(action, shot)
+    action, _ = lookup.action_pick(words[: forms.TEXT_LENGTH])
+    return lookup.action_image_get(action, shot)
 
 
 @visitors.welcome
@@ -92,7 +92,7 @@ def figure_in_words(request):
     words, figure, problem = request.GET.get("words", ""), None, ""
     try:
         figure = _in_words(words.replace("\0", ""), request.GET.get("shot", ""))
-    except catalogue.NotInCatalogue as error:
+    except lookup.NotInCatalogue as error:
         problem = forms.sentence_of(error.field)
     context = {"figure": figure, "problem": problem}
     return render(request, "studio/_figure_in_words.html", context)

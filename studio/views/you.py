@@ -6,9 +6,11 @@ from django.urls import reverse
 from django.utils.translation import get_language
 from django.views.decorators.http import require_http_methods, require_POST
 
-from diffuser_api import jobs, photo_sentences, retention, uploads
-from diffuser_api.jobs import UNFINISHED
+from diffuser_api.jobs import life, retention
+from diffuser_api.jobs.life import UNFINISHED
 from diffuser_api.models import Job
+from diffuser_api.photos import gate
+from diffuser_api.photos import sentences as photo_sentences
 from studio import sentences, visitors
 
 
@@ -35,17 +37,17 @@ def _page(request, status=200, **context):
 
 def _train(request):
     try:
-        seen, _ = uploads.clean_photos(request.FILES.getlist("images"), _language())
-        job = jobs.create_training(
+        seen, _ = gate.clean_photos(request.FILES.getlist("images"), _language())
+        job = life.create_training(
             [one.clean for one in seen],
             faces=[one.embedding for one in seen],
             skins=[one.skin for one in seen],
             client=request.visitor.caller.client,
             visitor=request.visitor.caller.visitor,
         )
-    except uploads.PhotosRefused as refused:
+    except gate.PhotosRefused as refused:
         reasons = refused.reasons
-    except jobs.NOT_TAKEN as error:
+    except life.NOT_TAKEN as error:
         reasons = [{"index": 0, "message": sentences.not_taken(error)}]
     else:
         return _go_to(request, reverse("studio:job", args=[job.code]))
@@ -64,7 +66,7 @@ def check(request):
     """Would this photo be taken? As JSON: the page shows it beside the photo."""
     if "image" not in request.FILES:
         return JsonResponse({"accepted": False, "findings": []}, status=400)
-    accepted, findings = uploads.check_photo(request.FILES["image"], _language())
+    accepted, findings = gate.check_photo(request.FILES["image"], _language())
     return JsonResponse({"accepted": accepted, "findings": findings})
 
 

@@ -2,7 +2,7 @@
 
 from django.core.management.base import BaseCommand, CommandError
 
-from diffuser_api import access
+from diffuser_api.access import tokens
 from diffuser_api.models import NAME_LENGTH, Client
 
 
@@ -26,4 +26,4 @@ class Command(BaseCommand):
         if another_token and not client:
             raise CommandError(f'there is no client "{name}"')
         client = client or Client.objects.create(name=name)
-        self.stdout.write(access.issue_token(client))
+        self.stdout.write(tokens.issue_token(client))

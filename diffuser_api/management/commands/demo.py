@@ -22,7 +22,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from PIL import Image
 
-from diffuser_api.pictures import as_png
+from diffuser_api.photos.pictures import as_png
 from generation.miniature import demo_content
 
 SEED = 7

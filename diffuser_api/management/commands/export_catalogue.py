@@ -5,7 +5,7 @@ from pathlib import Path
 
 from django.core.management.base import BaseCommand
 
-from diffuser_api import catalogue_zip
+from diffuser_api.catalogue import transfer
 
 
 class Command(BaseCommand):
@@ -18,7 +18,7 @@ class Command(BaseCommand):
         aside = file.with_name(f"{file.name}.part")
         try:
             with aside.open("wb") as target:
-                count = catalogue_zip.write(target)
+                count = transfer.write(target)
             os.replace(aside, file)
         finally:
             aside.unlink(missing_ok=True)

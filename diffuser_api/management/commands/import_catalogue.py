@@ -4,7 +4,7 @@ from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
 
-from diffuser_api import catalogue_zip
+from diffuser_api.catalogue import transfer
 
 
 class Command(BaseCommand):
@@ -16,7 +16,7 @@ class Command(BaseCommand):
     def handle(self, *args, file, **options):
         try:
             with file.open("rb") as source:
-                counts = catalogue_zip.read(source)
-        except (catalogue_zip.CatalogueRefused, OSError) as error:
+                counts = transfer.read(source)
+        except (transfer.CatalogueRefused, OSError) as error:
             raise CommandError(f"{error} Nothing was imported.") from error
-        self.stdout.write(catalogue_zip.sentence(counts))
+        self.stdout.write(transfer.sentence(counts))

@@ -4,7 +4,7 @@ from django.core.files.base import ContentFile
 from django.core.management.base import BaseCommand
 
 from diffuser_api.models import Action, ActionImage, Poi, PoiImage
-from diffuser_api.pictures import as_png
+from diffuser_api.photos.pictures import as_png
 from generation.miniature import demo_content
 
 

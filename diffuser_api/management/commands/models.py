@@ -2,8 +2,8 @@
 
 from django.core.management.base import BaseCommand, CommandError
 
-from generation import models
-from generation.profiles import get_profile
+from generation.models import hub
+from generation.models.profiles import get_profile
 
 
 class Command(BaseCommand):
@@ -16,27 +16,27 @@ class Command(BaseCommand):
 
     def handle(self, *, fetch: bool, verify: bool, **options):
         profile = get_profile()
-        needed = models.needed(profile)
+        needed = hub.needed(profile)
         for model in needed if fetch else ():
             self._fetch(model)
         self.stdout.write(f"MODEL_PROFILE={profile.name}")
         wrong = []
         for model, use in needed.items():
-            self.stdout.write(f"\n{model.id}\n  for {use}; licence: {models.licence(model)}")
+            self.stdout.write(f"\n{model.id}\n  for {use}; licence: {hub.licence(model)}")
             version = "a local folder" if model.is_local else f"commit {model.revision}"
-            self.stdout.write(f"  {version}; {models.megabytes(model):.0f} MiB are there")
-            wrong += filter(None, [models.problem(model)])
-            for path in models.damaged(model) if verify else ():
-                wrong.append(f"{model.id}: {path} is damaged: delete it and run `{models.FETCH}`.")
+            self.stdout.write(f"  {version}; {hub.megabytes(model):.0f} MiB are there")
+            wrong += filter(None, [hub.problem(model)])
+            for path in hub.damaged(model) if verify else ():
+                wrong.append(f"{model.id}: {path} is damaged: delete it and run `{hub.FETCH}`.")
         if wrong:
             raise CommandError("\n".join(wrong))
         self.stdout.write("\nAll is there." + (" What was fetched has its hashes." if verify else ""))
 
     def _fetch(self, model) -> None:
-        if models.folder(model):
+        if hub.folder(model):
             return
         self.stdout.write(f"fetching {model} ...")
         try:
-            models.fetch(model)
-        except models.ModelError as error:
+            hub.fetch(model)
+        except hub.ModelError as error:
             raise CommandError(str(error)) from error

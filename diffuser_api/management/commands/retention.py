@@ -2,7 +2,7 @@
 
 from django.core.management.base import BaseCommand
 
-from diffuser_api import retention
+from diffuser_api.jobs import retention
 
 
 class Command(BaseCommand):

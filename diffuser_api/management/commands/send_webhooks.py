@@ -5,7 +5,7 @@ import threading
 
 from django.core.management.base import BaseCommand
 
-from diffuser_api.webhook_sender import Sender
+from diffuser_api.webhooks.sender import Sender
 
 
 class Command(BaseCommand):

@@ -2,8 +2,8 @@
 
 from django.core.management.base import BaseCommand, CommandError
 
-from diffuser_api import webhooks
 from diffuser_api.models import Client
+from diffuser_api.webhooks import outbox
 
 
 class Command(BaseCommand):
@@ -16,4 +16,4 @@ class Command(BaseCommand):
         client = Client.objects.filter(name=name).first() if name else None
         if name and not client:
             raise CommandError(f'there is no client "{name}"')
-        self.stdout.write(webhooks.key_of(client))
+        self.stdout.write(outbox.key_of(client))

@@ -14,8 +14,8 @@ from django.core.management.base import BaseCommand
 from django.db import DatabaseError, Error, connection
 from django_tasks_db.management.commands import db_worker
 
-from diffuser_api import lease, messages, processes, sweep
-from generation import isolation
+from diffuser_api.jobs import lease, messages, processes, sweep
+from generation.processes import isolation
 
 log = logging.getLogger(__name__)
 SECONDS_AFTER_ERROR = 5.0

@@ -1,0 +1,64 @@
+"""A real ``manage.py worker`` on the test's own database and folders, and a look at its processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import psutil
+from django.conf import settings
+from django.db import connection
+
+from benchmarks.harness import ROOT
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {
+        "DATABASE_URL": f"sqlite:///{connection.settings_dict['NAME']}",
+        "DATA_DIR": str(settings.DATA_DIR),
+        "TMP_DATA_DIR": str(settings.TMP_DATA_DIR),
+        "TRAINING_APP_DIR": str(settings.TRAINING_APP_DIR),
+    }
+
+
+@contextmanager
+def worker():
+    """Killed, if it still runs at the end."""
+    command = [sys.executable, "manage.py", "worker", "--interval", "0.1"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_until(condition, seconds: float = 240.0):
+    """The first true value of ``condition``."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"not so after {seconds} s")
+
+
+def step_of(process: subprocess.Popen, folder) -> psutil.Process | None:
+    """The process that paints in this folder, whoever started it: its log is a file there."""
+    for child in psutil.Process(process.pid).children(recursive=True):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/{child.pid}/fd/2").startswith(str(folder)):
+                return child
+    return None
+
+
+def is_gone(process: psutil.Process) -> bool:
+    """Ended, whether or not somebody has asked how."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -1,0 +1,60 @@
+"""Completes the OpenAPI schema: the answers that every call may give, and an example of each, which was run.
+
+The examples are ``examples.json``, written by ``python -m benchmarks.harness.api_examples`` from a running
+service.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+EXAMPLES = Path(__file__).with_name("examples.json")
+ERROR = {"$ref": "#/components/schemas/Error"}
+OPEN = ("/api/pois/", "/api/actions/")  # no token is asked for
+COMMON = {
+    "401": "No token, or one that is unknown, withdrawn, or of a client that is switched off.",
+    "429": "Too many requests, or too many jobs waiting: try again after Retry-After seconds.",
+}
+OTHERS = {  # where they are listed already
+    "400": "What was sent can't be used; the answer says why.",
+    "403": "Only the training's own token is taken here.",
+    "422": "The Idempotency-Key was sent with another request before; use a new one for each new job.",
+}
+NOT_FOUND = "There is no such code, or it is another client's or visitor's."
+
+
+def complete(result: dict, generator, request, public) -> dict:
+    """A postprocessing hook of drf-spectacular."""
+    examples = json.loads(EXAMPLES.read_text()) if EXAMPLES.exists() else {}
+    for path, operations in result["paths"].items():
+        for method, operation in operations.items():
+            _add_errors(path, operation["responses"])
+            _add_examples(examples.get(f"{method.upper()} {path}", {}), operation)
+    return result
+
+
+def _add_errors(path: str, answers: dict) -> None:
+    common = dict(COMMON)
+    if path in OPEN or path.endswith("/complete/"):
+        del common["401"]
+    if "{code}" in path and not path.endswith("/complete/"):
+        common["404"] = NOT_FOUND
+    common |= {status: text for status, text in OTHERS.items() if status in answers}
+    for status, description in common.items():
+        answers.setdefault(status, {"content": {"application/json": {"schema": ERROR}}, "description": ""})
+        answers[status]["description"] = answers[status]["description"] or description
+
+
+def _add_examples(example: dict, operation: dict) -> None:
+    if "curl" in example:
+        said = operation.get("description", "")
+        operation["description"] = f"{said}\n\n```sh\n{example['curl']}\n```".strip()
+    if "request" in example:
+        for kind, content in operation["requestBody"]["content"].items():
+            if kind == "application/json":
+                content["example"] = example["request"]
+    for status, body in example.get("answers", {}).items():
+        answer = operation["responses"].setdefault(status, {"description": ""})
+        content = answer.setdefault("content", {"application/json": {}})
+        content["application/json"] = content["application/json"] | {"example": body}

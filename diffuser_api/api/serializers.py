@@ -1,0 +1,333 @@
+"""What a request may hold and what is answered. What is in the database is asked of ``catalogue``."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.reverse import reverse
+
+from diffuser_api.access import tokens
+from diffuser_api.catalogue import lookup
+from diffuser_api.jobs import life, queue
+from diffuser_api.models import NAME_LENGTH, URL_LENGTH, Action, ActionImage, Job, Poi, PoiImage, ShotType
+from diffuser_api.photos import sentences
+from diffuser_api.webhooks import guarded_post
+from generation.request import AGES, GENDERS
+
+TEXT_LENGTH = 300
+
+
+class OneOf(serializers.ChoiceField):
+    """A choice whose refusal names what there is, and doesn't repeat what was sent."""
+
+    def __init__(self, choices, **options):
+        super().__init__(choices, **options)
+        self.error_messages["invalid_choice"] = f"Choose one of: {', '.join(self.choices)}."
+
+
+class WebhookSerializer(serializers.Serializer):
+    """What trainings and pictures have in common."""
+
+    webhook_url = serializers.CharField(
+        max_length=URL_LENGTH,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="Is told of each change of the job's status, signed as Standard Webhooks.",
+    )
+
+    def validate_webhook_url(self, url):
+        try:
+            return url and guarded_post.check_url(url, settings.WEBHOOK_ALLOW_HTTP).geturl()
+        except ValueError as error:
+            raise serializers.ValidationError(f"This can't be used: {error}.") from error
+
+
+class GenerateImageSerializer(WebhookSerializer):
+    """A request for a picture."""
+
+    poi_name = serializers.CharField(max_length=NAME_LENGTH, help_text="Name of a place.")
+    poi_image = serializers.CharField(max_length=NAME_LENGTH, help_text="Name of one of that place's images.")
+    action_name = serializers.CharField(
+        max_length=NAME_LENGTH, required=False, allow_blank=True, default="", help_text="Name of an action."
+    )
+    action_shot_type = OneOf(ShotType.choices)
+    age = OneOf(AGES)
+    gender = OneOf(GENDERS)
+    other_details = serializers.CharField(
+        max_length=TEXT_LENGTH,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text='Goes in as "wearing ...".',
+    )
+    selected_lora = serializers.CharField(
+        max_length=NAME_LENGTH,
+        required=False,
+        allow_blank=True,
+        allow_null=True,
+        default="",
+        help_text="A LoRA code. Empty, unknown or not ready: the picture is made without the face step.",
+    )
+    dynamic_action_selection = serializers.BooleanField(
+        required=False, default=False, help_text="Pick the action from action_prompt instead of by name."
+    )
+    action_prompt = serializers.CharField(
+        max_length=TEXT_LENGTH,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="What the subject does.",
+    )
+    seed = serializers.IntegerField(
+        min_value=0, max_value=2**32 - 1, required=False, allow_null=True, default=None
+    )
+
+    def validate(self, values):
+        """Adds ``place``, ``action_image``, ``lora`` and ``action_score``: what the names stand for."""
+        problems, needed = {}, "action_prompt" if values["dynamic_action_selection"] else "action_name"
+        if not values[needed].strip():
+            which = "true" if values["dynamic_action_selection"] else "false"
+            problems[needed] = [f"This is needed when dynamic_action_selection is {which}."]
+        score = None
+        try:
+            values["place"] = lookup.poi_image_get(values["poi_name"], values["poi_image"])
+        except lookup.NotInCatalogue as error:
+            problems[error.field] = [str(error)]
+        if needed not in problems:
+            try:
+                if values["dynamic_action_selection"]:
+                    action, score = lookup.action_pick(values["action_prompt"])
+                else:
+                    action = lookup.action_get(values["action_name"])
+                values["action_image"] = lookup.action_image_get(action, values["action_shot_type"])
+            except lookup.NotInCatalogue as error:
+                problems[error.field] = [str(error)]
+        if problems:
+            raise serializers.ValidationError(problems)
+        lora = lookup.lora_find(values["selected_lora"] or "", self.context["request"].user)
+        return values | {"action_score": score, "lora": lora}
+
+    def create(self, asked) -> Job:
+        """``save(also=..., client=..., visitor=...)`` adds whose it is. Raises jobs.NOT_TAKEN."""
+        return life.create_generation(
+            asked["place"],
+            asked["action_image"],
+            asked["lora"],
+            asked["seed"],
+            asked["also"],
+            client=asked["client"],
+            visitor=asked["visitor"],
+            webhook_url=asked["webhook_url"],
+            age=asked["age"],
+            gender=asked["gender"],
+            other_details=asked["other_details"],
+            action=asked["action_image"].action.name,
+            action_score=asked["action_score"],
+        )
+
+
+class LoraTrainingSerializer(WebhookSerializer):
+    """Five photos of one person, in five parts of the same name."""
+
+    images = serializers.ListField(child=serializers.FileField(), min_length=5, max_length=5)
+
+
+class PhotoReasonSerializer(serializers.Serializer):
+    index = serializers.IntegerField(help_text="1 to 5 in the order sent; 0 speaks of all of them.")
+    code = serializers.CharField()
+    message = serializers.CharField(help_text="English, or Italian where Accept-Language asks for it.")
+
+
+class LoraTrainingAnswerSerializer(serializers.Serializer):
+    lora_code = serializers.CharField()
+    status = serializers.ChoiceField(Job.Status.choices)
+    status_url = serializers.URLField()
+    warnings = PhotoReasonSerializer(
+        many=True, required=False, help_text="Of photos that were taken all the same (PHOTO_CHECKS=warn)."
+    )
+
+
+class PhotosRefusedSerializer(serializers.Serializer):
+    images = PhotoReasonSerializer(many=True)
+
+
+class PhotoCheckSerializer(serializers.Serializer):
+    """One photo."""
+
+    image = serializers.FileField(allow_empty_file=True)
+
+
+class PhotoFindingSerializer(serializers.Serializer):
+    code = serializers.ChoiceField(sentences.CODES)
+    message = serializers.CharField(help_text="English, or Italian where Accept-Language asks for it.")
+
+
+class PhotoCheckAnswerSerializer(serializers.Serializer):
+    accepted = serializers.BooleanField()
+    findings = PhotoFindingSerializer(many=True)
+
+
+class LoraLikenessSerializer(serializers.Serializer):
+    """Of a training's checkpoints, which paints the visitor best."""
+
+    step = serializers.IntegerField(min_value=1, help_text="Of the checkpoint that became the LoRA.")
+    distances = serializers.DictField(
+        child=serializers.FloatField(min_value=0),
+        help_text="Of each step's pictures to the photos.",
+    )
+
+
+class TrainingCompleteSerializer(serializers.Serializer):
+    """Either the LoRA, or why there is none."""
+
+    lora = serializers.FileField(required=False, help_text="The LoRA, a safetensors file.")
+    error = serializers.CharField(required=False, max_length=4000, help_text="Why the training failed.")
+
+    likeness = serializers.JSONField(required=False, help_text="How near each checkpoint's pictures came.")
+
+    def validate_likeness(self, value):
+        likeness = LoraLikenessSerializer(data=value)
+        likeness.is_valid(raise_exception=True)
+        return likeness.validated_data
+
+    def validate(self, values):
+        if ("lora" in values) == ("error" in values):
+            raise serializers.ValidationError("Send either the file `lora` or the text `error`.")
+        return values
+
+
+class GenerateImageAnswerSerializer(serializers.Serializer):
+    code = serializers.CharField()
+    status = serializers.ChoiceField(Job.Status.choices)
+    status_url = serializers.URLField()
+    output_url = serializers.URLField()
+    lora_used = serializers.BooleanField()
+    action = serializers.CharField()
+    action_score = serializers.FloatField(allow_null=True)
+
+
+class ErrorSerializer(serializers.Serializer):
+    detail = serializers.CharField()
+
+
+class JobErrorSerializer(serializers.Serializer):
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class LikenessSerializer(serializers.Serializer):
+    face = serializers.BooleanField(help_text="A face was found where it was painted.")
+    distance = serializers.FloatField(
+        allow_null=True, help_text="To the visitor's photos; up to 0.6 it is the same person."
+    )
+
+
+class JobSerializer(serializers.ModelSerializer):
+    position = serializers.SerializerMethodField(
+        help_text="Jobs before this one; null when it waits no more."
+    )
+    eta_seconds = serializers.SerializerMethodField(
+        help_text="Learned from earlier jobs; null when none is known."
+    )
+    error = serializers.SerializerMethodField()
+    output_url = serializers.SerializerMethodField()
+    likeness = serializers.SerializerMethodField(help_text="Of the painted face; null without a face step.")
+    steps = serializers.ListField(child=serializers.CharField(), help_text="The job's steps, in order.")
+    timings = serializers.ListField(child=serializers.DictField(), help_text="What each finished step took.")
+
+    class Meta:
+        model = Job
+        fields = [
+            "code",
+            "kind",
+            "status",
+            "position",
+            "step",
+            "steps",
+            "progress",
+            "eta_seconds",
+            "error",
+            "output_url",
+            "created_at",
+            "started_at",
+            "finished_at",
+            "seed",
+            "likeness",
+            "timings",
+        ]
+
+    def _before(self, job) -> list[str]:
+        """Asked once for both fields, which so agree: every poll of every waiting client comes by here."""
+        known = self.context.setdefault("queued_before", {})
+        if job.pk not in known:
+            known[job.pk] = queue.queued_before(job) if job.status == Job.Status.QUEUED else []
+        return known[job.pk]
+
+    @extend_schema_field(serializers.IntegerField(allow_null=True))
+    def get_position(self, job):
+        return queue.position(job, self._before(job))
+
+    @extend_schema_field(serializers.IntegerField(allow_null=True))
+    def get_eta_seconds(self, job):
+        return queue.eta_seconds(job, self._before(job))
+
+    @extend_schema_field(JobErrorSerializer(allow_null=True))
+    def get_error(self, job):
+        return {"code": job.error_code, "message": job.error_message} if job.error_code else None
+
+    @extend_schema_field(LikenessSerializer(allow_null=True))
+    def get_likeness(self, job):
+        return next((timing["likeness"] for timing in reversed(job.timings) if timing.get("likeness")), None)
+
+    @extend_schema_field(serializers.URLField(allow_null=True))
+    def get_output_url(self, job):
+        return output_url(job, self.context["request"]) if job.kind == Job.Kind.GENERATION else None
+
+
+def output_url(job: Job, request) -> str:
+    """Where the picture will be, or is; for a client, signed, so that a browser needs no token for it."""
+    url = reverse("output", args=[job.code], request=request)
+    signed = settings.OUTPUT_URLS == "signed" and job.client_id
+    return f"{url}?sig={tokens.sign_output(job.code)}" if signed else url
+
+
+class PoiImageSerializer(serializers.ModelSerializer):
+    image_url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = PoiImage
+        fields = ["name", "description", "image_url"]
+
+    @extend_schema_field(serializers.URLField())
+    def get_image_url(self, image):
+        return reverse("poi-thumbnail", args=[image.pk, "image"], request=self.context["request"])
+
+
+class PoiSerializer(serializers.ModelSerializer):
+    images = PoiImageSerializer(many=True)
+
+    class Meta:
+        model = Poi
+        fields = ["name", "images"]
+
+
+class ActionShotSerializer(serializers.ModelSerializer):
+    image_url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = ActionImage
+        fields = ["shot_type", "image_url"]
+
+    @extend_schema_field(serializers.URLField())
+    def get_image_url(self, image):
+        return reverse("action-thumbnail", args=[image.pk, "skeleton"], request=self.context["request"])
+
+
+class ActionSerializer(serializers.ModelSerializer):
+    shots = ActionShotSerializer(many=True, source="images")
+
+    class Meta:
+        model = Action
+        fields = ["name", "description", "shots"]

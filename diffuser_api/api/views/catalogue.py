@@ -1,0 +1,61 @@
+"""Places and actions, and the small pictures of them."""
+
+from __future__ import annotations
+
+import io
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_safe
+from rest_framework.generics import ListAPIView
+
+from diffuser_api.api.serializers import (
+    ActionSerializer,
+    PoiSerializer,
+)
+from diffuser_api.models import Action, ActionImage, Poi, PoiImage
+from diffuser_api.photos.pictures import open_stored
+
+THUMBNAIL_SIDE = 512  # pixels
+
+
+class PoiList(ListAPIView):
+    """The places and their images."""
+
+    authentication_classes = permission_classes = []
+    queryset = Poi.objects.prefetch_related("images")
+    serializer_class = PoiSerializer
+
+
+class ActionList(ListAPIView):
+    """The actions and their shot types."""
+
+    authentication_classes = permission_classes = []
+    queryset = Action.objects.prefetch_related("images")
+    serializer_class = ActionSerializer
+
+
+def _thumbnail(model, pk: int, field: str, allowed: set[str]) -> HttpResponse:
+    if field not in allowed:
+        raise Http404
+    row = get_object_or_404(model, pk=pk)
+    try:
+        small = open_stored(getattr(row, field)).convert("RGB")
+    except OSError as error:
+        raise Http404 from error
+    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    content = io.BytesIO()
+    small.save(content, "JPEG", quality=88)
+    return HttpResponse(
+        content.getvalue(), content_type="image/jpeg", headers={"Cache-Control": "public, max-age=300"}
+    )
+
+
+@require_safe
+def poi_thumbnail(request, pk, field):
+    return _thumbnail(PoiImage, pk, field, {"image"})
+
+
+@require_safe
+def action_thumbnail(request, pk, field):
+    return _thumbnail(ActionImage, pk, field, {"image", "skeleton", "subject_mask", "face_mask"})

@@ -1,0 +1,49 @@
+"""A picture is asked for."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from diffuser_api.api import idempotency, waiting
+from diffuser_api.api.serializers import (
+    ErrorSerializer,
+    GenerateImageAnswerSerializer,
+    GenerateImageSerializer,
+    output_url,
+)
+from diffuser_api.api.views.new_job import HEADERS, created_or_accepted, status_url
+from diffuser_api.models import Job
+
+
+class GenerateImage(APIView):
+    """A picture of a person, in a place, doing something. Answered at once; the picture takes a while."""
+
+    @extend_schema(
+        parameters=HEADERS,
+        request=GenerateImageSerializer,
+        responses={
+            **dict.fromkeys((201, 202), GenerateImageAnswerSerializer),
+            400: OpenApiResponse(description="Field: list of reasons."),
+            422: ErrorSerializer,
+        },
+    )
+    def post(self, request):
+        def make(remember) -> Job:
+            serializer = GenerateImageSerializer(data=request.data, context={"request": request})
+            serializer.is_valid(raise_exception=True)
+            owner = request.user
+            return serializer.save(also=remember, client=owner.client, visitor=owner.visitor)
+
+        job = waiting.wait(request, idempotency.once(request, make))
+        answer = {
+            "code": job.code,
+            "status": job.status,
+            "status_url": status_url(job, request),
+            "output_url": output_url(job, request),
+            "lora_used": "face" in job.steps,
+            "action": job.parameters["action"],
+            "action_score": job.parameters["action_score"],
+        }
+        return Response(answer, created_or_accepted(job))

@@ -1,0 +1,51 @@
+"""A job: how far it is, cancelled, deleted."""
+
+from __future__ import annotations
+
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import status
+from rest_framework.generics import RetrieveDestroyAPIView
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from diffuser_api.api.serializers import (
+    ErrorSerializer,
+    JobSerializer,
+)
+from diffuser_api.jobs import life, retention
+from diffuser_api.models import Job
+
+
+class JobDetail(RetrieveDestroyAPIView):
+    """How far a job is; or away with it and all that it made. A training takes its LoRA and the pictures made
+    with that along, since the visitor's face is in them."""
+
+    queryset = Job.objects.all()
+    serializer_class = JobSerializer
+    lookup_field = "code"
+
+    def get_queryset(self):
+        return super().get_queryset().visible_to(self.request.user)
+
+    def perform_destroy(self, job):
+        retention.delete(job.code)
+
+
+class JobCancel(APIView):
+    """A waiting job ends at once, a running one within two seconds, and its working files are gone."""
+
+    @extend_schema(
+        request=None,
+        responses={
+            202: JobSerializer,
+            404: ErrorSerializer,
+            409: OpenApiResponse(ErrorSerializer, "The job had finished."),
+        },
+    )
+    def post(self, request, code):
+        job = get_object_or_404(Job.objects.visible_to(request.user), code=code)
+        if not life.cancel(code):
+            return Response({"detail": "The job has finished already."}, status.HTTP_409_CONFLICT)
+        job.refresh_from_db()
+        return Response(JobSerializer(job, context={"request": request}).data, status.HTTP_202_ACCEPTED)

@@ -1,0 +1,36 @@
+"""Finished pictures, for those who may see them."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import FileResponse, Http404
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_safe
+from rest_framework.exceptions import APIException
+
+from diffuser_api.access import tokens
+from diffuser_api.models import Job
+
+
+def _pictures_for(request, code: str, pictures):
+    """Those of ``pictures`` that this request may fetch, ``code`` perhaps among them."""
+    if settings.OUTPUT_URLS == "plain" or tokens.signature_is_good(code, request.GET.get("sig", "")):
+        return pictures
+    if request.user.is_staff and request.user.has_perm("diffuser_api.view_job"):
+        return pictures
+    try:
+        return pictures.visible_to(tokens.caller_of(request))
+    except APIException:
+        return pictures.none()
+
+
+@require_safe
+def output(request, code):
+    """The finished picture; 404 until it is there, and for whom it isn't meant."""
+    pictures = Job.objects.filter(status=Job.Status.SUCCEEDED, kind=Job.Kind.GENERATION)
+    job = get_object_or_404(_pictures_for(request, code, pictures), code=code)
+    try:
+        headers = {"Cache-Control": "private, max-age=3600"}
+        return FileResponse(job.output.open("rb"), content_type="image/png", headers=headers)
+    except (OSError, ValueError) as error:
+        raise Http404 from error

@@ -1,0 +1,36 @@
+"""A visitor's photo, checked before it is sent for a training."""
+
+from __future__ import annotations
+
+from django.utils.translation import get_language_from_request
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from diffuser_api.api.parsers import BoundedMultiPartParser
+from diffuser_api.api.serializers import (
+    PhotoCheckAnswerSerializer,
+    PhotoCheckSerializer,
+)
+from diffuser_api.photos import gate, sentences
+
+
+def language_of(request) -> str:
+    """The one of our sentences' languages that the client likes best."""
+    return sentences.nearest(get_language_from_request(request))
+
+
+class PhotoCheck(APIView):
+    """Would this photo be accepted for a training? Asked before the five are sent; nothing is kept."""
+
+    parser_classes = [BoundedMultiPartParser]
+
+    @extend_schema(
+        request={"multipart/form-data": PhotoCheckSerializer},
+        responses={200: PhotoCheckAnswerSerializer, 400: OpenApiResponse(description="No file `image`.")},
+    )
+    def post(self, request):
+        serializer = PhotoCheckSerializer(data=request.FILES)
+        serializer.is_valid(raise_exception=True)
+        accepted, findings = gate.check_photo(serializer.validated_data["image"], language_of(request))
+        return Response({"accepted": accepted, "findings": findings})

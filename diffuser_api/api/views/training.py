@@ -1,0 +1,114 @@
+"""A LoRA: trained from five photos, delivered by the trainer, deleted."""
+
+from __future__ import annotations
+
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import status
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from diffuser_api.api import idempotency, waiting
+from diffuser_api.api.parsers import BoundedMultiPartParser
+from diffuser_api.api.serializers import (
+    ErrorSerializer,
+    LoraTrainingAnswerSerializer,
+    LoraTrainingSerializer,
+    PhotosRefusedSerializer,
+    TrainingCompleteSerializer,
+    WebhookSerializer,
+)
+from diffuser_api.api.views.new_job import HEADERS, created_or_accepted, status_url
+from diffuser_api.api.views.photos import language_of
+from diffuser_api.jobs import life, lora_file, retention
+from diffuser_api.models import Job, LoraModel
+from diffuser_api.photos import gate
+
+
+class LoraTraining(APIView):
+    """Five photos of a visitor train their LoRA. Its code is answered at once; its training takes minutes."""
+
+    parser_classes = [BoundedMultiPartParser]
+
+    @extend_schema(
+        parameters=HEADERS,
+        request={"multipart/form-data": LoraTrainingSerializer},
+        responses={
+            **dict.fromkeys((201, 202), LoraTrainingAnswerSerializer),
+            400: PhotosRefusedSerializer,
+            422: ErrorSerializer,
+        },
+    )
+    def post(self, request):
+        asked = WebhookSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+
+        warnings = []
+
+        def make(remember) -> Job:
+            photos, found = gate.clean_photos(request.FILES.getlist("images"), language_of(request))
+            warnings.extend(found)
+            return life.create_training(
+                [one.clean for one in photos],
+                remember,
+                faces=[one.embedding for one in photos],
+                skins=[one.skin for one in photos],
+                client=request.user.client,
+                visitor=request.user.visitor,
+                webhook_url=asked.validated_data["webhook_url"],
+            )
+
+        try:
+            job = waiting.wait(request, idempotency.once(request, make))
+        except gate.PhotosRefused as refused:
+            return Response({"images": refused.reasons}, status.HTTP_400_BAD_REQUEST)
+        answer = {"lora_code": job.code, "status": job.status, "status_url": status_url(job, request)}
+        if warnings:
+            answer["warnings"] = warnings
+        return Response(answer, created_or_accepted(job))
+
+
+class TrainingComplete(APIView):
+    """For post-back.py: the LoRA, or the reason why there is none, with the job's one-time token."""
+
+    authentication_classes = permission_classes = []
+    parser_classes = [BoundedMultiPartParser]
+
+    @extend_schema(
+        request={"multipart/form-data": TrainingCompleteSerializer},
+        responses={
+            204: None,
+            **{code: ErrorSerializer for code in (400, 403)},
+            409: OpenApiResponse(ErrorSerializer, "The job runs no more."),
+        },
+    )
+    def post(self, request, code):
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        job = life.find_by_token(code, token.strip()) if scheme.lower() == "bearer" else None
+        if job is None:
+            detail = "This needs the one-time token of a running training, which is wrong, used or missing."
+            return Response({"detail": detail}, status.HTTP_403_FORBIDDEN)
+        values = TrainingCompleteSerializer(data=request.data)
+        values.is_valid(raise_exception=True)
+        if error := values.validated_data.get("error"):
+            won = life.fail(job, "training_failed", error)
+        else:
+            content = values.validated_data["lora"].read()
+            try:
+                lora_file.check(content)
+            except lora_file.NotALora as broken:
+                return Response({"detail": str(broken)}, status.HTTP_400_BAD_REQUEST)
+            won = life.finish_training(job, content, values.validated_data.get("likeness"))
+        if not won:
+            return Response({"detail": "This training runs no more."}, status.HTTP_409_CONFLICT)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class LoraDetail(APIView):
+    """Away with a LoRA, its training, and the pictures made with it, since the visitor's face is in them."""
+
+    @extend_schema(responses={204: None, 404: ErrorSerializer})
+    def delete(self, request, code):
+        get_object_or_404(LoraModel.objects.visible_to(request.user), code=code)
+        retention.delete(code)
+        return Response(status=status.HTTP_204_NO_CONTENT)

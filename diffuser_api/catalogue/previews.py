@@ -1,0 +1,39 @@
+"""An action in a place, as the first step will see it: the background's canvas, mask and pose laid over."""
+
+from __future__ import annotations
+
+from PIL import Image, ImageChops, ImageFilter
+
+from diffuser_api.models import ActionImage, PoiImage
+from diffuser_api.photos.pictures import as_png, open_stored
+from generation.models.profiles import get_profile
+from generation.picture import canvas
+
+SUBJECT_TINT, FACE_TINT = (64, 160, 255), (255, 176, 32)
+TINT = 0.35  # how much of the tint is in a masked pixel
+
+
+class NoPreview(Exception):
+    """The text says which file is missing or broken."""
+
+
+def _open(field_file, what: str) -> Image.Image:
+    try:
+        return open_stored(field_file)
+    except OSError as error:
+        raise NoPreview(f"The {what} is gone or broken; upload it again.") from error
+
+
+def preview(place: PoiImage, shot: ActionImage) -> bytes:
+    """A PNG file of the canvas's size. Raises NoPreview."""
+    picture = canvas.fit_background(_open(place.image, "place's picture"), get_profile().pixel_budget)
+    skeleton = _open(shot.skeleton, "skeleton").convert("RGB")
+    skeleton = canvas.fit_frame(skeleton, picture.size, Image.Resampling.BILINEAR)
+    for mask, tint in ((shot.subject_mask, SUBJECT_TINT), (shot.face_mask, FACE_TINT)):
+        fitted = canvas.fit_mask(_open(mask, "mask"), picture.size)
+        edge = ImageChops.difference(fitted, fitted.filter(ImageFilter.MinFilter(3)))
+        share = ImageChops.lighter(fitted.point(lambda v: round(TINT * v)), edge)
+        picture.paste(tint, (0, 0), share)
+    bright = skeleton.convert("HSV").getchannel("V").point(lambda v: min(255, 2 * v))
+    picture.paste(skeleton, (0, 0), bright)
+    return as_png(picture)

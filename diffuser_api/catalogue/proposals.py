@@ -1,0 +1,168 @@
+"""What an editor's picture of a pose is turned into: skeleton and masks, proposed for correction.
+
+Nothing of the upload is decoded here: ``uploads`` cleans it in a process of its own, and another one looks at
+what came out of that (``generation.poses.proposal``), so that no detector is loaded here either.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from PIL import Image
+
+from diffuser_api.models import ActionImage
+from diffuser_api.photos import gate
+from diffuser_api.photos.pictures import as_png
+from generation.models.profiles import get_profile
+from generation.poses import mask_drawing, openpose
+from generation.vision.types import Joint, Point
+
+SECONDS = 300  # a detector that isn't cached yet has to be downloaded
+MOST = 1024  # pixels on the long side: no step paints a larger picture
+DETECTOR = ("POSE_DETECTOR", "POSE_DETECTOR_MODEL", "HF_HOME", "HF_HUB_OFFLINE", "HF_ENDPOINT")
+PASSED_ON = (*gate.PASSED_ON, *DETECTOR)
+# What is made of the picture: fields of ActionImage, and files that generation.poses.proposal writes.
+MADE = {"skeleton": "skeleton.png", "subject_mask": "subject-mask.png", "face_mask": "face-mask.png"}
+
+
+class NoProposal(Exception):
+    """The text says what an editor can do."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """``picture`` is a JPEG, the others PNG of its size; None where nobody was found.
+
+    ``places``: of the 18 joints, pixels; those that weren't seen are where they may be.
+    """
+
+    picture: bytes
+    size: tuple[int, int]
+    kind: str  # of ActionImage.Kind
+    places: list[Point]
+    seen: list[bool]
+    has_outline: bool = False
+    skeleton: bytes | None = None
+    subject_mask: bytes | None = None
+    face_mask: bytes | None = None
+
+    @property
+    def joints(self) -> list[Point | None]:
+        return [place if seen else None for place, seen in zip(self.places, self.seen, strict=True)]
+
+
+def propose(file) -> Proposal:
+    """From an upload. Raises NoProposal when it is no picture that can be used."""
+    clean = cleaned(file)
+    with tempfile.TemporaryDirectory(prefix=gate.FOLDER_PREFIX, dir=settings.TMP_DATA_DIR) as name:
+        folder = Path(name)
+        (folder / "in.jpg").write_bytes(clean)
+        told = _look_at(folder)
+        made = {
+            field: path.read_bytes() if (path := folder / name).exists() else None
+            for field, name in MADE.items()
+        }
+        found = [told["joints"][name] for name in openpose.NAMES]
+        return Proposal(
+            picture=(folder / "picture.jpg").read_bytes(),
+            size=tuple(told["size"]),
+            kind=told["kind"],
+            places=[(j["x"], j["y"]) if j else tuple(g) for j, g in zip(found, told["guesses"], strict=True)],
+            seen=[bool(j) and j["confidence"] > openpose.CONFIDENT for j in found],
+            has_outline=told["has_outline"],
+            **made,
+        )
+
+
+def cleaned(file) -> bytes:
+    """The upload as a JPEG that is safe to open. Raises NoProposal."""
+    try:
+        return gate.clean_picture(file)
+    except gate.PictureRefused as refused:
+        raise NoProposal(str(refused)) from refused
+
+
+def _look_at(folder: Path) -> dict:
+    command = [sys.executable, "-m", "generation.poses.proposal", str(folder / "in.jpg"), str(folder)]
+    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    try:
+        done = subprocess.run(
+            [*command, "--most", str(MOST)],
+            cwd=settings.BASE_DIR,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise NoProposal("Finding the pose took too long; upload an OpenPose skeleton instead.") from error
+    if not done.stdout:
+        said = done.stderr.strip().splitlines()
+        raise NoProposal(said[-1] if said else "The picture can't be looked at; try another one.")
+    return json.loads(done.stdout)
+
+
+def of_stored(image: ActionImage) -> Proposal:
+    """What a row of the catalogue holds, to be corrected. Raises NoProposal when a file is gone or broken."""
+    try:
+        content = {name: getattr(image, name).read() for name in ("image", *MADE)}
+        with Image.open(io.BytesIO(content["skeleton"])) as skeleton:
+            size, joints = skeleton.size, openpose.read(skeleton)
+    except (OSError, ValueError) as error:
+        raise NoProposal("A file of this shot is gone or broken; upload its picture again.") from error
+    joints = joints or [None] * len(openpose.NAMES)
+    return Proposal(
+        picture=content.pop("image"),
+        size=size,
+        kind=image.kind,
+        places=list(mask_drawing.guessed(joints, size)),
+        seen=[joint is not None for joint in joints],
+        **content,
+    )
+
+
+def masks_of(joints: Sequence[Point | None], size: tuple[int, int]) -> tuple[bytes, bytes]:
+    """The subject's and the face's mask as PNG files."""
+    return as_png(mask_drawing.subject_mask(joints, size)), as_png(mask_drawing.face_mask(joints, size))
+
+
+def skeleton_of(joints: Sequence[Point | None], size: tuple[int, int]) -> bytes:
+    """What ControlNet gets, as a PNG file."""
+    pose = [joint and Joint(*joint, 1.0) for joint in joints]
+    return as_png(openpose.picture_of(pose, size, get_profile().skeleton_side))
+
+
+def read_joints(text: str) -> list[Point | None]:
+    """18 of [x, y] or null, from JSON. Raises ValueError."""
+    try:
+        joints = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("they are nested too deeply") from error
+    if not isinstance(joints, list) or len(joints) != len(openpose.NAMES):
+        raise ValueError(f"joints must be a list of {len(openpose.NAMES)}")
+    return [joint if joint is None else _point(joint) for joint in joints]
+
+
+def _point(joint) -> Point:
+    if not isinstance(joint, list) or len(joint) != 2:
+        raise ValueError("a joint's place must be two numbers")
+    x, y = map(float, joint)
+    if not (math.isfinite(x) and math.isfinite(y) and max(abs(x), abs(y)) < 100_000):
+        raise ValueError("a joint's place must be two numbers")
+    return x, y
+
+
+def as_file(content: bytes, stem: str, ending: str = "png") -> ContentFile:
+    return ContentFile(content, name=f"{stem}.{ending}")

@@ -1,0 +1,364 @@
+"""The life of a job. Every change of its status is in this module and nowhere else.
+
+queued -> running -> succeeded | failed | cancelled, or queued again. A change is one conditional UPDATE; who
+gets no row lost the race and leaves quietly. Knows rows and the queue; what a job does is up to the two
+dispatchers, and ``sweep`` finds the jobs that nobody runs any more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from django.core.files import File
+from django.core.files.base import ContentFile
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Greatest, Now
+from django.utils import timezone
+
+from diffuser_api.jobs import lease, messages, processes, queue
+from diffuser_api.models import ActionImage, Client, Job, LoraModel, PoiImage, TrainingPhoto
+from diffuser_api.operations import checks, disk
+from diffuser_api.webhooks import outbox
+from generation.job_folder import ORDER
+from generation.vision import skin
+
+log = logging.getLogger(__name__)
+SECONDS_BETWEEN_WRITES = 0.5  # of progress
+TRAINING_STEPS = ["train"]
+UNFINISHED = (Job.Status.QUEUED, Job.Status.RUNNING)
+MAX_ATTEMPTS = 3
+NOT_TAKEN = (queue.QueueFull, disk.NoRoom, checks.ModelsMissing)  # why no job is made now; their text says it
+GAVE_UP = f" (in each of {MAX_ATTEMPTS} attempts)"
+
+
+# --- making -------------------------------------------------------------------------------------------------
+
+
+def _create(kind: Job.Kind, after: Callable[[Job], None] = lambda job: None, **fields) -> Job:
+    """The row and its queue message, in one transaction; ``after`` adds what else belongs to the row.
+
+    Raises NOT_TAKEN.
+    """
+    while True:
+        code = f"{secrets.randbelow(10**8):08d}"
+        if LoraModel.objects.filter(code=code).exists():
+            continue
+        try:
+            disk.check_room()
+            checks.check_models()
+            with transaction.atomic():
+                queue.check_room(fields.get("client"))
+                job = Job.objects.create(code=code, kind=kind, **fields)
+                after(job)
+                outbox.announce(code)
+                messages.send(code)
+        except IntegrityError:
+            if Job.objects.filter(code=code).exists():
+                continue  # the code was taken meanwhile
+            raise
+        log.info("job %s: %s queued", code, kind)
+        return job
+
+
+def create_training(
+    photos: Sequence[bytes],
+    also: Callable[[Job], None] = lambda job: None,
+    *,
+    faces: Sequence[list[float] | None] | None = None,
+    skins: Sequence[list[float] | None] | None = None,
+    client: Client | None = None,
+    visitor: str = "",
+    webhook_url: str = "",
+) -> Job:
+    """A training of these cleaned JPEG photos, whose files go again if the row can't be made. ``also`` is
+    done in the same transaction. ``faces``, ``skins``: each photo's embedding and skin, None where there is
+    none."""
+    stored = []
+
+    def store(job: Job) -> None:
+        nothing = [None] * len(photos)
+        seen = zip(photos, faces or nothing, skins or nothing, strict=True)
+        for index, (photo, face, lab) in enumerate(seen, start=1):
+            row = TrainingPhoto(job=job, index=index, face=face, skin=lab)
+            row.file.save(f"{job.code}-{index}.jpg", ContentFile(photo), save=False)
+            stored.append(row.file)
+            row.save()
+        also(job)
+
+    try:
+        return _create(
+            Job.Kind.TRAINING,
+            store,
+            steps=TRAINING_STEPS,
+            client=client,
+            visitor=visitor,
+            webhook_url=webhook_url,
+        )
+    except BaseException:
+        for file in stored:
+            file.storage.delete(file.name)
+        raise
+
+
+def create_generation(
+    poi_image: PoiImage,
+    action_image: ActionImage,
+    lora: LoraModel | None,
+    seed: int | None,
+    also: Callable[[Job], None] = lambda job: None,
+    *,
+    client: Client | None = None,
+    visitor: str = "",
+    webhook_url: str = "",
+    **parameters,
+) -> Job:
+    """A picture. ``parameters``: age, gender, other_details, and what else the request said."""
+    return _create(
+        Job.Kind.GENERATION,
+        also,
+        poi_image=poi_image,
+        action_image=action_image,
+        lora=lora,
+        seed=secrets.randbelow(2**32) if seed is None else seed,
+        steps=list(ORDER) if lora else list(ORDER[:-1]),
+        parameters=parameters,
+        client=client,
+        visitor=visitor,
+        webhook_url=webhook_url,
+    )
+
+
+class CantRunAgain(Exception):
+    """The text says why."""
+
+
+def run_again(job: Job, seed: int | None) -> Job:
+    """A new job that asks for the same picture; ``seed`` None: any. Raises CantRunAgain, NOT_TAKEN."""
+    if job.kind != Job.Kind.GENERATION:
+        raise CantRunAgain("A training's photos are deleted when it ends: they have to be sent again.")
+    if not (job.poi_image and job.action_image):
+        raise CantRunAgain("The place's or the action's picture was deleted meanwhile.")
+    if "face" in job.steps and not job.lora:
+        raise CantRunAgain("The visitor's LoRA was deleted meanwhile.")
+    return create_generation(
+        job.poi_image,
+        job.action_image,
+        job.lora,
+        seed,
+        client=job.client,
+        visitor=job.visitor,
+        **job.parameters,
+    )
+
+
+# --- running ------------------------------------------------------------------------------------------------
+
+
+def claim(code: str) -> Job | None:
+    """Take a queued job; None when it is gone, taken or finished."""
+    now = timezone.now()
+    with transaction.atomic():
+        changed = Job.objects.filter(code=code, status=Job.Status.QUEUED).update(
+            status=Job.Status.RUNNING, worker=processes.name(), started_at=now, heartbeat_at=now
+        )
+        if not changed:
+            log.info("job %s: nothing to do", code)
+            return None
+        outbox.announce(code)
+    return Job.objects.get(code=code)
+
+
+def claim_next() -> Job | None:
+    """Take the queued job whose turn it is; None when there is none.
+
+    A queue message is only the news that there is work: which job its worker takes is decided here.
+    """
+    while waiting := queue.in_turn():
+        code = Job.objects.filter(pk=waiting[0][0]).values_list("code", flat=True).first()
+        if code and (job := claim(code)):
+            return job
+    return None
+
+
+def run(job: Job) -> None:
+    """Do a claimed job; whatever goes wrong ends in a row that says so, and in no folder that nobody owns."""
+    try:
+        with lease.hold(lambda: not is_lost(job), lambda: beat(job)):
+            _dispatcher(job.kind).run(job)
+    except lease.Stopped:
+        requeue(job, attempt=job.attempt)
+    except lease.Lost:
+        log.info("job %s: broken off", job.code)
+    except lease.TimedOut as late:
+        fail(job, "timed_out", f"{late}, and was ended.")
+    except Exception as error:
+        log.exception("job %s: unexpected error", job.code)
+        reason = "Something went wrong on our side; the log of the worker tells what."
+        fail(job, "disk_full" if disk.is_full(error) else "internal_error", reason)
+    finally:
+        clear_up(job)
+
+
+def _dispatcher(kind: str):
+    from diffuser_api.jobs import run_generation, run_training
+
+    return {Job.Kind.TRAINING: run_training, Job.Kind.GENERATION: run_generation}[kind]
+
+
+def clear_up(job: Job) -> None:
+    """Remove the working files of a job that is finished or deleted; a waiting one goes on from them."""
+    if not Job.objects.filter(pk=job.pk, status__in=UNFINISHED).exists():
+        _dispatcher(job.kind).clear_up(job.code)
+
+
+def _held(job: Job) -> QuerySet[Job]:
+    """The row, as long as this run of the job is the one that counts."""
+    return Job.objects.filter(pk=job.pk, status=Job.Status.RUNNING, worker=job.worker, attempt=job.attempt)
+
+
+def is_lost(job: Job) -> bool:
+    """Whether a job that we run was cancelled, deleted or given away. One that has ended is not lost."""
+    ended = Job.objects.filter(pk=job.pk, status__in=(Job.Status.SUCCEEDED, Job.Status.FAILED))
+    return not (_held(job).exists() or ended.exists())
+
+
+def beat(job: Job) -> None:
+    _held(job).update(heartbeat_at=Now(), tree_peak_mb=Greatest("tree_peak_mb", Value(processes.tree_mb())))
+
+
+def progress(job: Job, *, step: str, done: int, of: int, index: int = 1) -> None:
+    """Write how far step ``index`` is; also the job's heartbeat. At most two writes a second."""
+    now = time.monotonic()
+    if now - getattr(job, "progress_written_at", 0.0) < SECONDS_BETWEEN_WRITES:
+        return
+    job.progress_written_at = now
+    share = (index - 1 + min(1.0, done / max(1, of))) / max(1, len(job.steps))
+    _held(job).update(step=step, progress=min(1.0, share), heartbeat_at=Now())
+
+
+def add_timing(job: Job, timing: dict) -> None:
+    """Add what a finished step took to the job's row."""
+    job.timings = [*job.timings, timing]
+    _held(job).update(timings=job.timings, heartbeat_at=Now())
+
+
+def requeue(job: Job, attempt: int) -> bool:
+    """From running back to waiting, before jobs that never ran; it goes on from what its folder holds."""
+    with transaction.atomic():
+        changed = _held(job).update(
+            status=Job.Status.QUEUED, attempt=attempt, worker="", heartbeat_at=None, token_hash=""
+        )
+        if changed:
+            outbox.announce(job.code)
+            messages.send(job.code, again=True)
+            log.info("job %s: queued again, attempt %d", job.code, attempt)
+    return bool(changed)
+
+
+def retry(job: Job, error_code: str, error_message: str) -> bool:
+    """What killed a run may be gone the next time: another attempt; after the last one it failed of this."""
+    lease.check()  # a worker that stops ends its processes too: no attempt is lost by that
+    if job.attempt < MAX_ATTEMPTS:
+        return requeue(job, job.attempt + 1)
+    return fail(job, error_code, error_message + GAVE_UP)
+
+
+# --- ending -------------------------------------------------------------------------------------------------
+
+
+def _end(rows: QuerySet[Job], status: Job.Status, **fields) -> bool:
+    """To an end state; False when somebody else was first. A training's photos go with it."""
+    with transaction.atomic():
+        code = rows.values_list("code", flat=True).first()
+        changed = rows.update(status=status, finished_at=Now(), token_hash="", worker="", **fields)
+        if changed:
+            TrainingPhoto.objects.filter(job__code=code).delete()
+            outbox.announce(code)
+            log.info("job %s: %s %s", code, status, fields.get("error_code", ""))
+    return bool(changed)
+
+
+def finish_generation(job: Job, picture: Path) -> bool:
+    """Store the picture as the job's output."""
+    output = Job._meta.get_field("output")
+    with picture.open("rb") as file:
+        name = output.storage.save(f"{output.upload_to}{job.code}.png", File(file))
+    try:
+        won = _end(_held(job), Job.Status.SUCCEEDED, output=name, progress=1.0)
+    except BaseException:
+        output.storage.delete(name)
+        raise
+    if not won:
+        output.storage.delete(name)
+    return won
+
+
+def finish_training(job: Job, lora: bytes, likeness: dict | None = None) -> bool:
+    """Make the LoRA usable and the job succeeded, both or neither. ``likeness``: of its checkpoints."""
+    photos = TrainingPhoto.objects.filter(job=job)
+    faces = [photo.face for photo in photos if photo.face]
+    tone = skin.tone([photo.skin for photo in photos if photo.skin])
+    row = LoraModel(
+        code=job.code, job=job, client=job.client, visitor=job.visitor, faces=faces, skin_tone=tone,
+        step=likeness and likeness["step"], distances=likeness["distances"] if likeness else {},
+    )  # fmt: skip
+    row.file.save(f"{job.code}.safetensors", ContentFile(lora), save=False)
+    stored = row.file.name
+    try:
+        with transaction.atomic():
+            won = _end(_held(job), Job.Status.SUCCEEDED, progress=1.0)
+            if won:
+                row.save()
+    except BaseException:
+        row.file.storage.delete(stored)
+        raise
+    if not won:
+        row.file.storage.delete(stored)
+    return won
+
+
+def fail(job: Job, error_code: str, error_message: str) -> bool:
+    """``error_message`` is a sentence that a person can act on. What fails while the disk is full failed of
+    that."""
+    if (error_code == "disk_full" or disk.is_full()) and _held(job).exists():
+        _dispatcher(job.kind).clear_up(job.code)  # it goes in any case, and the row needs room to be written
+        error_code, error_message = "disk_full", f"{disk.TEXT} ({error_message})"
+    return _end(_held(job), Job.Status.FAILED, error_code=error_code, error_message=error_message)
+
+
+def cancel(code: str) -> bool:
+    """A waiting job ends at once, and a running one when its worker notices. False: it had finished."""
+    job = Job.objects.filter(code=code).first()
+    if job is None:
+        return False
+    waiting = Job.objects.filter(pk=job.pk, status=Job.Status.QUEUED)
+    if _end(waiting, Job.Status.CANCELLED):
+        clear_up(job)  # of an earlier attempt
+        return True
+    return _end(Job.objects.filter(pk=job.pk, status=Job.Status.RUNNING), Job.Status.CANCELLED)
+
+
+# --- the token of post-back.py ------------------------------------------------------------------------------
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def issue_token(job: Job) -> str:
+    """A new token for the delivery of this job's LoRA; only its hash is kept."""
+    token = secrets.token_urlsafe(32)
+    Job.objects.filter(pk=job.pk).update(token_hash=_hash(token))
+    return token
+
+
+def find_by_token(code: str, token: str) -> Job | None:
+    """The job, for the token that was issued last and until the job ends; else None."""
+    job = Job.objects.filter(code=code).exclude(token_hash="").first()
+    return job if secrets.compare_digest(job.token_hash if job else "", _hash(token)) else None

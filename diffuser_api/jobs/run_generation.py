@@ -1,0 +1,118 @@
+"""From a generation job to generator.py and back: fills the job's folder, runs the steps, keeps the picture.
+
+Knows folders. The steps know only the folder; what its row says is up to ``jobs``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from django.conf import settings
+from PIL import Image
+
+from diffuser_api.jobs import lease, life
+from diffuser_api.models import Job
+from generation import generator
+from generation.job_folder import ORDER, picture_path
+from generation.models.profiles import get_profile
+from generation.models.safety import PictureRefused
+from generation.request import GenerationRequest, InvalidRequest
+
+
+def run(job: Job) -> None:
+    """Ends with the job succeeded, failed or queued again. What its folder holds already stays."""
+    folder = folder_of(job.code)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not can_go_on(folder):
+            clear_up(job.code)
+            folder.mkdir()
+            fill(folder, job)
+        with lease.breakable():
+            picture = generator.generate(folder, lambda event: follow(job, event))
+        life.finish_generation(job, picture)
+    except InvalidRequest as error:
+        life.fail(job, "unusable_files", f"A file of the catalogue can't be used: {error}")
+    except PictureRefused as error:
+        life.fail(job, "picture_refused", str(error))
+    except generator.StepFailed as error:
+        end = life.retry if error.killed else life.fail
+        end(job, "step_failed", str(error))
+
+
+def folder_of(code: str) -> Path:
+    return Path(settings.TMP_DATA_DIR) / code
+
+
+def clear_up(code: str) -> None:
+    shutil.rmtree(folder_of(code), ignore_errors=True)
+
+
+def can_go_on(folder: Path) -> bool:
+    """Whether an earlier attempt left a whole request. Of its pictures, what a power cut broke is removed."""
+    try:
+        GenerationRequest.load(folder)
+    except InvalidRequest:
+        return False
+    for index in range(len(ORDER) + 1):
+        path = picture_path(folder, index)
+        try:
+            with Image.open(path) as picture:
+                picture.load()
+        except (OSError, SyntaxError):  # missing or cut off
+            path.unlink(missing_ok=True)
+    return True
+
+
+def _copy(field_file, folder: Path, stem: str) -> str:
+    """A copy of a stored file in the folder; returns its name. Raises InvalidRequest when it is gone."""
+    name = stem + Path(field_file.name).suffix
+    try:
+        source = field_file.open("rb")
+    except (OSError, ValueError) as error:
+        raise InvalidRequest(f"the {stem} is gone") from error
+    with source, (folder / name).open("wb") as target:
+        shutil.copyfileobj(source, target)
+        target.flush()
+        os.fsync(target.fileno())  # request.json, written last, says that the files are whole
+    return name
+
+
+def fill(folder: Path, job: Job) -> None:
+    """Write request.json and copies of all the files that it names."""
+    place, action = job.poi_image, job.action_image
+    if place is None or action is None:
+        raise InvalidRequest("the place's or the action's image was deleted after the picture was asked for")
+    GenerationRequest(
+        code=job.code,
+        profile=get_profile().name,
+        seed=job.seed,
+        background=_copy(place.image, folder, "background"),
+        skeleton=_copy(action.skeleton, folder, "skeleton"),
+        subject_mask=_copy(action.subject_mask, folder, "subject-mask"),
+        face_mask=_copy(action.face_mask, folder, "face-mask"),
+        age=job.parameters["age"],
+        gender=job.parameters["gender"],
+        action_description=action.action.description,
+        other_details=job.parameters["other_details"],
+        place_description=place.description,
+        lora=_copy(job.lora.file, folder, "lora") if job.lora else None,
+        lora_code=job.lora.code if job.lora else None,
+        faces=job.lora.faces if job.lora else None,
+        skin_tone=job.lora.skin_tone if job.lora else "",
+    ).save(folder)
+
+
+def follow(job: Job, event: dict) -> None:
+    """Write an event of the generator to the job's row."""
+    values = {key: value for key, value in event.items() if key != "event"}
+    with lease.undisturbed():
+        if event["event"] == "begin":
+            lease.limit(settings.STEP_TIMEOUT, f"Step {event['step']}", "STEP_TIMEOUT")
+        elif event["event"] == "progress":
+            life.progress(job, **values)
+        elif event["event"] == "step":
+            life.add_timing(job, values)
+    lease.check()

@@ -1,0 +1,181 @@
+"""From a training job to launch.bash and back: lays the photos out, runs it, follows it, clears up.
+
+Knows folders and processes. What the training's lines mean for the job's row is up to ``jobs``; what is
+trained and how, to ``launch.bash`` and the profile.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from django.conf import settings
+
+from diffuser_api.jobs import lease, life, processes
+from diffuser_api.models import Job
+from generation import training_set
+from generation.models.profiles import ModelProfile, get_profile
+from generation.processes import lifeline, omp
+from generation.vision import detectors
+
+LAUNCH = Path(settings.BASE_DIR) / "training-app" / "launch.bash"
+KEPT_LOG, KEPT_LINES = 64_000, 2_000  # characters and lines of the run's output, counted from its end
+LONGEST_LINE = 8_000  # bytes
+SECONDS_TO_END = 10.0  # between SIGTERM and SIGKILL
+# What a training may see of the worker's environment: no secret key, no database.
+PASSED_ON = {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "XDG_CACHE_HOME", "SSL_CERT_FILE"}
+PASSED_ON |= {"http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
+PASSED_ON_PREFIXES = ("HF_", "CUDA_", "NVIDIA_", "OMP_", "GOMP_")
+
+
+def run(job: Job) -> None:
+    """Returns when the training has ended. Success is written by the LoRA's arrival over HTTP; if that didn't
+    happen, the job is failed here, with the reason, or goes on another time from where a signal ended it."""
+    profile = get_profile()
+    log = collections.deque(maxlen=KEPT_LINES)
+    try:
+        lay_out_photos(job, profile)
+        status = follow(job, start(job, profile), log)
+    finally:
+        Job.objects.filter(pk=job.pk).update(log="".join(log)[-KEPT_LOG:])
+    if status == 0:
+        life.fail(job, "training_failed", "the training ended, but its LoRA did not arrive")
+    elif 0 < status < 128:
+        life.fail(job, "training_failed", find_reason(log, status))
+    else:
+        life.retry(job, "training_failed", find_reason(log, status))
+
+
+def lay_out_photos(job: Job, profile: ModelProfile) -> Path:
+    """The folder that the trainer reads, as ``generation.training_set`` makes it."""
+    folder = app_folder() / "training-input" / job.code
+    shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was cut off; its checkpoint stays
+    photos = [Path(photo.file.path) for photo in job.photos.order_by("index")]
+    training_set.write(photos, folder, profile.training, detectors(profile.name))
+    return folder
+
+
+def start(job: Job, profile: ModelProfile) -> subprocess.Popen:
+    """launch.bash in a session of its own, so that it and its children can be ended together."""
+    return subprocess.Popen(
+        lifeline.tied(["bash", str(LAUNCH), job.code]),  # if the worker is killed; bash then tells its child
+        env=environment(job, profile),
+        cwd=LAUNCH.parent,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def environment(job: Job, profile: ModelProfile) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if k in PASSED_ON or k.startswith(PASSED_ON_PREFIXES)}
+    return {
+        **kept,
+        **omp.waiting(),
+        **profile.training.environment(),
+        **processes.mark(),
+        "PYTHON": sys.executable,
+        "MODEL_PROFILE": profile.name,
+        "MODEL": profile.training_model.id,
+        "MODEL_REVISION": profile.training_model.revision or "",
+        "TRAINING_APP_DIR": str(app_folder()),
+        "SERVER_URL": settings.SERVER_URL,
+        "LORA_CODE": job.code,
+        "CALLBACK_TOKEN": life.issue_token(job),
+        "KEEP_INTERRUPTED": "1",  # we know better than launch.bash whether the job goes on
+    }
+
+
+def follow(job: Job, process: subprocess.Popen, log: collections.deque[str]) -> int:
+    """Reads both streams until the process has ended, and returns its exit status (negative: a signal).
+
+    Whatever interrupts this, the whole session is ended before it is left.
+    """
+    lease.limit(settings.TRAINING_TIMEOUT, "The training", "TRAINING_TIMEOUT")
+    try:
+        with lease.breakable():
+            for stream, line in lines_of(process):
+                log.append(line)
+                if stream == "stdout" and (values := parse_progress(line)):
+                    with lease.undisturbed():
+                        write_progress(job, values)
+            return process.wait()
+    finally:
+        end_session(process)
+
+
+def write_progress(job: Job, values: dict) -> None:
+    if "done" in values:
+        life.progress(job, step="train", done=values["done"], of=values["of"])
+    else:
+        life.add_timing(job, values)
+
+
+def lines_of(process: subprocess.Popen) -> Iterator[tuple[str, str]]:
+    """("stdout" or "stderr", line), until the process has ended and all that it wrote is read."""
+    arrived: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
+
+    def read(name: str, stream: IO[bytes]) -> None:
+        with stream:
+            for line in iter(lambda: stream.readline(LONGEST_LINE), b""):
+                arrived.put((name, line.decode(errors="replace").replace("\0", "")))
+        arrived.put(None)
+
+    def watch() -> None:
+        process.wait()
+        end_session(process)  # a child that outlived bash would hold the streams open
+
+    threading.Thread(target=watch, daemon=True).start()
+    for name in ("stdout", "stderr"):
+        threading.Thread(target=read, args=(name, getattr(process, name)), daemon=True).start()
+    for _ in range(2):
+        yield from iter(arrived.get, None)
+
+
+def end_session(process: subprocess.Popen) -> None:
+    """Ends launch.bash, which cleans up behind itself, and then whatever else is left of its session."""
+    if process.poll() is None:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(SECONDS_TO_END)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def parse_progress(line: str) -> dict | None:
+    """The trainer's JSON lines; what else is on stdout is only logged."""
+    try:
+        values = json.loads(line)
+    except ValueError:
+        return None
+    return values if isinstance(values, dict) and values.get("step") == "train" else None
+
+
+def find_reason(log: collections.deque[str], status: int) -> str:
+    """The run's last words: the training's reason, or why its result could not be handed over."""
+    last = next((line.strip() for line in reversed(log) if line.strip() and not parse_progress(line)), "")
+    if status < 0:
+        return f"the training was ended by signal {-status}"
+    return last.removeprefix("error: ") or f"the training ended with status {status}"
+
+
+def clear_up(code: str) -> None:
+    for folder in ("training-input", "training-output"):
+        shutil.rmtree(app_folder() / folder / code, ignore_errors=True)
+
+
+def app_folder() -> Path:
+    return Path(settings.TRAINING_APP_DIR).resolve()

@@ -1,0 +1,137 @@
+"""Puts right what a crash, a kill or a power cut left: at a worker's start, and every half minute after.
+
+Anything here may run in several workers at once and at any time: each change is conditional, and what is
+removed is what no row owns. Knows rows, folders and processes; every change of status is one of ``jobs``'s.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import shutil
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.core.files.storage import default_storage
+from django.db import Error, connection
+from django.utils import timezone
+
+from diffuser_api.api import idempotency
+from diffuser_api.jobs import life, messages, processes, retention, run_generation, run_training
+from diffuser_api.models import Job, LoraModel, TrainingPhoto
+from diffuser_api.photos import gate
+
+log = logging.getLogger(__name__)
+SECONDS_BETWEEN_SWEEPS = 30.0
+# Heartbeats come every 5 seconds. A worker whose process we can see is trusted for longer than one elsewhere.
+SILENT_ELSEWHERE, SILENT_HERE = timedelta(seconds=25), timedelta(seconds=120)
+WRITING_SECONDS = 120.0  # a stored file may be that much older than the commit of its row
+UPLOAD_SECONDS = 600.0  # since the last byte of an upload, of which a request is made within less
+CODE = re.compile(r"\d{8}")
+
+
+def forever() -> None:
+    """For a thread: sweeps until the process ends."""
+    while True:
+        time.sleep(SECONDS_BETWEEN_SWEEPS)
+        attempt()
+
+
+def attempt() -> None:
+    """A sweep that may be in vain: the disk is full, say."""
+    try:
+        sweep()
+    except Error as error:
+        log.warning("the sweep was cut short, the next one follows: %s", error)
+    except Exception:
+        log.exception("the sweep was cut short, the next one follows")
+    finally:
+        connection.close()
+
+
+def sweep() -> None:
+    end_dead_runs()
+    messages.release()
+    resend_messages()
+    remove_folders()
+    remove_files()
+    remove_uploads()
+    messages.forget_old()
+    idempotency.forget_old()
+    retention.apply()
+
+
+def end_dead_runs() -> None:
+    """Jobs whose worker is gone are tried again or fail; what is left of its processes is ended first."""
+    dead = [job for job in Job.objects.filter(status=Job.Status.RUNNING) if is_dead(job)]
+    for job in dead:
+        if processes.is_here(job.worker) and job.worker != processes.name():
+            processes.end_worker(job.worker)  # it may hang
+    processes.end_orphans()
+    for job in dead:
+        step = f" in step {job.step}" if job.step else ""
+        life.retry(job, "worker_died", f"The worker died while it ran this job{step}.")
+
+
+def is_dead(job: Job) -> bool:
+    """Whether nobody runs a running job any more, as far as can be told from here."""
+    silent = timezone.now() - (job.heartbeat_at or job.created_at)
+    if processes.is_here(job.worker):
+        return not processes.is_alive(job.worker) or silent > SILENT_HERE
+    return silent > SILENT_ELSEWHERE
+
+
+def resend_messages() -> None:
+    """For each waiting job a message waits; any will do, since each worker takes the job whose turn it is."""
+    codes = list(Job.objects.filter(status=Job.Status.QUEUED).values_list("code", flat=True))
+    lost = len(codes) - messages.waiting()
+    for code in codes[: max(0, lost)]:
+        messages.send(code, again=True)
+    if lost > 0:
+        log.warning("%d messages were lost and are sent again", lost)
+
+
+def remove_folders() -> None:
+    """Working folders of jobs that are finished or gone. Folders that aren't named by a code are not ours."""
+    training = run_training.app_folder()
+    places = [Path(settings.TMP_DATA_DIR), training / "training-input", training / "training-output"]
+    there = {path.name for place in places if place.is_dir() for path in place.iterdir()}
+    codes = {name for name in there if CODE.fullmatch(name)}
+    for code in codes - set(Job.objects.filter(status__in=life.UNFINISHED).values_list("code", flat=True)):
+        run_generation.clear_up(code)
+        run_training.clear_up(code)
+        log.warning("job %s: folders without an owner removed", code)
+
+
+def remove_files(writing_seconds: float = WRITING_SECONDS) -> None:
+    """Stored files of visitors that no row names: a process died between the file and its row."""
+    for model, field in ((Job, "output"), (LoraModel, "file"), (TrainingPhoto, "file")):
+        folder = model._meta.get_field(field).upload_to.rstrip("/")
+        if not default_storage.exists(folder):
+            continue
+        names = {f"{folder}/{name}" for name in default_storage.listdir(folder)[1]}
+        old = {name for name in names if _age_seconds(name) >= writing_seconds}
+        owned = model.objects.filter(**{f"{field}__in": old}).values_list(field, flat=True)
+        for name in old.difference(owned):
+            default_storage.delete(name)
+            log.warning("%s: a file without a row removed", name)
+
+
+def remove_uploads(seconds: float = UPLOAD_SECONDS) -> None:
+    """Photos on their way in, of a web process that was killed. Who still reads one has it open already."""
+    folder = Path(settings.TMP_DATA_DIR)
+    for path in (*folder.glob(f"{gate.FOLDER_PREFIX}*"), *folder.glob("*.upload*")):
+        with contextlib.suppress(FileNotFoundError):  # it was just being removed
+            if time.time() - path.stat().st_mtime >= seconds:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                log.warning("%s: an upload without a process removed", path.name)
+
+
+def _age_seconds(name: str) -> float:
+    try:
+        return (timezone.now() - default_storage.get_modified_time(name)).total_seconds()
+    except FileNotFoundError:  # removed meanwhile
+        return 0.0

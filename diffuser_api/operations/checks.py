@@ -1,0 +1,49 @@
+"""System checks: what would only be noticed when a job fails is said by ``manage.py check`` and at start."""
+
+from django.conf import settings
+from django.core.checks import Tags, Warning, register
+from rest_framework.exceptions import APIException
+
+from generation.models import hub
+from generation.models.profiles import get_profile
+
+
+def missing_models() -> list[str]:
+    """What is missing of the profile's models, each with what to do about it."""
+    return [problem for model in hub.needed(get_profile()) if (problem := hub.problem(model))]
+
+
+class ModelsMissing(APIException):
+    """503: no job can be done before the operator has fetched the models."""
+
+    status_code = 503
+    default_detail = (
+        "The server's models are not all there: its operator has to run `manage.py models`, which says what "
+        "to do. After that, send this again."
+    )
+    default_code = "models_missing"
+
+
+def check_models() -> None:
+    """Before a job is made. Raises ModelsMissing."""
+    if missing_models():
+        raise ModelsMissing
+
+
+@register()
+def models_are_there(app_configs, **kwargs):
+    return [Warning(sentence, id="cartolina.W001") for sentence in missing_models()]
+
+
+@register(Tags.security, deploy=True)
+def strangers_are_told_apart(app_configs, **kwargs):
+    found = []
+    if settings.OPEN_API:
+        hint = "Set OPEN_API=false and give each front-end a token: `manage.py create_client NAME`."
+        found.append(Warning("OPEN_API takes requests without a token.", hint=hint, id="cartolina.W002"))
+    if settings.HTTPS and not settings.NUM_PROXIES:
+        hint = "Set NUM_PROXIES to the number of proxies that add to X-Forwarded-For, 1 as a rule."
+        found.append(
+            Warning("Behind the proxy, all visitors count as one address.", hint=hint, id="cartolina.W003")
+        )
+    return found

@@ -1,0 +1,64 @@
+"""Room on the disks: no new job is taken when it runs out, and an error that comes of it says so.
+
+Who has filled the disk makes room: nothing is deleted here to go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import shutil
+import sqlite3
+from pathlib import Path
+
+from django.conf import settings
+from rest_framework.exceptions import APIException
+
+FULL_MB = 1  # with less left, whatever went wrong was for want of room
+TEXT = "The server's disk is full. Its operator has to make room; after that, send this again."
+
+
+class NoRoom(APIException):
+    """507: there is too little room to begin with another job."""
+
+    status_code = 507
+    default_detail = TEXT
+    default_code = "disk_full"
+
+
+def free_mb() -> dict[str, int]:
+    """Of the folders that jobs write to, by name. Raises OSError if one isn't there."""
+    folders = (settings.DATA_DIR, settings.TMP_DATA_DIR, settings.TRAINING_APP_DIR)
+    return {folder.name: shutil.disk_usage(folder).free // 2**20 for folder in folders}
+
+
+def problem() -> str:
+    """Why no job should be taken; empty if there is room."""
+    try:
+        short = {name: free for name, free in free_mb().items() if free < settings.MIN_FREE_MB}
+    except FileNotFoundError as error:
+        return f"{Path(error.filename).name} is not there"
+    return ", ".join(
+        f"{free} MB free for {name}, {settings.MIN_FREE_MB} needed (MIN_FREE_MB)"
+        for name, free in short.items()
+    )
+
+
+def check_room() -> None:
+    """Before a job is made. Raises NoRoom."""
+    if problem():
+        raise NoRoom
+
+
+def is_full(error: BaseException | None = None) -> bool:
+    """Whether the disk is full now, or was when it caused ``error``."""
+    with contextlib.suppress(OSError):
+        if min(free_mb().values()) < FULL_MB:
+            return True
+    while error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if isinstance(error, sqlite3.Error) and error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            return True
+        error = error.__cause__ or error.__context__
+    return False

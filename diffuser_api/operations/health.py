@@ -1,0 +1,52 @@
+"""Can work be taken? Each part that it needs says "ok" or what to do about it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import DatabaseError
+from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
+
+from diffuser_api.models import Job
+from diffuser_api.operations import disk
+from diffuser_api.operations.checks import missing_models
+
+LONGEST_SILENCE = timedelta(minutes=2)  # with a job waiting and none running: no worker takes jobs
+
+
+def parts() -> dict[str, str]:
+    return {
+        "database": _answers(Job),
+        "queue": _answers(DBTaskResult),
+        "disk": disk.problem() or "ok",
+        "models": _models(),
+        "worker": _worker(),
+    }
+
+
+def _answers(model) -> str:
+    try:
+        model.objects.exists()
+        return "ok"
+    except DatabaseError:
+        return "not migrated or not reachable; run `manage.py migrate`"
+
+
+def _models() -> str:
+    missing = len(missing_models())  # their folders' names are nobody else's business
+    return f"{missing} are missing; `manage.py models` says what to do" if missing else "ok"
+
+
+def _worker() -> str:
+    """Judged by what workers do: one that lives takes a waiting job or is at work on another."""
+    since = timezone.now() - LONGEST_SILENCE
+    try:
+        waiting = Job.objects.filter(status=Job.Status.QUEUED, created_at__lt=since)
+        at_work = Job.objects.filter(status=Job.Status.RUNNING, heartbeat_at__gte=since)
+        ended = Job.objects.filter(finished_at__gte=since)
+        if waiting.exists() and not at_work.exists() and not ended.exists():
+            return "jobs wait and none runs; start a worker"
+    except DatabaseError:
+        return "unknown while the database doesn't answer"
+    return "ok"

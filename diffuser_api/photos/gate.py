@@ -1,0 +1,191 @@
+"""Pictures from strangers: cleaned and judged in a process of their own, or refused with a reason.
+
+Nothing of a photo is decoded here: see ``generation.vision.gate_process``, and ``photo_sentences`` for the
+words. PHOTO_CHECKS says what a finding means: strict refuses the photo, warn tells and goes on, off doesn't
+look. A file that is no proper picture, or the same picture twice, is refused in any case.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from django.conf import settings
+
+from diffuser_api.operations import disk
+from diffuser_api.photos.sentences import sentence
+from generation.vision.compare import find_twin, strangers
+
+STRICT, WARN, OFF = PHOTO_CHECKS = ("strict", "warn", "off")
+FOLDER_PREFIX = "photos-"  # in TMP_DATA_DIR
+SECONDS = 60  # for all photos; the process itself allows each less
+# What the process may see of ours: no secret key, no database.
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "MODEL_PROFILE")
+AT_ONCE = 2  # processes for five photos: time matters to who waits, and each needs half of 600 MB
+_at_once = threading.BoundedSemaphore(max(AT_ONCE, os.cpu_count() or 1))
+
+
+class PhotosRefused(Exception):
+    """``reasons``: {"index": 1..5, "code", "message"} for each refused photo; index 0 speaks of all."""
+
+    def __init__(self, reasons: list[dict]):
+        super().__init__(f"{len(reasons)} reasons")
+        self.reasons = reasons
+
+
+class PictureRefused(Exception):
+    """The text says why, and what to do."""
+
+
+@dataclass
+class Seen:
+    """One photo after the gate. ``clean``: a JPEG in sRGB, upright, without metadata; None if refused."""
+
+    refusals: list[dict] = field(default_factory=list)  # {"code", "values"}
+    findings: list[dict] = field(default_factory=list)
+    clean: bytes | None = None
+    fingerprint: int | None = None
+    embedding: list[float] | None = None
+    skin: list[float] | None = None  # CIE L*a*b*
+
+
+def clean_photos(files: list, language: str = "en") -> tuple[list[Seen], list[dict]]:
+    """Exactly five photos, no two the same, and what is to be warned of, as reasons.
+
+    Raises PhotosRefused with every reason at once.
+    """
+    if len(files) != 5:
+        raise PhotosRefused([_reason(0, "wrong_count", language, count=len(files))])
+    photos = dict(enumerate(_look_at(files), start=1))
+    fingerprints: dict[int, int] = {}
+    for number, photo in photos.items():
+        if photo.fingerprint is None:
+            continue
+        if twin := find_twin(photo.fingerprint, fingerprints):
+            photo.refusals.append({"code": "duplicate", "values": {"twin": twin}})
+        fingerprints[number] = photo.fingerprint
+    for number in strangers({n: photo.embedding for n, photo in photos.items() if photo.embedding}):
+        photos[number].findings.append({"code": "another_person", "values": {}})
+
+    refusals = _reasons({n: photo.refusals for n, photo in photos.items()}, language)
+    findings = _reasons({n: photo.findings for n, photo in photos.items()}, language)
+    if settings.PHOTO_CHECKS == STRICT:
+        refusals = sorted(refusals + findings, key=lambda reason: reason["index"])
+    if refusals:
+        raise PhotosRefused(refusals)
+    return list(photos.values()), findings
+
+
+def check_photo(file, language: str = "en") -> tuple[bool, list[dict]]:
+    """Would this photo be accepted, and what there is to say about it: {"code", "message"}."""
+    [photo] = _look_at([file])
+    accepted = not photo.refusals and (settings.PHOTO_CHECKS != STRICT or not photo.findings)
+    said = photo.refusals + photo.findings
+    return accepted, [
+        {"code": one["code"], "message": sentence(one["code"], language, **one["values"])} for one in said
+    ]
+
+
+def clean_picture(file) -> bytes:
+    """An editor's picture as a JPEG like ``Seen.clean``. Raises PictureRefused with a sentence."""
+    [picture] = _look_at([file], look=False)
+    if picture.refusals:
+        [refused] = picture.refusals
+        raise PictureRefused(sentence(refused["code"], "en", **refused["values"]))
+    return picture.clean
+
+
+def _reason(index: int, code: str, language: str, **values: int) -> dict:
+    return {"index": index, "code": code, "message": sentence(code, language, **values)}
+
+
+def _reasons(found: dict[int, list[dict]], language: str) -> list[dict]:
+    return [
+        _reason(number, one["code"], language, **one["values"])
+        for number, all_ in found.items()
+        for one in all_
+    ]
+
+
+def _look_at(files: list, look: bool | None = None) -> list[Seen]:
+    """Each file through the gate, in order; ``look``: judged as well, by default as PHOTO_CHECKS says."""
+    look = settings.PHOTO_CHECKS != OFF if look is None else look
+    photos = {number: Seen() for number in range(1, len(files) + 1)}
+    with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, dir=settings.TMP_DATA_DIR) as name:
+        folder, waiting = Path(name), []
+        for number, file in enumerate(files, start=1):
+            if file.size == 0:
+                photos[number].refusals.append({"code": "empty", "values": {}})
+            elif file.size > settings.MAX_UPLOAD_MB * 2**20:
+                limit = {"limit": settings.MAX_UPLOAD_MB}
+                photos[number].refusals.append({"code": "too_large", "values": limit})
+            else:
+                with (folder / str(number)).open("wb") as target:
+                    target.writelines(file.chunks())
+                waiting.append(number)
+        shares = [share for share in (waiting[::2], waiting[1::2]) if share]
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            for lines in threads.map(lambda share: _through_gate(folder, share, look), shares):
+                for line in lines:
+                    _take(line, photos[line["number"]], folder)
+    return list(photos.values())
+
+
+def _through_gate(folder: Path, numbers: list[int], look: bool) -> list[dict]:
+    """A line for each of these photos, whatever they do to the process that looks at them."""
+    lines, waiting = [], list(numbers)
+    while waiting:
+        said = _run_gate(folder, waiting, look)
+        lines += said
+        waiting = waiting[len(said) :]
+        if waiting:  # the process died of the next one; the others get another process
+            refused = {"code": "too_heavy", "values": {}}
+            lines.append({"number": waiting.pop(0), "refused": refused})
+    return lines
+
+
+def _run_gate(folder: Path, numbers: list[int], look: bool) -> list[dict]:
+    """What the process said before it ended, by itself or by a photo. Raises RuntimeError if we broke it,
+    disk.NoRoom if that was for want of room."""
+    command = [sys.executable, "-m", "generation.vision.gate_process", str(folder)]
+    command += [str(settings.MAX_PIXELS_MP), "look" if look else "clean", *map(str, numbers)]
+    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    with _at_once:
+        try:
+            done = subprocess.run(
+                command,
+                cwd=settings.BASE_DIR,
+                env=environment | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=SECONDS,
+            )
+        except subprocess.TimeoutExpired as late:
+            return _lines(late.stdout or b"")
+    if done.returncode > 0:
+        if disk.is_full():
+            raise disk.NoRoom
+        raise RuntimeError(f"the photo gate failed: {done.stderr.decode(errors='replace')[-2000:]}")
+    return _lines(done.stdout)
+
+
+def _lines(output: bytes) -> list[dict]:
+    return [json.loads(line) for line in output.splitlines(keepends=True) if line.endswith(b"\n")]
+
+
+def _take(line: dict, photo: Seen, folder: Path) -> None:
+    if refused := line.get("refused"):
+        photo.refusals.append(refused)
+        return
+    photo.findings = line["findings"]
+    photo.fingerprint, photo.embedding, photo.skin = (
+        line[name] for name in ("fingerprint", "embedding", "skin")
+    )
+    photo.clean = (folder / f"{line['number']}.jpg").read_bytes()

@@ -1,0 +1,69 @@
+"""Sends the webhooks that are due, many at a time, so that a slow or dead receiver delays nobody else's.
+
+Threads only talk to receivers; the database is used by the caller of ``step`` alone. Each receiver and each
+client gets a share of the threads, so neither one dead host nor one client with many fills them all.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+from django.db import Error, close_old_connections
+
+from diffuser_api.models import Webhook
+from diffuser_api.webhooks import outbox
+
+log = logging.getLogger(__name__)
+THREADS = 16
+THREADS_OF_A_CLIENT = 6
+THREADS_OF_A_HOST = 2
+SECONDS_BETWEEN_LOOKS = 1.0
+
+
+class Sender:
+    def __init__(self):
+        self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="webhook")
+        self.running: dict[Future, Webhook] = {}
+
+    def run(self, stop: threading.Event) -> None:
+        """Until ``stop`` is set; the tries that are under way then are finished and written."""
+        while not stop.is_set():
+            close_old_connections()
+            try:
+                busy = self.step()
+            except Error as error:  # what wasn't written is sent again when its lease is over
+                log.warning("the database can't be used, the next try follows: %s", error)
+                busy = False
+            if not busy:
+                stop.wait(SECONDS_BETWEEN_LOOKS)
+        self.finish()
+
+    def step(self) -> bool:
+        """Write the results there are and begin what is due; False when there was nothing to do."""
+        done = [future for future in self.running if future.done()]
+        for future in done:
+            outbox.settle(self.running.pop(future), *future.result())
+        began = 0
+        while len(self.running) < THREADS and (webhook := outbox.next_due(*self._busy())):
+            self.running[self.pool.submit(outbox.send, webhook)] = webhook
+            began += 1
+        if self.running and not began:
+            wait(self.running, timeout=SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
+        return bool(self.running or done)
+
+    def _busy(self) -> tuple[set[str], set[int | None]]:
+        hosts = Counter(webhook.host for webhook in self.running.values())
+        clients = Counter(webhook.job.client_id for webhook in self.running.values())
+        return (
+            {host for host, count in hosts.items() if count >= THREADS_OF_A_HOST},
+            {client for client, count in clients.items() if count >= THREADS_OF_A_CLIENT},
+        )
+
+    def finish(self) -> None:
+        self.pool.shutdown()
+        for future, webhook in self.running.items():
+            outbox.settle(webhook, *future.result())
+        self.running.clear()

@@ -1,0 +1,67 @@
+"""What of a pipeline lies in a GPU's memory while a step paints: the memory plan.
+
+resident     All of it. The fastest.
+offload      One network at a time (text encoder, UNet, VAE), the others in the machine's own memory.
+sequential   Layer by layer, attention in slices and the VAE in tiles. Slow, and fits nearly everywhere.
+
+MEMORY_PLAN names one; ``auto`` takes the first that fits what is free. A CPU's plan is ``resident`` unless
+``sequential`` is asked for, of which it does the slices and tiles.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import torch
+
+from generation.models.profiles import ModelProfile
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
+
+    from generation.models.hardware import Hardware
+
+# Of the networks' activations at two bytes a number, two samples (guidance) a picture. An estimate that
+# leaves room: what a VAE's decoder takes at its largest layers, which is more than the UNet takes.
+WORKING_MB_PER_MEGAPIXEL = 6000
+log = logging.getLogger(__name__)
+
+
+def needs_mb(pipeline: DiffusionPipeline, profile: ModelProfile) -> dict[str, float]:
+    """What each plan takes of a GPU's memory, in units of 2**20 bytes; of ``sequential``, what no plan is
+    without."""
+    networks = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
+    sizes = [sum(t.numel() * t.element_size() for t in part.state_dict().values()) for part in networks]
+    largest = max(profile.pixel_budget, profile.face_resolution**2 * profile.face_candidates)
+    working = WORKING_MB_PER_MEGAPIXEL * largest / 1e6
+    return {
+        "resident": sum(sizes) / 2**20 + working,
+        "offload": max(sizes) / 2**20 + working,
+        "sequential": 0.0,
+    }
+
+
+def choose(needed_mb: dict[str, float], free_mb: float) -> str:
+    """The first plan that fits."""
+    return next(plan for plan, needed in needed_mb.items() if needed <= free_mb or plan == "sequential")
+
+
+def place(pipeline: DiffusionPipeline, profile: ModelProfile, machine: Hardware) -> None:
+    """Put the pipeline where it will paint, by the profile's plan."""
+    plan, needed, on_cpu = profile.memory_plan, needs_mb(pipeline, profile), machine.device == "cpu"
+    free = 0.0 if on_cpu else torch.cuda.mem_get_info()[0] / 2**20
+    if plan == "auto":
+        plan = "resident" if on_cpu else choose(needed, free)
+    if on_cpu or plan == "resident":
+        pipeline.to(machine.device)
+    elif plan == "offload":
+        pipeline.enable_model_cpu_offload(device=machine.device)
+    else:
+        pipeline.enable_sequential_cpu_offload(device=machine.device)
+    if plan == "sequential":
+        pipeline.enable_attention_slicing()
+        pipeline.vae.enable_slicing()
+        pipeline.vae.enable_tiling()
+    if not on_cpu:
+        log.info("memory plan %s: resident needs %.0f MB of %.0f free", plan, needed["resident"], free)

@@ -1,0 +1,156 @@
+"""Where a profile's models are: folders, or files of the Hub at a pinned commit, in its cache. No torch.
+
+The Hub's cache names each file's content by its hash (SHA-256 of a large file, git's SHA-1 of a small one),
+so what is there can be verified with no list of our own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+from generation.models.profiles import ModelProfile, ModelRef
+
+FETCH = "manage.py models --fetch"
+_SPARE_MB = 512  # of disk, beside what is fetched
+_LICENCES = {
+    "stable-diffusion-v1-5/stable-diffusion-inpainting": "CreativeML OpenRAIL-M",
+    "stable-diffusion-v1-5/stable-diffusion-v1-5": "CreativeML OpenRAIL-M",
+    "lllyasviel/control_v11p_sd15_openpose": "CreativeML OpenRAIL-M",
+    "dreamlike-art/dreamlike-photoreal-2.0": "its own, which limits commercial use",
+}
+
+
+class ModelError(Exception):
+    """A model can't be fetched or isn't what it should be; the text says what to do."""
+
+
+def needed(profile: ModelProfile) -> dict[ModelRef, str]:
+    """The profile's models, each with what it is for."""
+    uses: dict[ModelRef, list[str]] = {}
+    for use in ("inpaint", "controlnet", "detail", "training"):
+        uses.setdefault(getattr(profile, f"{use}_model"), []).append(use)
+    if profile.safety_model and profile.safety_check == "required":
+        uses[profile.safety_model] = ["safety check"]
+    return {model: ", ".join(names) for model, names in uses.items()}
+
+
+def licence(model: ModelRef) -> str:
+    return _LICENCES.get(model.id, "the folder's own" if model.is_local else "see its page on the Hub")
+
+
+def files(model: ModelRef) -> list[str]:
+    """The names of all files that are used, relative to the model's folder; of one on the Hub."""
+    end = f".{model.variant}.safetensors" if model.variant else ".safetensors"
+    network = ["config.json", f"diffusion_pytorch_model{end}"]
+    if model.kind == "controlnet":
+        return network
+    if model.kind == "safety":
+        checker = [f"safety_checker/{name}" for name in ("config.json", f"model{end}")]
+        return [*checker, "feature_extractor/preprocessor_config.json"]
+    return [
+        *("model_index.json", "scheduler/scheduler_config.json"),
+        *(f"tokenizer/{name}" for name in ("vocab.json", "merges.txt", "tokenizer_config.json")),
+        *("text_encoder/config.json", f"text_encoder/model{end}"),
+        *(f"{part}/{name}" for part in ("vae", "unet") for name in network),
+    ]
+
+
+def folder(model: ModelRef) -> Path | None:
+    """Where it is, or None if anything of it is missing. Asks no server."""
+    if model.is_local:
+        return Path(model.id) if Path(model.id).is_dir() else None
+    names = files(model)
+    found = [_cached(model, name) for name in names]
+    return found[0].parents[names[0].count("/")] if all(found) else None
+
+
+def problem(model: ModelRef) -> str | None:
+    """None, or what is missing and what to do about it."""
+    if folder(model):
+        return None
+    if model.is_local:
+        return f"The model folder {model.id} does not exist: run `make setup`, or correct the setting."
+    return f"The model {model.id} is missing: run `{FETCH}`."
+
+
+def megabytes(model: ModelRef) -> float:
+    """What is there of it on the disk, in units of 2**20 bytes."""
+    if model.is_local:
+        found = [path for path in Path(model.id).rglob("*") if path.is_file()]
+    else:
+        found = [path for name in files(model) if (path := _cached(model, name))]
+    return sum(path.stat().st_size for path in found) / 2**20
+
+
+def fetch(model: ModelRef) -> None:
+    """Download the files that are missing. A connection that is cut is taken up again where it was; after a
+    run that failed, the files that had come whole stay. Raises ModelError."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError
+
+    if model.is_local:
+        raise ModelError(problem(model))
+    at = {"revision": model.revision}
+    names = [name for name in files(model) if not _cached(model, name)]
+    try:
+        known = {name: get_hf_file_metadata(hf_hub_url(model.id, name, **at)) for name in names}
+        _check_room(model, sum(file.size or 0 for file in known.values()))
+        for name in names:
+            if known[name].commit_hash != model.revision:
+                raise ModelError(f"{model}: the server answers with commit {known[name].commit_hash}")
+            path = Path(hf_hub_download(model.id, name, **at))
+            if _hash(path, known[name].etag) != known[name].etag:
+                path.resolve().unlink()
+                path.unlink(missing_ok=True)
+                raise ModelError(f"{model}: {name} hasn't its published hash; it is removed, try again")
+    except HfHubHTTPError as error:
+        raise ModelError(f"{model}: {_first_line(error)}") from error
+    except (OSError, HTTPError) as error:
+        raise ModelError(
+            f"{model}: {_first_line(error)}; the files that have come whole stay, try again"
+        ) from error
+
+
+def damaged(model: ModelRef) -> list[Path]:
+    """The files whose content is not what their name in the cache says. A folder's have no such names."""
+    found = [] if model.is_local else [_cached(model, name) for name in files(model)]
+    blobs = [path.resolve() for path in found if path]
+    return [blob for blob in blobs if _hash(blob, blob.name) != blob.name]
+
+
+def _cached(model: ModelRef, name: str) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    path = try_to_load_from_cache(model.id, name, revision=model.revision)
+    return Path(path) if isinstance(path, str) else None
+
+
+def _check_room(model: ModelRef, wanted: int) -> None:
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    place = Path(HF_HUB_CACHE)
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if wanted + _SPARE_MB * 2**20 > free:
+        raise ModelError(
+            f"{model} needs {wanted / 2**20:.0f} MiB and {_SPARE_MB} to spare, and {place} has "
+            f"{free / 2**20:.0f} MiB free: make room, or set HF_HOME to a larger disk"
+        )
+
+
+def _hash(path: Path, like: str) -> str:
+    """As ``like`` is: SHA-256, or if that has 40 digits git's SHA-1 of a file."""
+    digest = hashlib.sha256()
+    if len(like) == 40:
+        digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode())
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,313 @@
+"""Model profiles: one table that names every model, size, step count and strength. Imports no torch.
+
+``miniature`` is embedded and needs no download; ``sd15`` is Stable Diffusion 1.5 as the system was designed
+for. A model id is a Hub repository or a local folder, and can be replaced by an environment variable.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from generation.prompts import PromptStyle
+
+MOST_CANDIDATES = 8
+MOST_COLOUR_LIMIT = 20
+SAFETY_CHECKS = ("off", "present", "required")  # never; if the model is there; always, or there is no picture
+MEMORY_PLANS = ("auto", "resident", "offload", "sequential")  # see generation/models/gpu_memory.py
+_WEIGHTS = Path(__file__).parent.parent / "miniature" / "weights"
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """A model in diffusers' folder layout: a Hub repository at ``revision`` (a commit), or a local folder.
+
+    ``variant`` is what of a repository is downloaded where it has several: "fp16" weighs half.
+    """
+
+    id: str
+    revision: str | None = None
+    variant: str | None = None
+    kind: str = "pipeline"  # a folder of parts; or "controlnet", alone in its folder; or "safety", two parts
+
+    @property
+    def is_local(self) -> bool:
+        return self.revision is None
+
+    def __str__(self) -> str:
+        """For records that others read: of a folder, no more than the end of its path."""
+        return "/".join(Path(self.id).parts[-2:]) if self.is_local else f"{self.id}@{self.revision}"
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """``steps`` denoising steps are scheduled, of which the last ``strength`` (0..1) are done."""
+
+    steps: int
+    guidance: float
+    strength: float = 1.0
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How the five photos are laid out, and what of launch.bash's command line differs from its defaults."""
+
+    steps: int  # optimizer steps
+    repeats: int  # of each photo; kohya's folder name
+    token: str
+    class_word: str
+    resolution: int = 512  # side of the squares that are trained on, in pixels
+    face_sizes: bool = False  # of each photo also squares around the face (see training_set)
+    mask_background: bool = False  # what is not the person counts a tenth in the loss
+    choose_checkpoint: bool = False  # the one whose sample pictures are most like the photos, else the last
+    variables: tuple[tuple[str, str], ...] = ()
+
+    def environment(self) -> dict[str, str]:
+        """The variables that training-app/launch.bash reads."""
+        return {
+            "MAX_TRAIN_STEPS": str(self.steps),
+            "RESOLUTION": f"{self.resolution},{self.resolution}",
+            "SAMPLE_PROMPT": f"face of {self.token} {self.class_word}",
+            **({"ALPHA_MASK": "1"} if self.mask_background else {}),
+            **({"CHOOSE_CHECKPOINT": "1"} if self.choose_checkpoint else {}),
+            **dict(self.variables),
+        }
+
+
+@dataclass(frozen=True)
+class ModelProfile:
+    """Sizes are in pixels. ``half_on_gpu``: float16 on CUDA. For a CPU's format, see hardware.py."""
+
+    name: str
+    inpaint_model: ModelRef  # nine channels: pose and face
+    controlnet_model: ModelRef
+    detail_model: ModelRef  # four channels: detail and harmonize
+    training_model: ModelRef  # what a LoRA is trained on
+    pixel_budget: int  # width x height of the canvas at most
+    face_resolution: int  # side of the square that the face is painted at
+    face_padding: int  # canvas pixels around the face mask that the face step sees
+    feather: int  # pixels over which a painted area fades into the picture, inside its mask
+    harmonize_limit: int  # how far harmonize may move a pixel outside the subject mask, of 255
+    colours_kept: (
+        int  # what is coarser than this many pixels, detail and harmonize leave as it was; 0: nothing
+    )
+    cut_out: bool  # whether the place comes back around the subject inside its mask (see cut_out.py)
+    pose: StepSettings
+    detail: StepSettings
+    harmonize: StepSettings
+    face: StepSettings
+    style: PromptStyle
+    training: TrainingSettings
+    half_on_gpu: bool = True
+    full_size: bool = False  # whether a large background comes back at its own size, else at the canvas's
+    skeleton_side: int = 512  # short side at which the ControlNet knows its skeletons' lines
+    face_colour_limit: int = 8  # how far a face's skin may move towards the neck's, CIE L*a*b* units
+    face_candidates: int = 1  # faces painted in one batch, of which the most like the visitor is kept
+    safety_model: ModelRef | None = None  # judges finished pictures
+    safety_check: str = "present"  # one of SAFETY_CHECKS
+    memory_plan: str = "auto"  # one of MEMORY_PLANS
+    detectors: str = "generation.vision.real_people"  # the module that sees in pictures of people
+
+
+MINIATURE = ModelProfile(
+    name="miniature",
+    inpaint_model=ModelRef(str(_WEIGHTS / "inpaint")),
+    controlnet_model=ModelRef(str(_WEIGHTS / "controlnet"), kind="controlnet"),
+    detail_model=ModelRef(str(_WEIGHTS / "detail")),
+    training_model=ModelRef(str(_WEIGHTS / "inpaint")),
+    pixel_budget=256 * 256,
+    face_resolution=256,
+    face_padding=12,
+    feather=3,
+    harmonize_limit=4,
+    colours_kept=8,
+    cut_out=True,
+    pose=StepSettings(steps=20, guidance=2.0),  # this and the next two as benchmarks/settings.py found
+    detail=StepSettings(steps=20, guidance=1.0, strength=0.05),
+    harmonize=StepSettings(steps=20, guidance=1.0, strength=0.05),
+    face=StepSettings(steps=20, guidance=1.5),
+    style=PromptStyle(prefix="", quality="", negative="", token="sks", class_word="person"),
+    training=TrainingSettings(
+        steps=300,
+        repeats=240,
+        token="sks",
+        class_word="person",
+        resolution=256,
+        face_sizes=True,
+        variables=(
+            ("NETWORK_DIM", "16"),
+            ("NETWORK_ALPHA", "16"),
+            ("UNET_LR", "2e-3"),
+            ("TEXT_ENCODER_LR", "1e-4"),
+            ("TRAIN_BATCH_SIZE", "4"),
+            ("MIN_SNR_GAMMA", ""),
+            ("DEBIASED_ESTIMATION_LOSS", "1"),
+            ("SAVE_EVERY_N_STEPS", "10"),
+            ("SAMPLE_EVERY_N_STEPS", "60"),
+            ("SAMPLE_PROMPT", "face of sks person --l 1.5 --s 16"),
+            ("MIXED_PRECISION", "bf16"),  # float32 on a CPU that has no instructions for it
+        ),
+    ),
+    skeleton_side=256,
+    detectors="generation.miniature.detectors",
+)
+
+SD15 = ModelProfile(
+    name="sd15",
+    # Of the inpainting model, the Hub has no other safetensors than the fp16 variant.
+    inpaint_model=ModelRef(
+        "stable-diffusion-v1-5/stable-diffusion-inpainting",
+        "8a4288a76071f7280aedbdb3253bdb9e9d5d84bb",
+        variant="fp16",
+    ),
+    controlnet_model=ModelRef(
+        "lllyasviel/control_v11p_sd15_openpose",
+        "9ae9f970358db89e211b87c915f9535c6686d5ba",
+        variant="fp16",
+        kind="controlnet",
+    ),
+    detail_model=ModelRef(
+        "dreamlike-art/dreamlike-photoreal-2.0", "d9e27ac81cfa72def39d74ca673219c349f0a0d5"
+    ),
+    training_model=ModelRef(
+        "stable-diffusion-v1-5/stable-diffusion-v1-5", "451f4fe16113bff5a5d2269ed5ad43b0592e9a14"
+    ),
+    pixel_budget=512 * 768,
+    face_resolution=512,
+    face_padding=48,
+    feather=8,
+    harmonize_limit=6,
+    colours_kept=0,
+    cut_out=False,  # a photograph's subject has a shadow, which is painted around it
+    pose=StepSettings(steps=30, guidance=7.5),
+    detail=StepSettings(steps=30, guidance=7.0, strength=0.45),
+    harmonize=StepSettings(steps=30, guidance=6.0, strength=0.15),
+    face=StepSettings(steps=30, guidance=7.0, strength=0.85),
+    full_size=True,
+    style=PromptStyle(
+        prefix="RAW photo",
+        quality="natural light, sharp focus, highly detailed skin, 8k uhd, film grain",
+        negative="deformed, bad anatomy, extra limbs, extra fingers, blurry, cartoon, lowres, watermark",
+        token="sks",
+        class_word="person",
+    ),
+    training=TrainingSettings(
+        steps=1500,
+        repeats=300,
+        token="sks",
+        class_word="person",
+        variables=(("SAMPLE_EVERY_N_STEPS", "250"),),
+    ),
+    safety_model=ModelRef(
+        "stable-diffusion-v1-5/stable-diffusion-v1-5",
+        "451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
+        variant="fp16",
+        kind="safety",
+    ),
+)
+
+PROFILES = {profile.name: profile for profile in (MINIATURE, SD15)}
+_STEPS = ("pose", "detail", "harmonize", "face")
+_OVERRIDES = {
+    "inpaint_model": "INPAINT_MODEL",
+    "controlnet_model": "CONTROLNET_MODEL",
+    "detail_model": "DETAIL_MODEL",
+    "training_model": "TRAINING_MODEL",
+    "safety_model": "SAFETY_MODEL",
+}
+
+
+def get_profile(name: str | None = None) -> ModelProfile:
+    """The profile ``name``, else the one that MODEL_PROFILE names, else the miniature.
+
+    Variables change it: INPAINT_MODEL, CONTROLNET_MODEL, DETAIL_MODEL, TRAINING_MODEL, SAFETY_MODEL replace a
+    model by a folder or by OWNER/NAME@COMMIT of the Hub; TRAINING_STEPS is the length of a training,
+    FACE_SIZES, MASK_BACKGROUND and CHOOSE_CHECKPOINT (0 or 1) are those of its settings, DENOISING_STEPS is
+    the length of each step (more where ``strength`` would leave none), FACE_CANDIDATES how many faces are
+    painted to choose from (1 to 8), FACE_COLOUR_LIMIT how far a face's skin may move towards the neck's (0 to
+    20, CIE L*a*b* units), FULL_SIZE (0 or 1) whether a picture gets its background's size, SAFETY_CHECK (one
+    of SAFETY_CHECKS) whether finished pictures are judged, MEMORY_PLAN (one of MEMORY_PLANS) what of the
+    models lies in a GPU's memory.
+    Raises ValueError for a name that isn't in the table, a value that can't be, and a model of the Hub
+    without its commit.
+    """
+    name = name or os.environ.get("MODEL_PROFILE") or MINIATURE.name
+    if name not in PROFILES:
+        raise ValueError(f"MODEL_PROFILE={name!r} is not one of {', '.join(PROFILES)}")
+    profile = PROFILES[name]
+    for field, variable in _OVERRIDES.items():
+        if text := os.environ.get(variable):
+            instead_of = getattr(profile, field) or ModelRef("", kind="safety")
+            model = _model_of(variable, text, instead_of)
+            profile = dataclasses.replace(profile, **{field: model})
+    if text := os.environ.get("TRAINING_STEPS"):
+        steps = _count("TRAINING_STEPS", text)
+        profile = dataclasses.replace(profile, training=dataclasses.replace(profile.training, steps=steps))
+    if text := os.environ.get("DENOISING_STEPS"):
+        steps = _count("DENOISING_STEPS", text)
+        shortened = {name: _of_length(getattr(profile, name), steps) for name in _STEPS}
+        profile = dataclasses.replace(profile, **shortened)
+    profile = dataclasses.replace(
+        profile,
+        face_candidates=_within("FACE_CANDIDATES", 1, MOST_CANDIDATES, profile.face_candidates),
+        face_colour_limit=_within("FACE_COLOUR_LIMIT", 0, MOST_COLOUR_LIMIT, profile.face_colour_limit),
+    )
+    if check := os.environ.get("SAFETY_CHECK"):
+        if check not in SAFETY_CHECKS or (check == "required" and not profile.safety_model):
+            raise ValueError(
+                f"SAFETY_CHECK={check!r} is not one of {', '.join(SAFETY_CHECKS)}, or SAFETY_MODEL isn't set"
+            )
+        profile = dataclasses.replace(profile, safety_check=check)
+    if plan := os.environ.get("MEMORY_PLAN"):
+        if plan not in MEMORY_PLANS:
+            raise ValueError(f"MEMORY_PLAN={plan!r} is not one of {', '.join(MEMORY_PLANS)}")
+        profile = dataclasses.replace(profile, memory_plan=plan)
+    training = dataclasses.replace(
+        profile.training,
+        face_sizes=_switch("FACE_SIZES", profile.training.face_sizes),
+        mask_background=_switch("MASK_BACKGROUND", profile.training.mask_background),
+        choose_checkpoint=_switch("CHOOSE_CHECKPOINT", profile.training.choose_checkpoint),
+    )
+    full_size = _switch("FULL_SIZE", profile.full_size)
+    return dataclasses.replace(profile, training=training, full_size=full_size)
+
+
+def _within(variable: str, least: int, most: int, otherwise: int) -> int:
+    text = os.environ.get(variable)
+    if text and text not in map(str, range(least, most + 1)):
+        raise ValueError(f"{variable}={text!r} is not a whole number from {least} to {most}")
+    return int(text) if text else otherwise
+
+
+def _switch(variable: str, otherwise: bool) -> bool:
+    text = os.environ.get(variable)
+    if text and text not in ("0", "1"):
+        raise ValueError(f"{variable}={text!r} is neither 0 nor 1")
+    return text == "1" if text else otherwise
+
+
+def _count(variable: str, text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise ValueError(f"{variable}={text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _of_length(settings: StepSettings, steps: int) -> StepSettings:
+    """With ``steps`` denoising steps, or as many as it takes for ``strength`` to leave one."""
+    return dataclasses.replace(settings, steps=max(steps, math.ceil(1 / settings.strength)))
+
+
+def _model_of(variable: str, text: str, instead_of: ModelRef) -> ModelRef:
+    name, _, revision = text.partition("@")
+    if Path(text).is_absolute() or Path(text).is_dir():
+        return dataclasses.replace(instead_of, id=text, revision=None, variant=None)
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or not re.fullmatch(r"[0-9a-f]{40}", revision):
+        raise ValueError(
+            f"{variable}={text!r} is neither a folder that is there nor a model of the Hub with its commit, "
+            "OWNER/NAME@<40 hexadecimal digits>"
+        )
+    return dataclasses.replace(instead_of, id=name, revision=revision, variant=None)

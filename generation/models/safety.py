@@ -1,0 +1,46 @@
+"""Whether a finished picture may be shown: Stable Diffusion's own safety checker, if its weights are there.
+
+Only the finished picture is judged. Inside a step the checker would black a picture out, and the black would
+be pasted into the place; here it makes the job fail, with a reason. Imports torch only to judge.
+"""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from generation.models import hub
+from generation.models.profiles import ModelProfile
+
+REFUSED = 3  # exit status of a step's process whose picture was refused
+TEXT = (
+    "The safety check took the finished picture for one that should not be shown. "
+    "Ask again with another seed or other words."
+)
+
+
+class PictureRefused(RuntimeError):
+    """The finished picture was refused, and is kept nowhere."""
+
+
+def check(picture: Image.Image, profile: ModelProfile) -> None:
+    """Raises PictureRefused, or ModelMissing where the check is required and the model isn't there."""
+    model = profile.safety_model
+    if model is None or profile.safety_check == "off":
+        return
+    folder = hub.folder(model)
+    if folder is None and profile.safety_check == "present":
+        return
+    from generation.models import hardware, pipelines
+
+    if folder is None:
+        raise pipelines.ModelMissing(hub.problem(model))
+    import numpy as np
+    import torch
+
+    machine = hardware.choose(profile.half_on_gpu)
+    checker, extractor = pipelines.load_safety_checker(folder, machine)
+    pixels = extractor(picture, return_tensors="pt").pixel_values.to(machine.device, machine.dtype)
+    with torch.inference_mode():
+        _, refused = checker(images=[np.zeros((1, 1, 3))], clip_input=pixels)
+    if refused[0]:
+        raise PictureRefused(TEXT)

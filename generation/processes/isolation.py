@@ -1,0 +1,126 @@
+"""How a step gets a process of its own: three ways, one of which STEP_ISOLATION names. Imports no torch.
+
+template   A process imports the libraries, loads the models and does nothing else; for each step it forks a
+           child, which paints, writes its picture and exits, and all that it took goes back.
+spawn      A fresh interpreter for each step, which pays import and load each time. Simplest, and slow.
+resident   One process per model, which does step after step: for a GPU that holds them all. What it grows by
+           comes back only when it is recycled.
+
+What a step does is ``steps.attempt`` in all three. ``run`` returns the step's exit status, negative if a
+signal ended it; however ``run`` is left, the step's process has ended then.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import subprocess
+from pathlib import Path
+from typing import IO
+
+from generation.models.profiles import ModelProfile, get_profile
+from generation.processes.step_server import OnLine, Server, end, start_module
+from generation.request import GenerationRequest
+from generation.steps import STEPS, models_of
+
+# Also on CUDA, by reasoning and not yet by measurement: a child has a CUDA context to make and its models to
+# move over, for which it leaves the GPU empty behind it, so a card that can't hold all models will do.
+DEFAULT = "template"
+
+
+class Spawn:
+    """A fresh interpreter for each step."""
+
+    def prepare(self, profile: ModelProfile) -> None:
+        pass
+
+    def run(self, name: str, job: Path, stderr: IO, on_line: OnLine) -> int:
+        arguments = ["generation.steps", name, str(job.resolve())]
+        process = start_module(arguments, subprocess.DEVNULL, subprocess.PIPE, stderr)
+        try:
+            for line in process.stdout:
+                on_line(line.decode())
+            return process.wait()
+        finally:
+            process.stdout.close()
+            end(process)
+
+    def close(self) -> None:
+        pass
+
+
+class Template:
+    """A child of one template for each step."""
+
+    def __init__(self) -> None:
+        self.server = Server("generation.processes.fork_server", list(STEPS))
+
+    def prepare(self, profile: ModelProfile) -> None:
+        self.server.start(profile)
+
+    def run(self, name: str, job: Path, stderr: IO, on_line: OnLine) -> int:
+        return self.server.run(_profile_of(job), name, job, stderr, on_line)
+
+    def close(self) -> None:
+        self.server.close()
+
+
+class Resident:
+    """A process that stays for each set of models: those of pose, of detail and harmonize, of face."""
+
+    def __init__(self) -> None:
+        self.servers: dict[str, Server] = {}  # by step
+
+    def prepare(self, profile: ModelProfile) -> None:
+        for name in STEPS:
+            self._server(name, profile).start(profile)
+
+    def run(self, name: str, job: Path, stderr: IO, on_line: OnLine) -> int:
+        profile = _profile_of(job)
+        return self._server(name, profile).run(profile, name, job, stderr, on_line)
+
+    def _server(self, name: str, profile: ModelProfile) -> Server:
+        if name not in self.servers:
+            alike = [other for other in STEPS if models_of(other, profile) == models_of(name, profile)]
+            self.servers |= dict.fromkeys(alike, Server("generation.processes.resident", alike))
+        return self.servers[name]
+
+    def close(self) -> None:
+        for server in self.servers.values():
+            server.close()
+
+
+WAYS = {"template": Template, "spawn": Spawn, "resident": Resident}
+
+
+def chosen_name() -> str:
+    """Raises ValueError for a STEP_ISOLATION that there isn't."""
+    name = os.environ.get("STEP_ISOLATION") or DEFAULT
+    if name not in WAYS:
+        raise ValueError(f"STEP_ISOLATION={name!r} is not one of {', '.join(WAYS)}")
+    return name
+
+
+@functools.cache
+def _way(name: str) -> Template | Spawn | Resident:
+    way = WAYS[name]()
+    atexit.register(way.close)
+    return way
+
+
+def chosen() -> Template | Spawn | Resident:
+    """The way that STEP_ISOLATION names. What it keeps running, it keeps for all callers in this process."""
+    return _way(chosen_name())
+
+
+def prepare() -> None:
+    """Begin to import and load for the profile of the settings; returns at once.
+
+    For a worker when it starts, from the thread that lives as long as it does.
+    """
+    chosen().prepare(get_profile())
+
+
+def _profile_of(job: Path) -> ModelProfile:
+    return get_profile(GenerationRequest.load(job).profile)

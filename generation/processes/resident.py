@@ -1,0 +1,67 @@
+"""Does step after step of one model: ``python -m generation.processes.resident PROFILE STEP...``.
+
+Started by ``isolation``. Its models stay on their device, and so does what libraries keep; so it ends after
+``STEPS_AT_MOST`` steps, or when it has grown by ``GROWTH_MB``, and the next request starts another. A
+visitor's LoRA is taken out again after the step. Ends when the process that started it ends.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from generation import steps
+from generation.models.profiles import ModelProfile, get_profile
+from generation.processes import step_server
+
+STEPS_AT_MOST = 200
+GROWTH_MB = 500.0  # of the memory that it had after its first step
+
+
+def memory_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def serve(control, profile: ModelProfile, names: list[str]) -> None:
+    """Until the client has gone, or it is time for a successor."""
+    from generation.models import pipelines
+
+    shelf = pipelines.Shelf()
+    try:
+        for name in names:
+            shelf.pipeline(name, profile)
+    except Exception as error:  # the step that needs it tells it to who asked
+        print(f"the models of {name} could not be loaded: {error}", file=sys.stderr)
+    after_first = None
+    for _ in range(STEPS_AT_MOST):
+        request = step_server.receive(control)
+        if request is None:
+            return
+        request.begins(os.getpid())
+        log = os.dup(2)
+        request.take_over_streams()
+        status = steps.attempt(request.step, request.job, request.asked, shelf)
+        if request.step == "face" and status == 0:
+            pipelines.remove_lora(shelf.pipeline("face", profile))
+        sys.stderr.flush()
+        os.dup2(log, 1)  # whoever reads the step's stdout reads its end
+        os.dup2(log, 2)
+        os.close(log)
+        request.ended(status)
+        if status != 0:
+            return  # in what state its models are, nobody knows
+        after_first = after_first or memory_mb()
+        if memory_mb() > after_first + GROWTH_MB:
+            return
+
+
+def main() -> None:
+    control = step_server.begin_serving()
+    serve(control, get_profile(sys.argv[1]), sys.argv[2:])
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""A process that is asked for step after step, and its client. Imports no torch.
+
+The process's standard input is a socket. Each request on it is a JSON object, and carries three descriptors:
+where the step's stdout and stderr go, and a socket for the answers. The first answer comes with a descriptor
+(pidfd_open(2)) of the process that does the step, the second is the step's exit status. Who closes the first
+socket ends the process; the kernel does so for a client that is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from generation import steps
+from generation.models.profiles import ModelProfile, ModelRef
+from generation.processes import lifeline, omp
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+END_SECONDS = 5.0  # how long a process has to end after SIGTERM
+_LONGEST = 16_384  # bytes of a message
+OnLine = Callable[[str], None]
+log = logging.getLogger(__name__)
+
+
+# --- the client's end ---------------------------------------------------------------------------------------
+
+
+class Server:
+    """``python -m MODULE PROFILE STEP...``, started when it is needed: when it isn't there (any more), or
+    when models or settings are no longer those that it began with."""
+
+    def __init__(self, module: str, steps: list[str]):
+        self.module, self.steps = module, steps
+        self.process: subprocess.Popen | None = None
+        self._control: socket.socket | None = None
+        self._began_with: object = None
+        self._turn = threading.RLock()  # one step at a time, whichever thread asks
+
+    def start(self, profile: ModelProfile) -> None:
+        """Returns at once; a request that comes before the process is ready waits in the socket."""
+        needed = (profile, models_stamp(profile), os.environ.get("TEMPLATE_MEMORY_MB"))
+        with self._turn:
+            if self.process and self.process.poll() is None and needed == self._began_with:
+                return
+            self.close()
+            self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                self.process = start_module([self.module, profile.name, *self.steps], theirs, 2, 2)
+            self._began_with = needed
+
+    def run(self, profile: ModelProfile, name: str, job: Path, stderr: IO, on_line: OnLine) -> int:
+        """Have step ``name`` done; its exit status, or minus the signal that ended it. A process that dies
+        before it begins with the step gets one successor."""
+        request = {"step": name, "job": str(job.resolve()), "asked": time.monotonic()}
+        with self._turn:
+            for _ in range(2):
+                self.start(profile)
+                process = self.process
+                status = self._ask(request, stderr, on_line)
+                if status is not None:
+                    return status
+        if process.returncode < 0:
+            return process.returncode
+        print(f"{self.module} ended before the step began; the log tells why", file=stderr, flush=True)
+        return 1
+
+    def _ask(self, request: dict, stderr: IO, on_line: OnLine) -> int | None:
+        """The step's status; None if the process ended before it began with the step."""
+        worker, done = None, False
+        answers, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        read, write = os.pipe()
+        with answers, open(read, encoding="utf-8") as lines:
+            try:
+                with theirs, open(write, "wb") as stdout:
+                    descriptors = [stdout.fileno(), stderr.fileno(), theirs.fileno()]
+                    with contextlib.suppress(OSError):  # it has ended; so does the next line
+                        socket.send_fds(self._control, [json.dumps(request).encode()], descriptors)
+                worker = _receive_descriptor(answers)
+                if worker is None:
+                    return None
+                for line in lines:
+                    on_line(line)
+                answer = answers.recv(_LONGEST)
+                if not answer:
+                    return self.process.wait() or 1
+                done = True
+                return int(answer)
+            finally:
+                if worker is None:
+                    self.close()  # nobody else knows whether the step has begun
+                else:
+                    if not done:
+                        _end_by_descriptor(worker)
+                    os.close(worker)
+
+    def close(self) -> None:
+        """End the process, and with it a step that it may be doing."""
+        if self._control:
+            self._control.close()
+        if self.process:
+            end(self.process)
+        self.process = self._control = None
+
+
+def start_module(arguments: list[str], stdin, stdout, stderr) -> subprocess.Popen:
+    environment = os.environ | omp.waiting() | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+    )
+
+
+def end(process: subprocess.Popen) -> None:
+    """SIGTERM, and SIGKILL if that doesn't help."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _end_by_descriptor(worker: int) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(worker, number)
+        if select.select([worker], [], [], END_SECONDS)[0]:  # readable: it has ended
+            return
+
+
+def _receive_descriptor(answers: socket.socket) -> int | None:
+    with contextlib.suppress(ConnectionError):
+        _, descriptors, _, _ = socket.recv_fds(answers, _LONGEST, 1)
+        if descriptors:
+            return descriptors[0]
+    return None
+
+
+def models_stamp(profile: ModelProfile) -> list[tuple]:
+    """Changes when a file of the profile's models does: names, sizes and times of local folders' files, and
+    for a model of the Hub its commit."""
+    models = (profile.inpaint_model, profile.controlnet_model, profile.detail_model)
+    return [stamp for model in dict.fromkeys(models) for stamp in _stamps(model)]
+
+
+def _stamps(model: ModelRef) -> list[tuple]:
+    if model.is_local:
+        found = [(path, path.stat()) for path in sorted(Path(model.id).rglob("*")) if path.is_file()]
+        return [(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in found]
+    return [(str(model),)]
+
+
+# --- the process's end --------------------------------------------------------------------------------------
+
+
+@dataclass
+class Request:
+    step: str
+    job: Path
+    asked: float  # time.monotonic()
+    stdout: int
+    stderr: int
+    answers: socket.socket
+
+    def take_over_streams(self) -> None:
+        """From here on, this process's stdout and stderr are the step's."""
+        os.dup2(self.stdout, 1)
+        os.dup2(self.stderr, 2)
+        self.close_streams()
+
+    def close_streams(self) -> None:
+        os.close(self.stdout)
+        os.close(self.stderr)
+
+    def begins(self, pid: int) -> None:
+        """Tell which process does the step."""
+        worker = os.pidfd_open(pid)
+        with contextlib.suppress(OSError):  # the client has gone, and has ended whom it knew of
+            socket.send_fds(self.answers, [b"begins"], [worker])
+        os.close(worker)
+
+    def ended(self, status: int) -> None:
+        with contextlib.suppress(OSError):
+            self.answers.send(str(status).encode())
+        self.answers.close()
+
+
+def begin_serving() -> socket.socket:
+    """For a process that a ``Server`` has started, before anything else: its end of the conversation."""
+    lifeline.die_with_parent()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)  # a shell may have had them ignored
+    steps.log_to_stderr()
+    control = socket.socket(fileno=os.dup(0))
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), 0)
+    return control
+
+
+def receive(control: socket.socket) -> Request | None:
+    """The next request; None when the client has gone."""
+    message, descriptors, _, _ = socket.recv_fds(control, _LONGEST, 3)
+    if not message:
+        return None
+    asked = json.loads(message)
+    stdout, stderr, answers = descriptors
+    return Request(
+        asked["step"], Path(asked["job"]), asked["asked"], stdout, stderr, socket.socket(fileno=answers)
+    )

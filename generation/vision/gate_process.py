@@ -1,0 +1,72 @@
+"""Opens photos from strangers and judges them, in a process that may die of it without harm.
+
+    python -m generation.vision.gate_process FOLDER MEGAPIXELS clean|look NUMBER...
+
+reads FOLDER/NUMBER, writes the clean photo to FOLDER/NUMBER.jpg, and prints one JSON line for each when it is
+done with it: {"number", "refused"} or {"number", "findings", "fingerprint", "embedding", "skin"}. With
+``clean`` it only opens and cleans. Memory and time are limited here, before the first byte is read. A signal
+that ends it is the fault of the photo whose line is missing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import resource
+import signal
+import sys
+from pathlib import Path
+
+import cv2
+
+from generation.vision import decode, detectors, photo_quality, skin
+
+MEMORY_MB = 600  # of data; the shared libraries' code doesn't count
+SECONDS_EACH = 10  # of the processor, so that a busy machine refuses nobody
+FILE_MB = 64
+
+
+def limit_process() -> None:
+    for what, most in (
+        (resource.RLIMIT_DATA, MEMORY_MB * 2**20),
+        (resource.RLIMIT_FSIZE, FILE_MB * 2**20),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(what, (most, most))
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # what the timer below sends; it ends the process
+
+
+def look_at(path: Path, megapixels: int, look: bool) -> dict:
+    """Everything about one photo that can be said without the others."""
+    try:
+        picture = decode.clean_photo(path, megapixels)
+    except decode.PhotoRefused as refused:
+        return {"refused": dataclasses.asdict(refused.finding)}
+    picture.save(path.with_suffix(".jpg"), "JPEG", quality=95, subsampling=0)
+    seen = {"findings": [], "fingerprint": decode.fingerprint(picture), "embedding": None, "skin": None}
+    if look:
+        findings, face = photo_quality.judge(picture, detectors())
+        seen["findings"] = [dataclasses.asdict(finding) for finding in findings]
+        if face:
+            seen["embedding"] = [round(float(number), 5) for number in detectors().embed_face(picture, face)]
+            seen["skin"] = skin.measure(picture, face)
+    return seen
+
+
+def main(arguments: list[str]) -> int:
+    folder, megapixels, look = Path(arguments[0]), int(arguments[1]), arguments[2] == "look"
+    cv2.setNumThreads(1)
+    limit_process()
+    for number in map(int, arguments[3:]):
+        signal.setitimer(signal.ITIMER_PROF, SECONDS_EACH)
+        try:
+            seen = look_at(folder / str(number), megapixels, look)
+        except MemoryError:
+            seen = {"refused": {"code": "too_heavy", "values": {}}}
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        print(json.dumps({"number": number, **seen}), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,316 @@
+"""An editor at work: a real browser on a real server, with a worker that paints what was made."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.harness.api_client import post_json
+from benchmarks.harness.browsing import chromium, needs_chromium
+from benchmarks.harness.desk import cookies, log_in, make_editor, wait_for_proposals
+from generation.miniature import demo_content
+from generation.miniature.world import scenes
+from generation.miniature.world.pen import View
+
+pytestmark = needs_chromium
+expect = pytest.importorskip("playwright.sync_api").expect
+DESK = "/admin/diffuser_api"
+MOST_CLICKS = 25
+IN_A_FILE_DIALOG = 2  # clicks that the browser doesn't tell of: the file, and Open
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Four files: a place, and a close, a medium and a far figure, the last one as a skeleton."""
+    folder = tmp_path_factory.mktemp("pictures")
+    demo_content.draw_empty_place("harbour", "sunny", 31, 512).save(folder / "porto_al-tramonto.jpg")
+    for k, (shot, name) in enumerate((("CLS", "near"), ("MES", "in between"))):
+        scene = scenes.random_scene(scenes.HELD_OUT + 40 + k, shot=shot)
+        scenes.draw_scene(scene, View(pixels=512)).save(folder / f"{name}.png")
+    far = scenes.random_scene(scenes.HELD_OUT + 42, shot="FUS")
+    scenes.skeleton(far).resize((512, 512)).save(folder / "far <b>away.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def site(server_and_worker):
+    make_editor(server_and_worker)
+    return server_and_worker
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def session(browser, site):
+    """The cookies of somebody who has logged in."""
+    return cookies(browser, site.url)
+
+
+@pytest.fixture
+def page(browser, session, site):
+    """A page that is logged in; nothing may be said in its console, nor asked of any other host."""
+    context = browser.new_context(storage_state=session, viewport={"width": 1280, "height": 1000})
+    opened = context.new_page()
+    wrong = []
+    opened.on("console", lambda message: message.type == "error" and wrong.append(_told(message)))
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    ours = (site.url, "data:", "blob:")
+    opened.on("request", lambda request: request.url.startswith(ours) or wrong.append(request.url))
+    yield opened
+    context.close()
+    # A step's picture goes with its job's folder: the page may have asked for it a moment too late.
+    late = [text for text in wrong if "404 (Not Found)" in text and "/steps/" in text]
+    assert not [text for text in wrong if "400 (Bad Request)" not in text and text not in late], wrong
+
+
+def _told(message) -> str:
+    return f"{message.text} {message.location.get('url')}"
+
+
+def choose(page, button, *files) -> None:
+    with page.expect_file_chooser() as chooser:
+        button.click()
+    chooser.value.set_files([str(file) for file in files])
+
+
+def drop(page, selector: str, *files) -> None:
+    """As the browser does when files are dropped on an element."""
+    held = [(file.name, base64.b64encode(file.read_bytes()).decode()) for file in files]
+    page.evaluate(
+        """([selector, held]) => {
+            const files = held.map(([name, text]) =>
+                new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name, {type: "image/png"}));
+            const transfer = new DataTransfer();
+            for (const file of files) transfer.items.add(file);
+            for (const name of ["dragenter", "dragover", "drop"])
+                document.querySelector(selector).dispatchEvent(
+                    new DragEvent(name, {dataTransfer: transfer, bubbles: true, cancelable: true}));
+        }""",
+        [selector, held],
+    )
+
+
+def statuses(page) -> list[str]:
+    return page.locator(".desk-shot [role=status]").all_inner_texts()
+
+
+def test_a_place_and_an_action_of_four_files_are_made_and_painted(page, site, pictures):
+    clicks = []
+    page.expose_function("desk_clicked", lambda: clicks.append(1))
+    page.add_init_script("addEventListener('pointerdown', (e) => e.isTrusted && window.desk_clicked(), true)")
+    page.goto(f"{site.url}/admin/")
+
+    page.click(".model-poi .addlink")
+    page.click("#id_name")
+    page.keyboard.type("Porto <i>Nuovo</i>")
+    choose(page, page.get_by_role("button", name="Choose pictures"), pictures / "porto_al-tramonto.jpg")
+    assert page.input_value("#id_images-0-name") == "porto al tramonto"
+    page.keyboard.type("sunny harbour")  # the cursor is in its description already
+    page.click("[name=_save]")
+    page.wait_for_selector(".success")
+
+    page.click(".model-action .addlink")
+    page.click("#id_name")
+    page.keyboard.type("greeting")
+    page.keyboard.press("Tab")
+    page.keyboard.type("greeting somebody with a raised hand")
+    files = [pictures / name for name in ("far <b>away.png", "near.png", "in between.png")]
+    choose(page, page.get_by_role("button", name="Choose pictures"), *files)
+    wait_for_proposals(page, 3)
+    types = [page.input_value(f"#id_images-{k}-shot_type") for k in range(3)]
+    assert types == ["CLS", "MES", "FUS"]
+    page.click("[name=_try]")
+
+    page.wait_for_selector("#try")
+    page.select_option("#id_place", label="Porto <i>Nuovo</i>, porto al tramonto")
+    page.click("[name=paint]")
+    page.wait_for_selector(".state-succeeded", timeout=90_000)
+    picture = page.locator("img[alt='The picture']").get_attribute("src")
+    painted = Image.open(io.BytesIO(page.request.get(f"{site.url}{picture}").body()))
+    assert painted.size == (256, 256)
+    assert np.asarray(painted).std() > 10
+    assert page.locator(".desk-chart rect").count() >= 4
+    used = len(clicks) + 2 * IN_A_FILE_DIALOG + 2  # and the choice of the place, which opens a list
+    print(f"{used} clicks")
+    assert used <= MOST_CLICKS
+
+
+def save(page) -> None:
+    with page.expect_navigation():
+        page.click("[name=_continue]")
+    assert page.locator(".success").count() == 1
+
+
+def stored_masks(page, number: int) -> dict:
+    address = page.locator(f"#images-{number}").get_attribute("data-stored")
+    said = page.request.get(
+        address if address.startswith("http") else page.url.split("/admin")[0] + address
+    ).json()
+
+    def opened(url: str) -> np.ndarray:
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("L")) > 127
+
+    masks = {name: opened(said[f"{name}_mask"]) for name in ("subject", "face")}
+    return masks | {"joints": said["joints"]}
+
+
+def on_canvas(page, number: int, x: float, y: float) -> tuple[float, float]:
+    """A place on the screen, of a place in the picture in shares of its sides."""
+    box = page.locator(f"#images-{number} canvas").bounding_box()
+    return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+
+def drag(page, *places: tuple[float, float]) -> None:
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=4)
+    page.mouse.up()
+
+
+def test_joints_are_dragged_masks_are_brushed_and_an_error_costs_nothing(page, site, pictures):
+    page.goto(f"{site.url}{DESK}/action/add/")
+    drop(page, "#images-1 .desk-stage", pictures / "in between.png")
+    wait_for_proposals(page, 1)
+    page.locator("#images-1 canvas").scroll_into_view_if_needed()
+
+    page.locator("#images-1").get_by_role("radio", name="Subject mask").check()
+    drag(page, on_canvas(page, 1, 0.05, 0.05), on_canvas(page, 1, 0.25, 0.05))  # more of it
+    page.locator("#images-1").get_by_role("radio", name="Take away").check()
+    drag(page, on_canvas(page, 1, 0.5, 0.97), on_canvas(page, 1, 0.52, 0.97))
+    drag(page, on_canvas(page, 1, 0.05, 0.5), on_canvas(page, 1, 0.07, 0.5))
+    page.locator("#images-1").get_by_role("button", name="Undo").click()
+
+    page.locator("#images-1").get_by_role("radio", name="Joints").check()
+    page.locator("#images-1").get_by_role("combobox", name="Joint").select_option(label="left ankle")
+    page.locator("#images-1").get_by_role("button", name="Take it out").click()
+    page.locator("#images-1 canvas").focus()
+    page.locator("#images-1").get_by_role("combobox", name="Joint").select_option(label="nose")
+    page.locator("#images-1 canvas").focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowUp")
+
+    page.click("[name=_continue]")  # without a name
+    page.wait_for_selector(".errornote")
+    assert "This field is required." in page.inner_text(".field-name .errorlist")
+    page.fill("#id_name", "an action <b>")
+    page.fill("#id_description", "doing something")
+    save(page)
+    page.wait_for_selector(".desk-shot[data-stored] .desk-loaded")
+    saved = stored_masks(page, 0)
+    side = len(saved["subject"])
+    assert saved["subject"][round(0.05 * side), round(0.15 * side)]
+    assert not saved["subject"][round(0.97 * side), round(0.51 * side)]
+    assert not saved["joints"][13][2] and saved["joints"][10][2]
+    assert "left ankle" in statuses(page)[0]
+
+    page.locator("#images-0").get_by_role("radio", name="Face mask").check()
+    page.locator("#images-0 canvas").scroll_into_view_if_needed()
+    drag(page, on_canvas(page, 0, 0.12, 0.05), on_canvas(page, 0, 0.2, 0.05))
+    save(page)
+    page.wait_for_selector(".desk-shot[data-stored] .desk-loaded")
+    again = stored_masks(page, 0)
+    assert again["face"][round(0.05 * side), round(0.16 * side)]
+    assert (again["subject"] == saved["subject"]).all() and again["joints"] == saved["joints"]
+
+    page.locator("#images-0").get_by_role("radio", name="Face mask").check()
+    page.locator("#images-0 canvas").focus()
+    page.keyboard.press("Shift+ArrowDown")  # from the middle of the picture
+    page.keyboard.down("Space")
+    for _ in range(4):
+        page.keyboard.press("Shift+ArrowLeft")
+    page.keyboard.up("Space")
+    page.keyboard.press("Shift+ArrowLeft")
+    save(page)
+    page.wait_for_selector(".desk-shot[data-stored] .desk-loaded")
+    by_key = stored_masks(page, 0)
+    changed = np.argwhere(by_key["face"] & ~again["face"]) / side
+    assert len(changed) and abs(changed[:, 0].mean() - 0.5) < 0.1 and changed[:, 1].max() < 0.6
+    assert (by_key["face"] | ~again["face"]).all()  # nothing was taken away
+
+
+def test_where_nobody_is_found_joints_are_placed_by_hand(page, site, pictures):
+    page.goto(f"{site.url}{DESK}/action/add/")
+    drop(page, "#images-0 .desk-stage", pictures / "porto_al-tramonto.jpg")
+    wait_for_proposals(page, 1)
+    assert "No person was found" in statuses(page)[0]
+    page.fill("#id_name", "placed by hand")
+    page.fill("#id_description", "standing about")
+    page.locator("#images-0 canvas").scroll_into_view_if_needed()
+    joints = page.locator("#images-0").get_by_role("combobox", name="Joint")
+    for name in ("nose", "neck", "right shoulder", "left shoulder", "right hip", "left hip"):
+        joints.select_option(label=name)
+        page.locator("#images-0").get_by_role("button", name="Put it in").click()
+    page.locator("#images-0").get_by_role("button", name="Masks from the joints").click()
+    save(page)
+    saved = stored_masks(page, 0)
+    assert sum(seen for _, _, seen in saved["joints"]) == 6
+    assert saved["subject"].mean() > 0.02 and saved["face"].any()
+
+
+def test_several_pictures_are_dropped_on_a_place(page, site, pictures):
+    page.goto(f"{site.url}{DESK}/poi/add/")
+    page.fill("#id_name", "dropped")
+    files = [pictures / name for name in ("porto_al-tramonto.jpg", "near.png", "far <b>away.png")]
+    drop(page, "#desk-drop", *files)
+    names = [page.input_value(f"#id_images-{k}-name") for k in range(3)]
+    assert names == ["porto al tramonto", "near", "far <b>away"]
+    page.click("[name=_continue]")
+    page.wait_for_selector(".errornote")
+    for k in range(3):
+        page.fill(f"#id_images-{k}-description", f"view {k}")
+    page.context.clear_cookies(name="sessionid")
+    page.click("[name=_continue]")
+    expect(page.locator(".errornote")).to_contain_text("no longer logged in")
+    other = page.context.new_page()
+    log_in(other, site.url)
+    other.close()
+    save(page)
+    assert page.locator(".desk-place-picture img").count() == 3
+
+
+PAGES = {
+    "places": "poi/",
+    "a new place": "poi/add/",
+    "a place": "poi/1/change/",
+    "actions": "action/",
+    "a new action": "action/add/",
+    "an action": "action/1/change/",
+    "try": "action/try/",
+    "jobs": "job/",
+    "a job": "job/1/change/",
+    "import": "poi/import/",
+    "the API": "../../api/docs/",
+}
+
+
+def test_axe_finds_nothing_on_the_desks_pages_light_or_dark(page, site):
+    from axe_playwright_python.sync_playwright import Axe
+
+    wish = {"poi_name": "Cala Serena", "poi_image": "beach at noon", "action_name": "waving"}
+    wish |= {"action_shot_type": "MES", "age": "adult", "gender": "man"}
+    _, job = post_json(f"{site.url}/api/generate-image/", wish)  # so that there is one, and no work with it
+    post_json(f"{site.url}/api/jobs/{job['code']}/cancel/", {})
+    found = {}
+    for name, address in PAGES.items():
+        answer = page.goto(f"{site.url}{DESK}/{address}")
+        assert answer.status == 200, name
+        if name == "an action":
+            wait_for_proposals(page, 3)
+        if name == "the API":
+            page.evaluate("document.querySelectorAll('details').forEach((part) => (part.open = true))")
+        page.add_style_tag(content="* { transition: none !important }")  # no colour between two schemes
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            result = Axe().run(page)
+            if result.violations_count:
+                found[f"{name}, {scheme}"] = result.generate_report()
+    assert not found, "\n".join(f"{name}: {report}" for name, report in found.items())

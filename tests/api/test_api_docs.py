@@ -1,0 +1,91 @@
+"""What the API's page shows: an example of every call, as a service answers it, and every error."""
+
+import json
+
+import pytest
+from django.core.management import call_command
+
+from benchmarks.harness.clients import make_client
+from diffuser_api.api.schema import EXAMPLES
+
+
+@pytest.fixture
+def schema(client, db):
+    return client.get("/api/schema/", headers={"Accept": "application/vnd.oai.openapi+json"}).json()
+
+
+def operations(schema):
+    for path, methods in schema["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def test_every_call_has_an_example_and_every_answer_with_a_body_too(schema):
+    lacking = []
+    for name, operation in operations(schema):
+        if "```sh\ncurl" not in operation.get("description", ""):
+            lacking.append(name)
+        for status, answer in operation["responses"].items():
+            told = answer.get("content", {}).get("application/json", {})
+            if name.endswith("complete/") and status != "403":
+                continue  # for post-back.py alone, with a token that nobody sees
+            if status in ("200", "202", "400", "401", "404") and told and "example" not in told:
+                lacking.append(f"{name} {status}")
+    assert lacking == []
+
+
+def test_every_call_lists_its_errors(schema):
+    for name, operation in operations(schema):
+        answers = operation["responses"]
+        assert "429" in answers, name
+        for status, answer in answers.items():
+            assert status < "400" or answer["description"] or "example" in str(answer), f"{name} {status}"
+        if name not in ("GET /api/pois/", "GET /api/actions/") and not name.endswith("complete/"):
+            assert "401" in answers, name
+
+
+def shape(value):
+    """Keys and kinds; what the values are differs from run to run."""
+    if isinstance(value, dict):
+        return {key: shape(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    return type(value).__name__
+
+
+def test_the_examples_are_still_what_a_service_answers(client, transactional_db, settings):
+    settings.OPEN_API = False
+    call_command("load_demo", verbosity=0)
+    _, token = make_client("docs")
+    kept = json.loads(EXAMPLES.read_text())
+    places, actions = (client.get(path).json() for path in ("/api/pois/", "/api/actions/"))
+    known = {name: example.get("answers", {}) for name, example in kept.items()}
+    assert shape(places) == shape(known["GET /api/pois/"]["200"])
+    assert shape(actions) == shape(known["GET /api/actions/"]["200"])
+    path = "/api/generate-image/"
+    wish = kept[f"POST {path}"]["request"] | {"selected_lora": ""}
+    asked = client.post(path, wish, "application/json", headers=token)
+    assert asked.status_code == 202 and shape(asked.json()) == shape(known[f"POST {path}"]["202"])
+    job = f"/api/jobs/{asked.json()['code']}/"
+    told, example = client.get(job, headers=token).json(), known["GET /api/jobs/{code}/"]["200"]
+    assert set(told) == set(example)
+    cancelled = client.post(f"{job}cancel/", headers=token)
+    assert set(cancelled.json()) == set(known["POST /api/jobs/{code}/cancel/"]["202"])
+    for answer, name in (
+        (client.post(path, {}, "application/json"), f"POST {path} 401"),
+        (client.get("/api/jobs/00000000/", headers=token), "GET /api/jobs/{code}/ 404"),
+        (client.post(f"{job}cancel/", headers=token), "POST /api/jobs/{code}/cancel/ 409"),
+    ):
+        call, _, status = name.rpartition(" ")
+        assert answer.status_code == int(status) and answer.json() == known[call][status], name
+
+
+def test_the_page_tells_every_call_its_fields_and_its_answers(client, db, schema):
+    page = client.get("/api/docs/").content.decode()
+    for name, operation in operations(schema):
+        method, path = name.split()
+        assert f"<b>{method}</b> <code>{path}</code>" in page, name
+        assert page.count(f'id="{operation["operationId"]}"') == 1
+    for words in ("<code>selected_lora</code>", "<code>error.code</code>", "one of CLS, MES, FUS", "or null"):
+        assert words in page, words
+    assert "<b>422</b> Unprocessable" in page

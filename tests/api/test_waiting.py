@@ -1,0 +1,79 @@
+"""Prefer: wait=N: 201 when the job is done in time, else 202; and who waits doesn't keep others waiting."""
+
+import threading
+import time
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from benchmarks.harness.api_requests import a_request
+from diffuser_api.api import waiting
+from diffuser_api.jobs import life
+from diffuser_api.models import Job
+
+URL = "/api/generate-image/"
+
+
+def ask(prefer: str):
+    answer = Client().post(URL, a_request(), "application/json", headers={"Prefer": prefer})
+    connection.close()
+    return answer
+
+
+def end_the_next_job(how) -> threading.Thread:
+    """As a worker would, while the request waits."""
+
+    def work():
+        while not (job := Job.objects.filter(status="queued").first()):
+            time.sleep(0.05)
+        how(life.claim(job.code))
+        connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def test_a_job_that_is_done_in_time_is_answered_with_201(catalogue, tmp_path):
+    (tmp_path / "picture.png").write_bytes(b"x")
+    worker = end_the_next_job(lambda job: life.finish_generation(job, tmp_path / "picture.png"))
+    answer = ask("wait=30")
+    worker.join()
+    assert answer.status_code == 201 and answer.json()["status"] == "succeeded"
+    assert Client().get(answer.json()["output_url"]).status_code == 200
+
+
+def test_a_job_that_fails_meanwhile_is_answered_with_202_and_says_so(catalogue):
+    worker = end_the_next_job(lambda job: life.fail(job, "step_failed", "no luck"))
+    answer = ask("respond-async, wait=30")
+    worker.join()
+    assert answer.status_code == 202 and answer.json()["status"] == "failed"
+
+
+def test_a_job_that_takes_longer_is_answered_with_202(catalogue):
+    answer = ask("wait=1")
+    assert answer.status_code == 202 and answer.json()["status"] == "queued"
+
+
+@pytest.mark.parametrize(
+    "prefer", ["", "wait", "wait=-5", "wait=soon", "waiting=60", "wait=0", "respond-async"]
+)
+def test_what_cannot_be_understood_is_not_waited_for(prefer, catalogue):
+    assert ask(prefer).status_code == 202
+
+
+def test_beyond_the_room_nobody_waits(catalogue, settings):
+    """All places are taken by clients who wait long: the next one is answered at once."""
+    threads = [threading.Thread(target=ask, args=["wait=20"]) for _ in range(settings.WAITING_REQUESTS)]
+    for thread in threads:
+        thread.start()
+    while waiting._room._value:
+        time.sleep(0.05)
+    assert ask("wait=60").status_code == 202
+    assert all(thread.is_alive() for thread in threads)
+    for code in Job.objects.values_list("code", flat=True):
+        life.cancel(code)
+    for thread in threads:
+        thread.join()
+    assert waiting._room._value == settings.WAITING_REQUESTS

@@ -1,0 +1,34 @@
+"""The number format on a CPU: always the same on one machine, and whose choice it is."""
+
+import pytest
+import torch
+
+from generation.models import hardware
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "dtype"),
+    [
+        ({"avx2": True}, torch.float32),
+        ({"avx2": True, "avx512_f": True, "amx_bf16": False}, torch.float32),
+        ({"avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": True}, torch.bfloat16),
+        ({}, torch.float32),
+    ],
+)
+def test_the_instructions_decide(capabilities, dtype, monkeypatch):
+    monkeypatch.delenv("CPU_DTYPE", raising=False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert hardware.fast_cpu_dtype() == dtype
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16"])
+def test_a_setting_decides_first(name, monkeypatch):
+    monkeypatch.setenv("CPU_DTYPE", name)
+    assert hardware.fast_cpu_dtype() == getattr(torch, name)
+
+
+def test_another_format_is_named(monkeypatch):
+    monkeypatch.setenv("CPU_DTYPE", "float64")
+    with pytest.raises(ValueError, match="CPU_DTYPE='float64' is not one of auto, float32, bfloat16"):
+        hardware.fast_cpu_dtype()

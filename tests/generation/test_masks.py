@@ -1,0 +1,95 @@
+"""Masks from a skeleton alone hold whoever is painted, and the skeleton's picture gives its joints back."""
+
+import io
+import math
+import random
+
+import numpy as np
+import pytest
+from PIL import Image, ImageChops
+
+from benchmarks.harness import ROOT
+from benchmarks.masks import TARGETS, compare
+from generation.miniature.world import scenes
+from generation.poses import mask_drawing, openpose
+
+SIZE = (256, 256)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return compare(range(1000, 1030))
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_held_out_drawings_are_covered_and_the_masks_are_not_much_larger(name, rows):
+    covered, area = map(np.array, zip(*rows[name], strict=True))
+    mean, worst, most = TARGETS[name]
+    assert covered.mean() >= mean and covered.min() >= worst
+    assert area.mean() <= most
+
+
+def joints_of(seed: int) -> list:
+    return scenes.random_scene(scenes.HELD_OUT + seed).pose.visible()
+
+
+def test_the_face_mask_lies_in_the_subject_mask():
+    for seed in range(20):
+        outside = ImageChops.subtract(
+            mask_drawing.face_mask(joints_of(seed), SIZE), mask_drawing.subject_mask(joints_of(seed), SIZE)
+        )
+        assert outside.getbbox() is None
+
+
+def test_masks_grow_with_the_picture():
+    small = mask_drawing.subject_mask(joints_of(0), SIZE)
+    large = mask_drawing.subject_mask([j and (4 * j[0], 4 * j[1]) for j in joints_of(0)], (1024, 1024))
+    difference = ImageChops.difference(small, large.resize(SIZE, Image.Resampling.NEAREST))
+    assert np.asarray(difference).mean() / 255 < 0.01
+
+
+def test_any_joint_may_be_missing():
+    rng = random.Random(1)
+    for seed in range(40):
+        some = [joint if rng.random() < rng.random() else None for joint in joints_of(seed)]
+        for make in (mask_drawing.subject_mask, mask_drawing.face_mask):
+            mask = make(some, SIZE)
+            assert (mask.mode, mask.size) == ("L", SIZE)
+            assert set(np.unique(np.asarray(mask))) <= {0, 255}
+
+
+def test_of_no_joints_there_are_no_masks():
+    assert mask_drawing.subject_mask([None] * 18, SIZE).getbbox() is None
+    assert mask_drawing.face_mask([None] * 18, SIZE).getbbox() is None
+
+
+def test_a_head_in_profile_is_covered():
+    """One eye and one ear, as a person seen from the side shows them; the ear is in the head's middle."""
+    joints = [None] * 18
+    joints[openpose.NOSE], joints[openpose.NECK] = (96.0, 104.0), (140.0, 160.0)
+    joints[openpose.R_EYE], joints[openpose.R_EAR] = (104.0, 92.0), (132.0, 96.0)
+    box = mask_drawing.face_mask(joints, SIZE).getbbox()
+    assert box[0] < 90 and box[2] > 140 and box[1] < 75 and box[3] > 120
+
+
+@pytest.mark.parametrize("way", ["as drawn", "twice as large", "as a JPEG"])
+def test_a_skeletons_picture_is_read_back_to_its_joints(way):
+    for seed in range(20):
+        known, times = joints_of(seed), 2 if way == "twice as large" else 1
+        picture = openpose.draw(known, SIZE)
+        if times == 2:
+            picture = picture.resize((512, 512), Image.Resampling.BILINEAR)
+        elif way == "as a JPEG":
+            picture.save(content := io.BytesIO(), "JPEG", quality=90)
+            picture = Image.open(content)
+        for joint, read in zip(known, openpose.read(picture), strict=True):
+            assert (joint is None) == (read is None)
+            assert joint is None or math.dist(joint, (read[0] / times, read[1] / times)) < 3
+
+
+def test_other_pictures_are_no_skeletons():
+    assert openpose.read(Image.open(ROOT / "benchmarks/harness/pictures/hopper.jpg")) is None
+    assert openpose.read(Image.new("RGB", SIZE)) is None
+    assert openpose.read(Image.new("RGB", SIZE, "red")) is None
+    for seed in range(20):
+        assert openpose.read(scenes.draw_scene(scenes.random_scene(seed))) is None

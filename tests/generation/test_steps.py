@@ -1,0 +1,185 @@
+"""What each step may change, on a small family of random weights: real pipelines, in this process."""
+
+import dataclasses
+import os
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageChops
+
+from benchmarks.harness.job_folders import make_job, make_lora
+from benchmarks.harness.small_models import make_small_family
+from generation import job_folder, steps
+from generation.models import pipelines
+from generation.models.profiles import get_profile
+from generation.picture import canvas, face_colours
+
+
+@pytest.fixture(scope="module")
+def family(tmp_path_factory):
+    made = make_small_family(tmp_path_factory.mktemp("family"))
+    make_lora(made / "inpaint" / "unet", made / "lora.safetensors")
+    names = {"INPAINT_MODEL": "inpaint", "CONTROLNET_MODEL": "controlnet", "DETAIL_MODEL": "text2img"}
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, name in names.items():
+            patch.setenv(variable, str(made / name))
+        yield made
+
+
+def painted(name, job, *, index=1, picture=None, seed=None):
+    inputs = job_folder.Inputs.read(job)
+    if seed is not None:
+        inputs = dataclasses.replace(inputs, request=dataclasses.replace(inputs.request, seed=seed))
+    picture = picture or inputs.background
+    told = []
+    pipeline = steps.load_pipeline(name, inputs)
+    after = steps.paint(name, index, picture, inputs, pipeline, lambda *done: told.append(done))
+    assert told and told[-1][0] == told[-1][1] == len(told)
+    return inputs, np.asarray(picture).astype(int), np.asarray(after).astype(int)
+
+
+@pytest.mark.parametrize("name", ["pose", "detail"])
+@pytest.mark.parametrize("size", [(256, 256), (640, 360)])
+def test_pose_and_detail_change_the_subject_mask_only(name, size, family, tmp_path):
+    inputs, before, after = painted(name, make_job(tmp_path, size=size))
+    inside = np.asarray(inputs.subject_mask) > 0
+    assert (before[~inside] == after[~inside]).all()
+    assert np.abs(before - after)[inside].mean() > 1
+
+
+def test_a_look_at_the_first_step_shows_the_subject_and_changes_nothing(family, tmp_path):
+    job = make_job(tmp_path)
+    inputs, _, plain = painted("pose", job)
+
+    def report(done, of, look):
+        if done == of // 2:
+            steps.keep_preview(look, inputs, job)
+
+    after = steps.paint("pose", 1, inputs.background, inputs, steps.load_pipeline("pose", inputs), report)
+    assert (np.asarray(after) == plain).all()
+    with Image.open(job / job_folder.PREVIEW) as preview:
+        moved = np.abs(np.asarray(preview).astype(int) - np.asarray(inputs.background)).max(axis=2)
+    inside = np.asarray(inputs.subject_mask) > 0
+    assert not moved[~inside].any() and moved[inside].mean() > 1
+
+
+def test_harmonize_moves_the_place_by_its_limit_at_most(family, tmp_path):
+    inputs, before, after = painted("harmonize", make_job(tmp_path))
+    moved = np.abs(before - after)
+    inside = np.asarray(inputs.subject_mask) > 0
+    assert 0 < moved[~inside].max() <= get_profile("miniature").harmonize_limit
+
+
+def test_face_changes_the_face_mask_only(family, tmp_path):
+    inputs, before, after = painted("face", make_job(tmp_path, lora=family / "lora.safetensors"))
+    inside = np.asarray(inputs.face_mask) > 0
+    assert (before[~inside] == after[~inside]).all()
+    assert np.abs(before - after)[inside].mean() > 1
+
+
+def test_lora_at_scale_zero_is_no_lora_at_one_another_face_and_at_a_half_between(family, tmp_path):
+    lora = family / "lora.safetensors"
+    _, _, without = painted("face", make_job(tmp_path / "none"))
+    _, _, zero = painted("face", make_job(tmp_path / "zero", lora=lora, lora_scale=0.0))
+    _, _, whole = painted("face", make_job(tmp_path / "one", lora=lora))
+    assert (without == zero).all()
+    _, _, half = painted("face", make_job(tmp_path / "half", lora=lora, lora_scale=0.5))
+    assert 0 < np.abs(half - zero).mean() < np.abs(whole - zero).mean()
+    assert 0 < np.abs(half - whole).mean() < np.abs(whole - zero).mean()
+
+
+def test_of_several_faces_the_nearest_to_the_photos_is_kept(family, tmp_path, monkeypatch):
+    """The first candidate is the face that is painted alone; another is kept if it is nearer."""
+    _, _, alone = painted("face", make_job(tmp_path / "one", faces=[]))
+    distances, seen = [0.9, None, 0.4], []
+
+    def measure(picture, *_):
+        seen.append(np.asarray(picture).astype(int))
+        return {"face": True, "distance": distances[len(seen) - 1]}
+
+    monkeypatch.setattr(steps.likeness, "measure", measure)
+    monkeypatch.setenv("FACE_CANDIDATES", "3")
+    _, _, kept = painted("face", make_job(tmp_path / "three", faces=[[0.0] * 128]))
+    assert len(seen) == 3
+    assert np.abs(seen[0] - alone).max() <= 2  # a batch's arithmetic is rounded elsewhere
+    assert (kept == seen[2]).all() and (kept != seen[0]).any()
+
+
+def test_the_face_is_fitted_to_the_neck_inside_its_mask_if_it_may_move(family, tmp_path, monkeypatch):
+    asked = []
+
+    def fit(picture, face_mask, skeleton, limit, detectors):
+        asked.append((limit, picture.size, skeleton.size))
+        return ImageChops.invert(picture)
+
+    _, _, plain = painted("face", make_job(tmp_path / "plain"))
+    monkeypatch.setattr(face_colours, "fit_to_neck", fit)
+    inputs, _, fitted = painted("face", make_job(tmp_path / "fitted"))
+    monkeypatch.setenv("FACE_COLOUR_LIMIT", "0")
+    _, _, left = painted("face", make_job(tmp_path / "left"))
+    assert asked == [(8.0, inputs.background.size, inputs.background.size)]
+    inside = np.asarray(inputs.face_mask) > 0
+    assert (fitted == plain)[~inside].all() and not (fitted == plain)[inside].all()
+    assert (left == plain).all()
+
+
+def test_same_seed_same_picture_and_another_seed_another(family, tmp_path):
+    job = make_job(tmp_path)
+    first, again, other = (painted("pose", job, seed=seed)[2] for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_the_skeleton_guides_the_pose(family, tmp_path):
+    job = make_job(tmp_path)
+    _, _, with_skeleton = painted("pose", job)
+    Image.new("RGB", (256, 256)).save(job / "skeleton.png")
+    _, _, without = painted("pose", job)
+    assert (with_skeleton != without).any()
+
+
+def test_loading_does_not_change_the_files_of_a_model(family, tmp_path):
+    before = {path: path.read_bytes() for path in sorted(family.rglob("*")) if path.is_file()}
+    painted("face", make_job(tmp_path, lora=family / "lora.safetensors"))
+    assert before == {path: path.read_bytes() for path in sorted(family.rglob("*")) if path.is_file()}
+
+
+def test_a_missing_model_folder_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("INPAINT_MODEL", str(tmp_path / "nowhere"))
+    with pytest.raises(pipelines.ModelMissing, match="nowhere"):
+        pipelines.Shelf().pipeline("face", get_profile())
+
+
+def test_pickled_weights_are_not_loaded(family, tmp_path, monkeypatch):
+    import shutil
+
+    shutil.copytree(family / "inpaint", tmp_path / "inpaint")
+    unet = tmp_path / "inpaint" / "unet"
+    (unet / "diffusion_pytorch_model.safetensors").unlink()
+    torch.save({}, unet / "diffusion_pytorch_model.bin")
+    monkeypatch.setenv("INPAINT_MODEL", str(tmp_path / "inpaint"))
+    with pytest.raises(pipelines.ModelMissing):
+        pipelines.Shelf().pipeline("face", get_profile())
+
+
+def test_unknown_profile_names_the_known(monkeypatch):
+    monkeypatch.setenv("MODEL_PROFILE", "sdxl")
+    with pytest.raises(ValueError, match="miniature, sd15"):
+        get_profile()
+
+
+def test_a_mask_that_is_no_picture_is_named(tmp_path):
+    job = make_job(tmp_path)
+    (job / "face-mask.png").write_bytes(os.urandom(100))
+    with pytest.raises(job_folder.InvalidRequest, match="face_mask"):
+        job_folder.Inputs.read(job)
+
+
+def test_masks_follow_the_frame_into_a_wide_background(tmp_path):
+    inputs = job_folder.Inputs.read(make_job(tmp_path, size=(1024, 256)))
+    width, height = inputs.background.size
+    assert inputs.skeleton.size == inputs.subject_mask.size == (width, height)
+    left, _, right, bottom = inputs.subject_mask.getbbox()
+    assert (left + right) / 2 == pytest.approx(width / 2, rel=0.2) and bottom > 0.9 * height
+    assert (width, height) == canvas.canvas_size(1024, 256, inputs.profile.pixel_budget)

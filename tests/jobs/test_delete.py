@@ -1,0 +1,178 @@
+"""DELETE on jobs and LoRAs, in the API and in the admin, and by age: every byte goes."""
+
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.files.storage import default_storage
+from django.core.management import call_command
+from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
+
+from benchmarks.harness.clients import make_job
+from diffuser_api.jobs import life
+from diffuser_api.management.commands.worker import Worker
+from diffuser_api.models import ActionImage, Job, LoraModel, PoiImage, TrainingPhoto
+
+SECRET = "a coat that nobody else wears"
+
+
+@pytest.fixture
+def visitor(catalogue, photos, tmp_path) -> dict[str, str]:
+    """Codes of a training with its LoRA, of two pictures with it, and of somebody else's picture."""
+    training = life.claim(life.create_training(photos).code)
+    assert life.finish_training(training, b"face weights")
+    lora = LoraModel.objects.get()
+    codes = {"training": training.code, "done": paint(lora, tmp_path), "other": paint(None, tmp_path)}
+    return codes | {"waiting": ask(lora).code}
+
+
+def ask(lora: LoraModel | None) -> Job:
+    place, action = PoiImage.objects.first(), ActionImage.objects.first()
+    return life.create_generation(place, action, lora, 1, age="adult", gender="man", other_details=SECRET)
+
+
+def paint(lora: LoraModel | None, tmp_path) -> str:
+    job = life.claim(ask(lora).code)
+    (tmp_path / "picture.png").write_bytes(b"a picture of " + job.code.encode())
+    assert life.finish_generation(job, tmp_path / "picture.png")
+    return job.code
+
+
+def stored() -> set[str]:
+    return {
+        f"{folder}/{name}"
+        for folder in ("photos", "loras", "outputs")
+        if default_storage.exists(folder)
+        for name in default_storage.listdir(folder)[1]
+    }
+
+
+def asked_for() -> set[str]:
+    return {row["args"][0] for row in DBTaskResult.objects.values_list("args_kwargs", flat=True)}
+
+
+def delete_by_api(client, admin_client, model, code: str) -> None:
+    kind = "jobs" if model is Job else "loras"
+    assert client.delete(f"/api/{kind}/{code}/").status_code == 204
+
+
+def delete_on_its_page(client, admin_client, model, code: str) -> None:
+    row = model.objects.get(code=code)
+    url = f"/admin/diffuser_api/{model._meta.model_name}/{row.pk}/delete/"
+    assert admin_client.post(url, {"post": "yes"}).status_code == 302
+
+
+def delete_in_the_list(client, admin_client, model, code: str) -> None:
+    row = model.objects.get(code=code)
+    body = {"action": "delete_selected", "post": "yes", "_selected_action": [row.pk]}
+    url = f"/admin/diffuser_api/{model._meta.model_name}/"
+    assert admin_client.post(url, body).status_code == 302
+
+
+ways = pytest.mark.parametrize("way", [delete_by_api, delete_on_its_page, delete_in_the_list])
+
+
+@ways
+def test_a_picture_goes_alone(way, visitor, client, admin_client):
+    way(client, admin_client, Job, visitor["done"])
+    assert set(Job.objects.values_list("code", flat=True)) == set(visitor.values()) - {visitor["done"]}
+    assert stored() == {f"loras/{visitor['training']}.safetensors", f"outputs/{visitor['other']}.png"}
+    assert visitor["done"] not in asked_for() and visitor["other"] in asked_for()
+
+
+@ways
+@pytest.mark.parametrize("model", [Job, LoraModel])
+def test_a_training_or_a_lora_takes_all_of_the_visitor_along(model, way, visitor, client, admin_client):
+    way(client, admin_client, model, visitor["training"])
+    assert [job.code for job in Job.objects.all()] == [visitor["other"]]
+    assert not LoraModel.objects.exists() and stored() == {f"outputs/{visitor['other']}.png"}
+    assert asked_for() == {visitor["other"]}
+
+
+def test_a_waiting_training_goes_with_its_photos(client, transactional_db, photos):
+    job = life.create_training(photos)
+    assert client.delete(f"/api/jobs/{job.code}/").status_code == 204
+    assert not stored() and not Job.objects.exists() and not TrainingPhoto.objects.exists()
+
+
+def test_a_running_job_is_lost_to_its_worker(client, catalogue):
+    running = life.claim(make_job().code)
+    assert client.delete(f"/api/jobs/{running.code}/").status_code == 204
+    assert life.is_lost(running)
+
+
+def test_a_worker_outlives_the_message_of_a_job_that_is_deleted_while_it_runs(client, catalogue):
+    job = ask(None)
+    message = DBTaskResult.objects.get()
+    assert client.delete(f"/api/jobs/{job.code}/").status_code == 204
+    assert not DBTaskResult.objects.exists()
+    worker = Worker(
+        queue_names=["default"],
+        excluded_queue_names=[],
+        backend_name="default",
+        worker_id="w",
+        interval=1,
+        startup_delay=False,
+        batch=False,
+        max_tasks=None,
+    )
+    worker.run_task(message)
+
+
+def test_what_is_deleted_is_overwritten_in_the_database(client, visitor, settings):
+    files = [Path(settings.DATABASES["default"]["TEST"]["NAME"])]
+    files += [files[0].with_name(f"{files[0].name}-wal")]
+
+    def written() -> bool:
+        return any(SECRET.encode() in file.read_bytes() for file in files if file.exists())
+
+    assert written()
+    for code in visitor.values():
+        client.delete(f"/api/jobs/{code}/")
+    assert not written()
+
+
+@pytest.mark.parametrize("kind", ["jobs", "loras"])
+def test_an_unknown_code_is_not_found(kind, client, transactional_db):
+    assert client.delete(f"/api/{kind}/00000000/").status_code == 404
+
+
+def retention() -> str:
+    out = StringIO()
+    call_command("retention", stdout=out)
+    return out.getvalue()
+
+
+def age(code: str, days: int) -> None:
+    before = timezone.now() - timedelta(days=days)
+    Job.objects.filter(code=code, finished_at__isnull=False).update(finished_at=before)
+    LoraModel.objects.filter(code=code).update(created_at=before)
+
+
+def test_nothing_goes_by_age_unless_it_is_asked_for(visitor):
+    for code in visitor.values():
+        age(code, 5000)
+    before = stored()
+    assert "pictures: 0 deleted" in retention() and stored() == before
+
+
+def test_pictures_and_loras_go_by_age(visitor, settings):
+    settings.KEEP_OUTPUTS_DAYS, settings.KEEP_LORAS_DAYS = 30, 7
+    age(visitor["done"], 31)
+    age(visitor["other"], 29)
+    age(visitor["training"], 8)
+    assert f"pictures: 1 deleted: {visitor['done']}" in retention()
+    assert LoraModel.objects.exists()  # a picture with it is still to be made
+    life.cancel(visitor["waiting"])
+    assert f"LoRAs: 1 deleted: {visitor['training']}" in retention()
+    assert stored() == {f"outputs/{visitor['other']}.png"}
+    assert Job.objects.filter(code=visitor["waiting"]).exists()
+
+
+def test_photos_of_an_ended_training_go_whatever_became_of_it(transactional_db, photos):
+    job = life.create_training(photos)
+    Job.objects.update(status="failed")  # as if the power had gone just then
+    assert f"photos: 1 deleted: {job.code}" in retention()
+    assert not stored()

@@ -1,0 +1,107 @@
+"""The life of a job: who wins a race, what is written, what an estimate is made of."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
+
+from benchmarks.harness.clients import make_job
+from diffuser_api.jobs import life, queue
+from diffuser_api.models import Job, PoiImage
+
+
+@pytest.fixture
+def job(catalogue):
+    return make_job()
+
+
+def test_row_and_message_come_together(job):
+    assert Job.objects.get().status == "queued"
+    assert DBTaskResult.objects.get().args_kwargs["args"] == [job.code]
+
+
+def test_a_rolled_back_request_leaves_neither(catalogue):
+    with pytest.raises(RuntimeError), transaction.atomic():
+        make_job()
+        raise RuntimeError
+    assert not Job.objects.exists() and not DBTaskResult.objects.exists()
+
+
+def test_one_of_many_claims_wins(job):
+    won = []
+
+    def claim():
+        won.append(life.claim(job.code))
+        connection.close()
+
+    threads = [threading.Thread(target=claim) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 8 and sum(result is not None for result in won) == 1
+
+
+def test_an_ended_job_stays_as_it_ended(job, tmp_path):
+    running = life.claim(job.code)
+    assert life.fail(running, "step_failed", "first")
+    assert not life.fail(running, "step_failed", "second")
+    (tmp_path / "picture.png").write_bytes(b"x")
+    assert not life.finish_generation(running, tmp_path / "picture.png")
+    assert Job.objects.get().error_message == "first" and not Job.objects.get().output
+
+
+def test_a_queued_job_cannot_end(job):
+    assert not life.fail(job, "step_failed", "too early")
+    assert Job.objects.get().status == "queued"
+
+
+def test_progress_is_of_the_whole_job_and_written_twice_a_second_at_most(job):
+    running = life.claim(job.code)
+    life.progress(running, step="detail", index=2, done=5, of=10)
+    assert Job.objects.get().progress == pytest.approx(1.5 / 4)
+    life.progress(running, step="detail", index=2, done=6, of=10)
+    assert Job.objects.get().progress == pytest.approx(1.5 / 4)
+
+
+def test_position_counts_the_jobs_before(job):
+    second, third = make_job(), make_job()
+    life.claim(job.code)
+    assert queue.position(Job.objects.get(pk=job.pk)) is None
+    assert (queue.position(second), queue.position(third)) == (1, 2)
+
+
+def test_the_estimate_is_learned_from_earlier_jobs(job):
+    assert queue.eta_seconds(job) is None
+    now = timezone.now()
+    for seconds in (10, 20, 90):
+        done = make_job()
+        Job.objects.filter(pk=done.pk).update(
+            status="succeeded", started_at=now - timedelta(seconds=seconds), finished_at=now
+        )
+    assert queue.eta_seconds(job) == 20
+    last = make_job()
+    assert queue.eta_seconds(last) == 40
+    running = life.claim(job.code)
+    life.progress(running, step="detail", index=2, done=10, of=10)
+    assert queue.eta_seconds(Job.objects.get(pk=job.pk)) == 10
+
+
+def test_a_job_whose_place_was_deleted_fails_with_a_reason(job, settings):
+    PoiImage.objects.all().delete()
+    life.run(life.claim(job.code))
+    failed = Job.objects.get()
+    assert failed.status == "failed" and "deleted" in failed.error_message
+    assert not list(settings.TMP_DATA_DIR.iterdir())
+
+
+def test_a_job_whose_model_is_missing_fails_with_a_reason(job, settings, monkeypatch, tmp_path):
+    monkeypatch.setenv("CONTROLNET_MODEL", str(tmp_path / "nowhere"))
+    life.run(life.claim(job.code))
+    failed = Job.objects.get()
+    assert (failed.status, failed.error_code) == ("failed", "step_failed")
+    assert "nowhere" in failed.error_message
+    assert not list(settings.TMP_DATA_DIR.iterdir())

@@ -1,0 +1,92 @@
+"""A worker that is stopped or killed in the middle of a picture, and a job that is cancelled there."""
+
+import signal
+
+import pytest
+from django.core.files.base import ContentFile
+
+from benchmarks.harness.clients import make_job
+from benchmarks.harness.job_folders import make_lora
+from benchmarks.harness.running_worker import is_gone, step_of, wait_until, worker
+from benchmarks.harness.small_models import make_small_family
+from diffuser_api.jobs import life, run_generation
+from diffuser_api.models import Job, LoraModel
+from generation import job_folder as folders
+
+
+@pytest.fixture(scope="module", autouse=True)
+def family(tmp_path_factory):
+    made = make_small_family(tmp_path_factory.mktemp("family"))
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, name in (("INPAINT", "inpaint"), ("CONTROLNET", "controlnet"), ("DETAIL", "text2img")):
+            patch.setenv(f"{variable}_MODEL", str(made / name))
+        yield made
+
+
+@pytest.fixture
+def folder(catalogue, family, tmp_path):
+    """Of a job that an earlier attempt has brought to its fifth and last step."""
+    weights = make_lora(family / "inpaint" / "unet", tmp_path / "lora.safetensors").read_bytes()
+    lora = LoraModel.objects.create(code="12345678", file=ContentFile(weights, "12345678.safetensors"))
+    job = make_job(lora=lora)
+    folder = run_generation.folder_of(job.code)
+    folder.mkdir()
+    run_generation.fill(folder, job)
+    folders.prepare(folder)
+    background = folders.Inputs.read(folder).background
+    for index in (1, 2, 3, 4):
+        record = {"code": job.code, "seed": 1, "steps": []}
+        folders.write_picture(background, folders.picture_path(folder, index), record)
+    return folder
+
+
+def the_job() -> Job:
+    return Job.objects.get()
+
+
+def test_a_picture_goes_on_at_its_step_after_a_stop_and_after_kills(folder):
+    before = {path.name: path.stat().st_mtime_ns for path in folder.glob("?-*.png")}
+    with worker() as stopped:
+        step = wait_until(lambda: step_of(stopped, folder))
+        stopped.send_signal(signal.SIGTERM)
+        stopped.wait(20)
+        assert is_gone(step)
+    assert (the_job().status, the_job().attempt) == ("queued", 1)
+
+    with worker() as killed:
+        orphan = wait_until(lambda: step_of(killed, folder))
+        killed.kill()
+        killed.wait()
+    assert the_job().status == "running"
+    assert {path.name: path.stat().st_mtime_ns for path in folder.glob("?-*.png")} == before
+
+    with worker() as process:
+        step = wait_until(lambda: step_of(process, folder))
+        assert is_gone(orphan) and the_job().attempt == 2
+        step.kill()
+        wait_until(lambda: the_job().is_finished)
+        assert (the_job().status, the_job().attempt) == ("succeeded", 3)
+        wait_until(lambda: not folder.exists())
+        process.terminate()
+        process.wait(20)
+    assert [timing["step"] for timing in the_job().timings] == ["face"]
+
+
+def test_a_cancelled_picture_ends_with_its_processes_and_its_folder(folder):
+    with worker() as process:
+        step = wait_until(lambda: step_of(process, folder))
+        assert life.cancel(the_job().code)
+        wait_until(lambda: not folder.exists() and is_gone(step), 10)
+        assert process.poll() is None and the_job().status == "cancelled"
+
+
+def test_a_broken_picture_of_an_earlier_attempt_is_painted_again(folder):
+    whole, broken = folders.picture_path(folder, 3), folders.picture_path(folder, 4)
+    broken.write_bytes(broken.read_bytes()[: broken.stat().st_size // 2])
+    assert run_generation.can_go_on(folder)
+    assert whole.exists() and not broken.exists()
+
+
+def test_a_broken_request_is_laid_out_anew(folder):
+    (folder / "request.json").write_text("{")
+    assert not run_generation.can_go_on(folder)

@@ -1,0 +1,157 @@
+"""What a crash leaves: dead workers' jobs and processes, lost messages, ownerless folders and files."""
+
+import os
+import subprocess
+from datetime import timedelta
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
+
+from benchmarks.harness.clients import make_job
+from diffuser_api.jobs import life, processes, sweep
+from diffuser_api.models import Job
+
+
+@pytest.fixture
+def dead_worker() -> str:
+    """The name of a process that has died."""
+    process = subprocess.Popen(["sleep", "60"])
+    name = processes.name(process.pid)
+    process.kill()
+    process.wait()
+    return name
+
+
+@pytest.fixture
+def job(catalogue):
+    return make_job()
+
+
+def given_to(worker: str, job: Job, **fields) -> Job:
+    """The job as a worker that died has left it: its message taken, its row running."""
+    DBTaskResult.objects.update(status="RUNNING", worker_ids=[worker], started_at=timezone.now())
+    life.claim(job.code)
+    Job.objects.filter(pk=job.pk).update(worker=worker, **fields)
+    return Job.objects.get(pk=job.pk)
+
+
+def messages() -> list[tuple[str, str]]:
+    rows = DBTaskResult.objects.values_list("args_kwargs", "status")
+    return sorted((args_kwargs["args"][0], status) for args_kwargs, status in rows)
+
+
+def test_a_dead_workers_job_waits_again_with_a_message(job, dead_worker):
+    given_to(dead_worker, job)
+    sweep.sweep()
+    again = Job.objects.get()
+    assert (again.status, again.attempt, again.worker) == ("queued", 2, "")
+    assert (job.code, "READY") in messages() and life.claim(job.code)
+
+
+def test_after_three_attempts_it_fails_with_a_reason_and_others_go_on(job, dead_worker):
+    other = make_job()
+    given_to(dead_worker, job, attempt=3, step="detail")
+    sweep.sweep()
+    failed = Job.objects.get(pk=job.pk)
+    assert (failed.status, failed.error_code) == ("failed", "worker_died")
+    assert "in step detail" in failed.error_message and "3 attempts" in failed.error_message
+    assert Job.objects.get(pk=other.pk).status == "queued" and (other.code, "READY") in messages()
+
+
+def test_a_living_workers_job_is_left_alone(job):
+    with subprocess.Popen(["sleep", "60"]) as living:
+        worker = processes.name(living.pid)
+        given_to(worker, job)
+        sweep.sweep()
+        assert Job.objects.get().status == "running" and messages() == [(job.code, "RUNNING")]
+        living.kill()
+
+
+def test_a_job_that_its_worker_has_dropped_waits_again(job):
+    """Its last word could not be written, say, while the database was locked."""
+    mine = life.claim(job.code)
+    Job.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=300))
+    sweep.sweep()
+    assert life.is_lost(mine) and Job.objects.get().status == "queued"
+
+
+def test_a_worker_elsewhere_is_known_by_its_heartbeat(job):
+    elsewhere = "ffffffff-1-1-1"
+    given_to(elsewhere, job, heartbeat_at=timezone.now() - timedelta(seconds=10))
+    sweep.sweep()
+    assert Job.objects.get().status == "running"
+    Job.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=60))
+    sweep.sweep()
+    assert Job.objects.get().status == "queued" and (job.code, "READY") in messages()
+
+
+def test_a_pid_that_is_used_again_is_not_the_worker():
+    here = processes.name()
+    assert processes.is_alive(here) and not processes.is_alive(here + "0")
+
+
+def test_a_dead_workers_processes_end_and_others_do_not(dead_worker, transactional_db):
+    stubborn = ["bash", "-c", "trap '' TERM; while :; do sleep 0.1; done"]
+    marked = [
+        subprocess.Popen(["sleep", "60"], env=os.environ | {processes.MARK: dead_worker}),
+        subprocess.Popen(stubborn, env=os.environ | {processes.MARK: dead_worker}),
+    ]
+    living = [
+        subprocess.Popen(["sleep", "60"], env=os.environ | processes.mark()),
+        subprocess.Popen(["sleep", "60"]),
+    ]
+    try:
+        sweep.sweep()
+        assert [process.wait(5) for process in marked] == [-15, -9]
+        assert [process.poll() for process in living] == [None, None]
+    finally:
+        for process in marked + living:
+            process.kill()
+            process.wait()
+
+
+def test_a_lost_message_is_sent_again_and_only_then(job):
+    sweep.sweep()
+    assert messages() == [(job.code, "READY")]
+    DBTaskResult.objects.all().delete()
+    sweep.sweep()
+    assert messages() == [(job.code, "READY")]
+
+
+def test_folders_without_an_owner_go_and_others_stay(job, settings):
+    training = settings.TRAINING_APP_DIR
+    places = [settings.TMP_DATA_DIR, training / "training-input", training / "training-output"]
+    for place in places:
+        for name in (job.code, "00000000", "request-by-hand"):
+            (place / name).mkdir(parents=True)
+            (place / name / "face.png").write_bytes(b"x")
+    sweep.sweep()
+    for place in places:
+        assert sorted(path.name for path in place.iterdir()) == sorted([job.code, "request-by-hand"])
+
+
+def test_files_without_a_row_go_once_they_are_old(job, own_data_folder):
+    kept = default_storage.save("outputs/kept.png", ContentFile(b"x"))
+    Job.objects.update(output=kept)
+    for name in ("outputs/1.png", "loras/1.safetensors", "photos/1.jpg", "pois/1.png"):
+        default_storage.save(name, ContentFile(b"x"))
+    sweep.sweep()
+    assert default_storage.exists("photos/1.jpg")
+    sweep.remove_files(writing_seconds=0)
+    left = {str(path.relative_to(own_data_folder)) for path in own_data_folder.rglob("1.*")}
+    assert left == {"pois/1.png"} and default_storage.exists(kept)
+
+
+def test_a_run_that_was_given_away_can_write_nothing(job, dead_worker, tmp_path):
+    mine = given_to(dead_worker, job)
+    sweep.sweep()
+    theirs = life.claim(job.code)
+    (tmp_path / "picture.png").write_bytes(b"x")
+    assert life.is_lost(mine) and not life.is_lost(theirs)
+    assert not life.fail(mine, "step_failed", "late") and not life.finish_generation(
+        mine, tmp_path / "picture.png"
+    )
+    assert Job.objects.get().status == "running" and not list(default_storage.listdir("outputs")[1])

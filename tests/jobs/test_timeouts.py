@@ -1,0 +1,90 @@
+"""A step or a training that hangs while its worker lives: ended, and its job fails and says why."""
+
+import contextlib
+import threading
+
+import psutil
+import pytest
+
+from benchmarks.harness.catalogue import make_photos
+from benchmarks.harness.clients import make_job
+from benchmarks.harness.running_worker import is_gone, step_of, wait_until
+from benchmarks.harness.small_models import make_small_family
+from diffuser_api.jobs import life, run_generation
+from diffuser_api.models import Job
+from generation.processes import isolation
+
+
+@pytest.fixture(scope="module", autouse=True)
+def family(tmp_path_factory):
+    made = make_small_family(tmp_path_factory.mktemp("family"))
+    with pytest.MonkeyPatch.context() as patch:
+        names = {
+            "INPAINT": "inpaint",
+            "CONTROLNET": "controlnet",
+            "DETAIL": "text2img",
+            "TRAINING": "inpaint",
+        }
+        for variable, name in names.items():
+            patch.setenv(f"{variable}_MODEL", str(made / name))
+        yield made
+    isolation.chosen().close()
+
+
+def run(job: Job) -> Job:
+    """This process is the worker, so that the limit can change when the models are loaded."""
+    life.run(life.claim(job.code))
+    return Job.objects.get(pk=job.pk)
+
+
+def run_hanging(job: Job, find) -> tuple[Job, psutil.Process]:
+    """With the process that ``find`` finds held still from when it is there."""
+    held = []
+
+    def hold():
+        held.append(wait_until(find, 60))
+        held[0].suspend()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    ended = run(job)
+    thread.join()
+    return ended, held[0]
+
+
+def test_a_step_that_hangs(catalogue, settings):
+    assert run(make_job()).status == "succeeded"  # the models are loaded
+    settings.STEP_TIMEOUT = 3
+    job = make_job()
+    folder = run_generation.folder_of(job.code)
+    failed, step = run_hanging(job, lambda: step_of(psutil.Process(), folder))
+    assert (failed.status, failed.error_code, failed.attempt) == ("failed", "timed_out", 1)
+    assert failed.error_message == "Step pose took longer than 3 s, the limit of STEP_TIMEOUT, and was ended."
+    assert is_gone(step) and not folder.exists()
+    settings.STEP_TIMEOUT = 0
+    assert run(make_job()).status == "succeeded"
+
+
+def session_of(code: str) -> list[psutil.Process]:
+    """launch.bash and what it has started."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            found += [child] if code in " ".join(child.cmdline()) else []
+    return found
+
+
+def test_a_training_that_hangs(catalogue, settings):
+    settings.TRAINING_TIMEOUT = 5
+    job = life.create_training(make_photos())
+    session = []
+
+    def trainer():
+        session[:] = session_of(job.code)
+        return next((one for one in session if "train_network.py" in " ".join(one.cmdline())), None)
+
+    failed, _ = run_hanging(job, trainer)
+    assert (failed.status, failed.error_code) == ("failed", "timed_out")
+    assert "The training took longer than 5 s, the limit of TRAINING_TIMEOUT" in failed.error_message
+    assert len(session) > 1 and all(is_gone(one) for one in session)
+    assert not list(settings.TRAINING_APP_DIR.glob(f"*/{job.code}")) and not failed.photos.exists()

@@ -1,0 +1,72 @@
+"""What the measures say of drawings that were never trained on: the ruler before what is measured with it."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks import measures, quality, settings
+from generation import steps
+from generation.miniature.training import reader, samples
+from generation.miniature.world import joints, people, scenes
+
+HELD_OUT = [scenes.random_scene(scenes.HELD_OUT + 40 + k, shot=("CLS", "MES")[k % 2]) for k in range(20)]
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[Image.Image]:
+    return [scenes.draw_scene(scene) for scene in HELD_OUT]
+
+
+def test_clothes_are_read_back(pictures):
+    read = [measures.clothes_colour(picture, s.pose) for picture, s in zip(pictures, HELD_OUT, strict=True)]
+    assert sum(a == s.colour for a, s in zip(read, HELD_OUT, strict=True)) >= 19
+
+
+def test_the_outline_of_a_drawing_is_its_silhouette(pictures):
+    for picture, scene in zip(pictures, HELD_OUT, strict=True):
+        mask = scenes.subject_mask(scene)
+        found = measures.painted_outline(picture, scenes.draw_background(scene), mask)
+        assert measures.iou(found, np.asarray(scenes.silhouette(scene)) > 127) > 0.85
+        assert measures.identical_outside(picture, scenes.draw_background(scene), mask)
+
+
+def test_age_gender_and_person_are_read_from_a_face(pictures):
+    faces = [
+        reader.read_face(picture, scenes.face_mask(s)) for picture, s in zip(pictures, HELD_OUT, strict=True)
+    ]
+    assert sum(face.age == s.person.age for face, s in zip(faces, HELD_OUT, strict=True)) >= 17
+    assert sum(face.gender == s.person.gender for face, s in zip(faces, HELD_OUT, strict=True)) >= 17
+    again = [scenes.random_scene(scenes.HELD_OUT + 140 + k, s.person, "CLS") for k, s in enumerate(HELD_OUT)]
+    others = [reader.read_face(scenes.draw_scene(scene), scenes.face_mask(scene)) for scene in again]
+    nearest = [int(np.argmin([face.distance(other) for other in others])) for face in faces]
+    assert sum(a == b for a, b in enumerate(nearest)) >= 17
+
+
+def test_what_is_asked_for_is_painted(tmp_path):
+    """Two requests of each shot type of ``make bench-quality``, with limits that leave room for chance."""
+    painted = [quality.paint(tmp_path, str(k), quality.held_out_scene(k), k) for k in range(6)]
+    rows = {row.name.split(",")[0].split(":")[0]: row for row in quality.scene_rows(painted)}
+    assert rows["pose"].mean > 0.6 and rows["pose"].mean > np.mean(rows["pose"].control) + 0.2
+    assert rows["clothes colour read back"].mean >= 0.5
+    assert rows["place identical before harmonize"].mean == 1.0
+    assert rows["place after harmonize"].mean > 0.95
+
+
+def test_a_weak_step_keeps_what_the_vae_alone_would_lose(tmp_path):
+    easel = settings.Easel(tmp_path, 2)
+    drawn = [scenes.draw_scene(scene) for scene in easel.scenes]
+    pipeline = easel.shelf.pipeline("harmonize", easel.inputs[0].profile)
+    kept = easel.paint("harmonize", 4, drawn)
+    for before, after in zip(drawn, kept, strict=True):
+        copy = steps.vae_copy(before, pipeline)
+        assert measures.psnr(after, before) > measures.psnr(copy, before) + 2
+
+
+def test_held_out_seeds_are_refused_by_the_training():
+    with pytest.raises(ValueError, match="held out"):
+        samples.sample_scene(scenes.HELD_OUT)
+
+
+def test_the_world_is_as_wide_as_it_says():
+    assert len(scenes.places.KINDS) >= 8 and len(joints.ACTIONS) >= 12
+    assert len(people.COLOURS) >= 10 and len(people.GARMENTS) >= 4

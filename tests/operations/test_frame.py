@@ -1,0 +1,127 @@
+"""The files around the code say what is so: settings, image, compose, Makefile."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+import yaml
+from django.urls import resolve
+
+from benchmarks.harness import ROOT
+
+READ_BY_DJANGO = re.compile(r"""\b(?:env(?:\.\w+)?|_folder|_at_least)\(\s*"([A-Z][A-Z0-9_]+)\"""")
+READ_BY_GENERATION = re.compile(
+    r"""(?:\benviron(?:\.get\(|\[)|\b_(?:switch|within)\()\s*"([A-Z][A-Z0-9_]+)\""""
+)
+OVERRIDE = re.compile(r""""\w+_model": "([A-Z][A-Z0-9_]+)\"""")
+
+
+def settings_in_example() -> set[str]:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    return {match[1] for line in lines if (match := re.match(r"#?([A-Z][A-Z0-9_]+)=", line))}
+
+
+def settings_in_code() -> set[str]:
+    names = set(READ_BY_DJANGO.findall((ROOT / "djangoproject/settings.py").read_text()))
+    profiles = (ROOT / "generation/models/profiles.py").read_text()
+    names |= set(READ_BY_GENERATION.findall(profiles)) | set(OVERRIDE.findall(profiles))
+    others = [
+        "generation/poses/skeleton.py",
+        "generation/processes/isolation.py",
+        "generation/processes/fork_server.py",
+        "generation/models/hardware.py",
+    ]
+    return names | {name for path in others for name in READ_BY_GENERATION.findall((ROOT / path).read_text())}
+
+
+def compose() -> dict:
+    return yaml.safe_load((ROOT / "compose.yaml").read_text())
+
+
+def dockerfile() -> str:
+    return (ROOT / "Dockerfile").read_text()
+
+
+def test_env_example_names_every_setting_and_no_other():
+    assert settings_in_example() == settings_in_code()
+
+
+def test_compose_publishes_one_port_on_this_host_alone():
+    ports = [port for service in compose()["services"].values() for port in service.get("ports", [])]
+    assert ports == ["127.0.0.1:8000:8000"]
+
+
+def test_compose_runs_web_and_worker_from_one_image():
+    services = compose()["services"]
+    assert {service["image"] for service in services.values()} == {"cartolina"}
+    assert services["worker-gpu"]["profiles"] == ["gpu"]
+    assert "profiles" not in services["web"] and "profiles" not in services["worker"]
+    assert services["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"][0]["driver"] == "nvidia"
+
+
+def test_compose_keeps_what_must_outlive_a_container():
+    described = compose()
+    used = {mount.split(":")[0] for mount in described["services"]["worker"]["volumes"]}
+    assert used == set(described["volumes"])
+    assert {"data", "models"} <= used
+
+
+def test_compose_asks_only_for_settings_that_exist():
+    asked = set(re.findall(r"\$\{([A-Z_]+)", (ROOT / "compose.yaml").read_text()))
+    assert asked <= settings_in_example()
+
+
+def test_dockerfile_copies_and_runs_what_exists():
+    text = dockerfile()
+    copied = [source for source in re.findall(r"^COPY (?!--from)(\S+) \S+$", text, re.M) if source != "."]
+    modules = [name for name in re.findall(r"python -m ([\w.]+)", text) if name.startswith("generation.")]
+    scripts = re.findall(r"python (\w+\.py)", text)
+    assert copied == ["requirements.txt"] and modules == ["generation.miniature.assemble"]
+    assert scripts == ["manage.py"]
+    for path in (*copied, *scripts, *(name.replace(".", "/") + ".py" for name in modules)):
+        assert (ROOT / path).is_file(), path
+    assert (ROOT / "djangoproject/wsgi.py").is_file()
+
+
+def test_image_runs_as_nobody_special_and_says_how_it_is():
+    text = dockerfile()
+    assert int(re.findall(r"^USER (\d+)$", text, re.M)[-1]) > 0
+    health_check = re.search(r"http://127\.0\.0\.1:8000(/\w+)", text)
+    assert resolve(health_check[1])
+
+
+def test_image_leaves_secrets_and_visitors_pictures_out():
+    left_out = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {".env", ".git", "data/*", "tmp_data", "training-app/training-input/*"} <= set(left_out)
+
+
+def test_make_names_its_targets():
+    result = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    named = re.findall(r"^make ([\w-]+)", result.stdout, re.M)
+    benches = ["bench", "bench-quality", "bench-sd15", "bench-gpu"]
+    assert named == ["demo", "run", "test", "lint", *benches, "screenshots", "clean"]
+
+
+@pytest.mark.parametrize("target", ["demo", "test"])
+def test_make_refuses_an_old_python_and_says_so(tmp_path, target):
+    folder = tmp_path / "a folder with spaces"
+    folder.mkdir()
+    shutil.copy(ROOT / "Makefile", folder)
+    (folder / "requirements.txt").touch()
+    old = tmp_path / "old-python"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    command = ["make", target, f"PYTHON={old}"]
+    result = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, env={"PATH": os.environ["PATH"]}
+    )
+    assert result.returncode != 0
+    assert "Python 3.11 or newer is needed" in result.stderr
+    assert not (folder / ".venv").exists()
+
+
+def test_what_the_shell_runs_is_executable():
+    for path in (".ci/run", "training-app/launch.bash"):
+        assert os.access(ROOT / path, os.X_OK), path

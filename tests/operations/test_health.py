@@ -1,0 +1,114 @@
+"""/readyz names what is in the way, and /metrics counts what the rows say."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
+from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks.harness.catalogue import make_catalogue
+from benchmarks.harness.clients import make_job, make_picture
+from diffuser_api.jobs import life
+from diffuser_api.models import Job
+from diffuser_api.operations import health
+
+
+@pytest.fixture
+def catalogue(db):
+    return make_catalogue()
+
+
+def test_all_is_well(client, catalogue):
+    parts = ("status", "database", "queue", "disk", "models", "worker")
+    assert client.get("/readyz").json() == dict.fromkeys(parts, "ok")
+    assert client.get("/healthz").json() == {"status": "ok"}
+
+
+def not_ready(client, part: str) -> str:
+    answer = client.get("/readyz")
+    assert answer.status_code == 503 and answer.json()["status"] == "not ready"
+    assert [name for name, state in answer.json().items() if state != "ok"] == ["status", part]
+    return answer.json()[part]
+
+
+def test_a_full_disk(client, catalogue, settings):
+    settings.MIN_FREE_MB = 2**40
+    assert "MB free" in not_ready(client, "disk")
+
+
+def test_a_missing_model(client, catalogue, monkeypatch, tmp_path):
+    monkeypatch.setenv("INPAINT_MODEL", str(tmp_path / "nowhere"))
+    said = not_ready(client, "models")
+    assert "manage.py models" in said and "nowhere" not in said
+
+
+def test_a_missing_table(client, transactional_db):
+    table = DBTaskResult._meta.db_table
+    with connection.schema_editor() as editor:
+        editor.execute(f"ALTER TABLE {table} RENAME TO away")
+    try:
+        assert "migrate" in not_ready(client, "queue")
+    finally:
+        with connection.schema_editor() as editor:
+            editor.execute(f"ALTER TABLE away RENAME TO {table}")
+
+
+def test_no_worker(client, catalogue):
+    first, second = make_job(), make_job()
+    assert client.get("/readyz").status_code == 200
+    long_ago = timezone.now() - 2 * health.LONGEST_SILENCE
+    Job.objects.update(created_at=long_ago)
+    assert "start a worker" in not_ready(client, "worker")
+    running = life.claim(first.code)
+    assert client.get("/readyz").status_code == 200
+    Job.objects.filter(pk=first.pk).update(heartbeat_at=long_ago)  # its worker died
+    assert "start a worker" in not_ready(client, "worker")
+    life.fail(running, "step_failed", "no luck")
+    assert client.get("/readyz").status_code == 200 and second.code
+
+
+def scrape(client) -> dict[tuple, float]:
+    answer = client.get("/metrics", headers={"Authorization": "Bearer scrape-me"})
+    assert answer.status_code == 200 and answer["Content-Type"].startswith("text/plain")
+    return {
+        (sample.name, *sample.labels.values()): sample.value  # labels in the order of their names
+        for family in text_string_to_metric_families(answer.content.decode())
+        for sample in family.samples
+    }
+
+
+def test_metrics_are_there_with_their_token_alone(client, catalogue, settings):
+    assert client.get("/metrics", headers={"Authorization": "Bearer "}).status_code == 404
+    settings.METRICS_TOKEN = "scrape-me"
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "scrape-me"}):
+        assert client.get("/metrics", headers=headers).status_code == 404
+    assert scrape(client)["cartolina_queue_length", "generation"] == 0
+
+
+def test_metrics_count_what_the_rows_say(client, catalogue, settings, tmp_path):
+    settings.METRICS_TOKEN = "scrape-me"
+    for seconds in (2.0, 4.0):
+        done = make_picture(tmp_path)
+        timing = {"step": "pose", "import_seconds": 1.0, "load_seconds": 0.5, "peak_rss_mb": 100}
+        Job.objects.filter(pk=done.pk).update(timings=[timing | {"inference_seconds": seconds}])
+    life.fail(life.claim(make_job().code), "step_failed", "no luck")
+    Job.objects.filter(pk=done.pk).update(attempt=2, tree_peak_mb=300.0)
+    poisoned = make_job()
+    Job.objects.filter(pk=poisoned.pk).update(attempt=life.MAX_ATTEMPTS)
+    life.retry(life.claim(poisoned.code), "worker_died", "The worker died.")
+    waiting = [make_job(), make_job()]
+    Job.objects.filter(pk=waiting[0].pk).update(created_at=timezone.now() - timedelta(seconds=90))
+    found = scrape(client)
+    assert found["cartolina_queue_length", "generation"] == 2
+    assert found["cartolina_queue_length", "training"] == 0
+    assert 90 <= found["cartolina_queue_oldest_seconds", "generation"] < 120
+    assert found["cartolina_jobs", "generation", "succeeded"] == 2
+    assert found["cartolina_failures", "generation", "step_failed"] == 1
+    assert found["cartolina_recoveries", "generation", "succeeded"] == 1
+    assert found["cartolina_kills", "generation"] == 1 + life.MAX_ATTEMPTS
+    assert found["cartolina_tree_peak_bytes", "generation"] == 300 * 2**20
+    assert found["cartolina_step_seconds", "0.5", "pose"] == pytest.approx(4.5)
+    assert found["cartolina_step_peak_bytes", "pose"] == 100 * 2**20
+    assert found["cartolina_ready", "database"] == 1

@@ -1,0 +1,117 @@
+"""The whole road, nothing replaced: photos over HTTP, worker, launch.bash, trainer, post-back, five steps."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.harness.api_client import get_bytes, get_json, post_json, post_photos, wait_for
+from benchmarks.harness.catalogue import make_photos
+from benchmarks.harness.running_service import WISH
+from generation.job_folder import RECORD
+from generation.miniature import demo_content
+from generation.picture import canvas
+
+TRAINING_SECONDS, GENERATION_SECONDS = 900, 600
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shorter_training():
+    """Fewer steps than the profile has: what is tested is the road, not the likeness."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRAINING_STEPS", "60")
+        yield
+
+
+@pytest.fixture(scope="module")
+def training(server_and_worker):
+    """A LoRA trained on the miniature: the answer of the request, and every answer while it was trained."""
+    status, answer = post_photos(f"{server_and_worker.url}/api/lora-training/", make_photos())
+    assert status == 202
+    return answer, wait_for(answer["status_url"], TRAINING_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def generation(server_and_worker, training):
+    request = WISH | {
+        "other_details": "a red coat",
+        "selected_lora": training[0]["lora_code"],
+        "seed": 4,
+    }
+    status, answer = post_json(f"{server_and_worker.url}/api/generate-image/", request)
+    assert status == 202 and answer["lora_used"] is True
+    return answer, wait_for(answer["status_url"], GENERATION_SECONDS)
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_training_succeeds_and_shows_progress(training):
+    answers = training[1]
+    assert answers[-1]["status"] == "succeeded", answers[-1]
+    running = [answer["progress"] for answer in answers if answer["status"] == "running"]
+    assert running == sorted(running) and len(set(running)) > 3
+    assert answers[-1]["progress"] == 1 and answers[-1]["eta_seconds"] == 0
+    assert answers[-1]["steps"] == ["train"] and answers[-1]["timings"]
+
+
+def test_generation_succeeds_with_five_processes(generation):
+    last = generation[1][-1]
+    assert last["status"] == "succeeded", last
+    assert [timing["step"] for timing in last["timings"]] == ["pose", "detail", "detail", "harmonize", "face"]
+    assert len({timing["pid"] for timing in last["timings"]}) == 5
+    for timing in last["timings"]:
+        assert timing["import_seconds"] >= 0 and min(timing["load_seconds"], timing["inference_seconds"]) > 0
+        assert timing["peak_rss_mb"] > 0
+
+
+def test_the_picture_is_the_place_with_somebody_in_it(generation):
+    answer, answers = generation
+    content = get_bytes(answer["output_url"])
+    assert content == get_bytes(answer["output_url"] + ".png")
+    picture = Image.open(io.BytesIO(content))
+    assert picture.format == "PNG" and answers[-1]["code"] in picture.text[RECORD]
+    [place] = [place for place in demo_content.places() if place.name == "Piazza del Duomo"]
+    [image] = [image for image in place.images if image.name == "square in the sun"]
+    background = np.asarray(canvas.fit_background(image.picture, 256 * 256)).astype(int)
+    mask = np.asarray(demo_content.make_shot("waving", "MES").subject_mask) > 0
+    moved = np.abs(np.asarray(picture.convert("RGB")).astype(int) - background)
+    assert moved[~mask].max() <= 4  # the harmonize step's limit
+    assert moved[mask].mean() > 15
+
+
+def test_nothing_is_left_behind(generation, server_and_worker):
+    assert server_and_worker.working_files() == []
+    stored = {path.parent.name for path in (server_and_worker.folder / "data").rglob("*") if path.is_file()}
+    assert {"loras", "outputs"} <= stored
+
+
+def test_web_and_worker_hold_no_torch(generation, server_and_worker):
+    web, worker = (server_and_worker.processes[name].pid for name in ("web", "worker"))
+    for pid in (web, *children_of(web), worker):
+        assert "torch" not in Path(f"/proc/{pid}/maps").read_text()
+
+
+def test_the_worker_keeps_one_template_between_jobs(generation, server_and_worker):
+    [template] = children_of(server_and_worker.processes["worker"].pid)
+    assert "generation.processes.fork_server" in Path(f"/proc/{template}/cmdline").read_text()
+    assert children_of(template) == []
+
+
+def test_later_jobs_have_an_estimate(generation, server_and_worker):
+    assert get_json(generation[0]["status_url"])["eta_seconds"] == 0
+    request = {
+        "poi_name": "Cala Serena",
+        "poi_image": "beach at noon",
+        "action_name": "standing",
+        "action_shot_type": "FUS",
+        "age": "old",
+        "gender": "woman",
+    }
+    _, answer = post_json(f"{server_and_worker.url}/api/generate-image/", request)
+    assert answer["lora_used"] is False
+    assert get_json(answer["status_url"])["eta_seconds"] > 0
+    assert wait_for(answer["status_url"], GENERATION_SECONDS)[-1]["status"] == "succeeded"

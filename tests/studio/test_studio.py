@@ -1,0 +1,380 @@
+"""The studio as visitors use it: a real browser, server, worker and the miniature. Nothing is replaced."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+
+import pytest
+from PIL import Image, ImageEnhance
+
+from benchmarks.harness.browsing import accessible, chromium, needs_chromium, visit
+from benchmarks.harness.catalogue import make_photos
+from diffuser_api.photos.pictures import as_png
+from generation.miniature import demo_content
+
+pytestmark = needs_chromium
+SECONDS = 300  # for what takes long on a busy machine
+WORDS = {
+    "en": {
+        "begin": "Begin with five photos",
+        "learn": "Learn my face",
+        "make": "Make a postcard",
+        "paint": "Paint my postcard",
+        "keep": "Keep it",
+        "again": "The same, painted anew",
+        "cancel": "Cancel",
+        "cancelled": "Cancelled.",
+        "ready": "Your picture is ready.",
+    },
+    "it": {
+        "begin": "Comincia con cinque foto",
+        "learn": "Impara il mio volto",
+        "make": "Crea una cartolina",
+        "paint": "Dipingi la mia cartolina",
+        "keep": "Salvala",
+        "again": "La stessa, dipinta di nuovo",
+        "cancel": "Annulla",
+        "cancelled": "Annullato.",
+        "ready": "La tua immagine è pronta.",
+    },
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_training():
+    """What is tested is the way, not the likeness; and one browser asks more than one visitor would."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRAINING_STEPS", "8")
+        patch.setenv("ADDRESS_RATE", "0/minute")
+        yield
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def files():
+    """Five photos of one drawn person, as the browser uploads them."""
+    return [
+        {"name": f"photo {n}.png", "mimeType": "image/png", "buffer": photo}
+        for n, photo in enumerate(make_photos(), start=1)
+    ]
+
+
+def code_of(page) -> str:
+    return re.search(r"/jobs/(\d{8})/", page.url)[1]
+
+
+def ask_for_a_picture(page, words="Paint my postcard") -> str:
+    page.get_by_role("button", name=words).click()
+    page.wait_for_url("**/jobs/**")
+    return code_of(page)
+
+
+def until_done(page) -> None:
+    page.wait_for_selector(".job.succeeded", timeout=SECONDS * 1000)
+
+
+def watch_the_steps(page, folder) -> tuple[float, dict[int, float], dict[int, float]]:
+    """When something painted was seen first, and when each step's picture was on the disk and in the page, by
+    the step's number."""
+    first = 0.0
+    made, shown, end = {}, {}, time.time() + SECONDS
+    while not page.locator(".job.succeeded").count():
+        assert time.time() < end and not page.locator(".job.failed").count()
+        for path in folder.glob("[1-5]-*.png"):
+            try:
+                made.setdefault(int(path.name[0]), path.stat().st_mtime)
+            except FileNotFoundError:  # the job has ended
+                break
+        for number in page.eval_on_selector_all(
+            ".steps .done img",
+            "all => all.filter(i => i.complete && i.naturalWidth).map(i => +i.src.match(/(\\d+).png/)[1])",
+        ):
+            shown.setdefault(number, time.time())
+        if not first and (shown or page.locator("img.preview").count()):
+            first = time.time()
+        time.sleep(0.03)
+    return first, made, shown
+
+
+@pytest.mark.parametrize(("language", "width"), [("en", 1280), ("it", 360)])
+def test_from_five_photos_to_the_picture(language, width, server_and_worker, browser, files, tmp_path):
+    says = WORDS[language]
+    with visit(browser, server_and_worker.url, width=width, language=language) as guest:
+        page = guest.page
+        page.goto("/")
+        accessible(page, "welcome")
+        page.get_by_role("link", name=says["begin"]).click()
+        accessible(page, "you")
+        page.set_input_files("#images", files[:3])
+        page.set_input_files("#camera", files[3])
+        page.wait_for_selector(".tiles .good:nth-child(4)", timeout=SECONDS * 1000)
+        page.get_by_role("button", name=says["learn"]).click()
+        assert "1" in page.locator("#reasons li").inner_text()  # one is missing
+        page.set_input_files("#images", files[4])
+        page.wait_for_selector(".tiles .good:nth-child(5)", timeout=SECONDS * 1000)
+        accessible(page, "five good photos")
+        page.get_by_role("button", name=says["learn"]).click()
+        page.wait_for_url("**/jobs/**")
+        accessible(page, "training")
+        until_done(page)
+        accessible(page, "trained")
+        assert re.fullmatch(r"\d{4} \d{4} [A-Z2-7]{4} [A-Z2-7]{4}", page.locator(".code.large").inner_text())
+
+        page.get_by_role("link", name=says["make"]).click()
+        page.wait_for_load_state("networkidle")
+        page.locator("[name=place]").nth(3).check()
+        chosen = page.locator("[name=place]").nth(3).locator("xpath=..//img").get_attribute("src")
+        assert page.locator(".stage .place").get_attribute("src") == chosen
+        page.locator("[name=shot][value=CLS]").check()
+        page.locator("[name=action][value=waving]").check()
+        before = page.locator(".stage .figure").get_attribute("src")
+        accessible(page, "postcard")
+        page.locator("[name=how][value=words]").check()
+        page.locator("#words").press_sequentially("jumping for joy", delay=20)
+        page.wait_for_selector("#picked b:has-text('jumping')")
+        assert page.locator(".stage .figure").get_attribute("src") not in (None, before)
+        accessible(page, "postcard in words")
+        code = ask_for_a_picture(page, says["paint"])
+        asked = time.time()
+        page.wait_for_selector(".easel img")
+        first, made, shown = watch_the_steps(page, server_and_worker.folder / "tmp_data" / code)
+        whole = time.time() - asked
+        waited = {number: round(shown[number] - made[number], 2) for number in shown if number in made}
+        began = float(server_and_worker.manage("shell", "-c", STARTED.format(code=code)).split()[-1])
+        print(f"{language} {width}: whole {whole:.1f} s, first look {first - began:.1f} s, steps {waited}")
+        # On two cores for this alone the aims are 3 s and 1 s. Beside other tests and on slower machines all
+        # of it takes longer, so the order is asserted: something is seen before there is a third picture.
+        assert len(waited) >= 3 and first < made[3], (first - began, made[3] - began)
+        assert sorted(waited.values())[len(waited) // 2] < whole / 5, waited
+        assert page.locator("#said").text_content() == says["ready"]
+        accessible(page, "finished")
+        page.locator("#slider").fill("40")
+        assert "60%" in page.locator(".compare .after").evaluate("i => getComputedStyle(i).clipPath")
+
+        with page.expect_download() as download:
+            page.get_by_role("link", name=says["keep"]).click()
+        kept = tmp_path / download.value.suggested_filename
+        download.value.save_as(kept)
+        assert kept.name == f"cartolina-{code}.png"
+        assert Image.open(kept).size == (256, 256)
+        link = page.locator("#link").input_value()
+        with visit(browser, server_and_worker.url) as friend:  # knows no cookie of ours
+            answer = friend.context.request.get(link)
+            assert answer.ok and answer.body() == kept.read_bytes()
+            assert friend.context.request.get(link.partition("?")[0]).status == 404
+            assert friend.context.request.get(f"/jobs/{code}/").status == 404
+
+        page.get_by_role("button", name=says["again"]).click()
+        page.wait_for_url(lambda url: code not in url)
+        page.get_by_role("button", name=says["cancel"]).click()
+        page.wait_for_selector(f".state:has-text('{says['cancelled']}')")
+        accessible(page, "cancelled")
+        page.goto("/pictures/")
+        assert page.locator(".gallery li").count() == 2
+        accessible(page, "gallery")
+        page.goto("/you/")
+        page.locator(".erase summary").click()
+        accessible(page, "you with a face")
+        page.locator(".erase .danger").click()
+        page.wait_for_selector(".told")
+        page.goto("/pictures/")
+        assert page.locator(".gallery li").count() == 0
+
+
+def test_photos_that_cannot_be_taken_are_marked_with_the_reason(server_and_worker, browser, files):
+    dark = as_png(ImageEnhance.Brightness(Image.open(io.BytesIO(files[0]["buffer"]))).enhance(0.06))
+    [place] = demo_content.places()[:1]
+    with visit(browser, server_and_worker.url) as guest:
+        page = guest.page
+        page.goto("/you/")
+        nobody = {
+            "name": "<b>nobody</b>.png",
+            "mimeType": "image/png",
+            "buffer": as_png(place.images[0].picture),
+        }
+        page.set_input_files("#images", [{**files[0], "buffer": dark}, nobody, files[1], files[1], files[2]])
+        page.wait_for_selector(".tiles li:nth-child(5).good", timeout=SECONDS * 1000)
+        assert page.locator(".tiles .bad").count() == 2
+        assert "No face" in page.locator(".tiles li").nth(1).inner_text()
+        accessible(page, "refused photos")
+        for _ in range(2):
+            page.locator(".tiles .bad button").first.click()
+        page.set_input_files("#images", [files[3], files[4]])
+        page.wait_for_selector(".tiles li:nth-child(5).good", timeout=SECONDS * 1000)
+        page.get_by_role("button", name="Learn my face").click()
+        page.wait_for_selector("#reasons [data-index]", timeout=SECONDS * 1000)
+        assert "the same picture" in page.locator(".tiles .bad").inner_text()  # seen only when all are sent
+        accessible(page, "refused by the server")
+
+
+def test_with_the_keyboard_alone(server_and_worker, browser, files):
+    with visit(browser, server_and_worker.url, reduced_motion="reduce") as guest:
+        page, choosers = guest.page, []
+        page.on("filechooser", lambda chooser: choosers.append(chooser))
+        page.goto("/")
+
+        def go_to(selector: str) -> None:
+            for _ in range(80):
+                if page.evaluate("s => document.activeElement.matches(s)", selector):
+                    style = "getComputedStyle(document.activeElement.nextElementSibling ?? document.body)"
+                    own = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+                    assert own != "none" or page.evaluate(f"{style}.outlineStyle") != "none"  # focus is seen
+                    return
+                page.keyboard.press("Tab")
+            raise AssertionError(f"{selector} can't be reached with the Tab key")
+
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        go_to(".hero .button")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/you/")
+        go_to("#images")
+        page.keyboard.press("Space")
+        while not choosers:
+            page.wait_for_timeout(50)
+        choosers[0].set_files(files)
+        page.wait_for_selector(".tiles .good:nth-child(5)", timeout=SECONDS * 1000)
+        go_to("button[type=submit]:not(.languages *)")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/jobs/**")
+        go_to("#cancel")
+        page.wait_for_timeout(1500)
+        assert page.evaluate("document.activeElement.id") == "cancel"  # news leave the focus where it is
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".job.cancelled")
+
+        page.goto("/postcard/")
+        go_to("[name=place]:checked")
+        page.keyboard.press("ArrowRight")
+        assert page.locator("[name=place]").nth(1).is_checked()
+        go_to("[name=action]:checked")
+        page.keyboard.press("ArrowRight")
+        go_to(".ask .button")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/jobs/**")
+        assert page.evaluate("document.getAnimations().length") == 0  # reduced motion
+        go_to("#cancel")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".job.cancelled, .job.succeeded", timeout=SECONDS * 1000)
+
+
+def test_without_javascript(server_and_worker, browser, files):
+    with visit(browser, server_and_worker.url, java_script_enabled=False) as guest:
+        page = guest.page
+        page.goto("/you/")
+        page.set_input_files("#images", files[:2])
+        page.get_by_role("button", name="Learn my face").click()
+        assert "five photos; 2 arrived" in page.locator("#reasons").inner_text()
+        page.set_input_files("#images", files)
+        page.get_by_role("button", name="Learn my face").click()
+        page.wait_for_selector(".state")
+        page.get_by_role("button", name="Cancel").click()
+        page.wait_for_selector(".job.cancelled")
+
+        page.goto("/postcard/")
+        page.locator("[name=place]").nth(5).check()
+        page.locator("[name=how][value=words]").check()
+        page.fill("#words", "waving hello")
+        page.get_by_role("button", name="Show what I have chosen").click()
+        assert page.locator("[name=place]").nth(5).is_checked()
+        assert page.locator("#picked b").inner_text() == "waving"
+        assert page.locator(".stage .figure").is_visible()
+        ask_for_a_picture(page)
+        until_done(page)  # the page loads itself anew
+        assert page.locator(".before").is_visible() and page.locator(".after").is_visible()
+        assert page.locator("#slider").count() == 0 or not page.locator("#slider").is_visible()
+        with page.expect_download():
+            page.get_by_role("link", name="Keep it").click()
+
+
+def test_a_server_that_is_gone_for_a_while(server_and_worker, browser):
+    with visit(browser, server_and_worker.url) as guest:
+        page = guest.page
+        page.goto("/postcard/")
+        ask_for_a_picture(page)
+        server_and_worker.stop_web()
+        page.wait_for_selector("#lost:not(:empty)")
+        assert "goes on by itself" in page.locator("#lost").inner_text()
+        accessible(page, "the connection is lost")
+        server_and_worker.start_again()
+        until_done(page)
+        assert page.locator("#lost").inner_text() == ""
+
+
+def test_two_tabs(server_and_worker, browser):
+    with visit(browser, server_and_worker.url) as guest:
+        first, second = guest.page, guest.context.new_page()
+        first.goto("/postcard/")
+        code = ask_for_a_picture(first)
+        second.goto("/pictures/")
+        second.locator(".gallery a").click()
+        second.wait_for_url(f"**/jobs/{code}/")
+        second.get_by_role("button", name="Cancel").click()
+        first.wait_for_selector(".job.cancelled", timeout=SECONDS * 1000)
+        second.goto("/postcard/")
+        ask_for_a_picture(second)
+        first.goto(second.url)
+        guest.context.request.post(
+            f"{second.url}delete/",
+            form={"csrfmiddlewaretoken": csrf(first)},
+            headers={"Referer": first.url},
+        )
+        for page in (first, second):
+            # Deleting cancels first, and a page that asks in between stays with that.
+            page.wait_for_selector("#job:has-text('This has been erased.'), .job.cancelled")
+            page.reload()
+            page.wait_for_selector("h1:has-text('Not here')")
+        accessible(first, "no such page")
+
+
+def csrf(page) -> str:
+    return page.locator("[name=csrfmiddlewaretoken]").first.input_value()
+
+
+STARTED = """
+from diffuser_api.models import Job
+print(Job.objects.get(code="{code}").started_at.timestamp())
+"""
+FAIL = """
+from diffuser_api.models import Job
+Job.objects.filter(code="{code}").update(status="failed", error_code="{error}", error_message="x")
+"""
+
+
+def test_what_went_wrong_is_said(server_and_worker, browser):
+    with visit(browser, server_and_worker.url) as guest:
+        page = guest.page
+        page.goto("/postcard/")
+        code = ask_for_a_picture(page)
+        until_done(page)
+        server_and_worker.manage("shell", "-c", FAIL.format(code=code, error="unusable_files"))
+        page.reload()
+        assert "Choose another one" in page.locator(".job.failed").inner_text()
+        accessible(page, "failed")
+        page.get_by_role("link", name="Change something").click()
+        assert page.locator("[name=gender][value=woman]").is_checked()
+
+
+def test_the_first_page_is_light(server_and_worker, browser):
+    with visit(browser, server_and_worker.url) as guest:
+        sizes = {}
+        guest.context.on(
+            "response",
+            lambda answer: sizes.update({answer.url: (answer.request.resource_type, answer)}),
+        )
+        guest.page.goto("/", wait_until="networkidle")
+        bytes_of = {
+            url: len(answer.body())
+            for url, (kind, answer) in sizes.items()
+            if kind not in ("image", "other") and answer.ok
+        }
+        print("the first page without pictures:", sum(bytes_of.values()), "bytes in", len(bytes_of), "files")
+        assert sum(bytes_of.values()) <= 150_000, bytes_of
+        assert any(url.endswith("woff2") for url in bytes_of)

@@ -1,0 +1,445 @@
+"""The studio without a browser: whose things are whose, codes that are typed in, languages, markup."""
+
+import gettext
+import html
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client as Browser
+from PIL import Image
+
+import studio.urls
+from benchmarks.harness import ROOT
+from benchmarks.harness.catalogue import make_catalogue, make_photos
+from benchmarks.harness.clients import make_job, make_lora
+from diffuser_api.jobs import life, run_generation
+from diffuser_api.models import Client, Job, LoraModel, Poi
+from diffuser_api.photos.pictures import as_png
+from generation.job_folder import picture_path
+from studio import clothes, forms, visitors
+
+ITALIAN = ROOT / "studio" / "locale" / "it" / "LC_MESSAGES"
+MARKUP = "<img src=x onerror=alert(1)>\"'><script>alert(2)</script>"
+
+
+@pytest.fixture
+def catalogue(db):
+    """As everywhere, but rolled back at the end, which is quicker: no thread or process looks on here."""
+    return make_catalogue()
+
+
+@pytest.fixture(autouse=True)
+def open_studio(settings):
+    settings.STUDIO, settings.OPEN_API = True, False
+
+
+def come(browser: Browser | None = None) -> tuple[Browser, Client, str]:
+    """A browser that has been here, with its visitor's client and name."""
+    browser = browser or Browser()
+    assert browser.get("/").status_code == 200
+    cookie = browser.cookies[visitors.COOKIE]
+    assert cookie["httponly"] and cookie["samesite"] == "Lax"
+    return browser, Client.objects.get(name=visitors.CLIENT), cookie.value.partition(":")[0].split()[0]
+
+
+def wish(catalogue, **changes) -> dict[str, str]:
+    place = catalogue.images.first().pk
+    asked = {"place": place, "action": "waving", "shot": "MES", "how": "figure", "age": "adult"}
+    return asked | {"gender": "woman", "clothes": "a red coat", "words": "", "face": ""} | changes
+
+
+def ask(browser, catalogue, **changes) -> Job:
+    answer = browser.post("/postcard/", wish(catalogue, **changes))
+    assert answer.status_code == 302, answer.content.decode()
+    return Job.objects.get(code=answer["Location"].split("/")[-2])
+
+
+def finish(job: Job, tmp_path) -> Job:
+    Image.new("RGB", (64, 64), "teal").save(tmp_path / "done.png")
+    assert life.finish_generation(life.claim(job.code), tmp_path / "done.png")
+    return Job.objects.get(pk=job.pk)
+
+
+# --- whose it is --------------------------------------------------------------------------------------------
+
+
+def test_a_visitor_sees_their_own_things_and_nobody_elses(catalogue, tmp_path):
+    anna, client, _ = come()
+    bruno, _, name = come()
+    job = finish(ask(anna, catalogue), tmp_path)
+    running = ask(anna, catalogue)
+    folder = run_generation.folder_of(running.code)
+    folder.mkdir()
+    picture_path(folder, 0).write_bytes(as_png(Image.new("RGB", (8, 8))))
+    make_lora("30000001", client, name)
+    own = [f"/jobs/{job.code}/{end}" for end in ("", "picture.png", "small.jpg", "place.jpg")]
+    own += [f"/jobs/{running.code}/", f"/jobs/{running.code}/steps/0.png"]
+    for path in own:
+        assert anna.get(path).status_code == 200, path
+        assert bruno.get(path).status_code == Browser().get(path).status_code == 404, path
+    for end in ("cancel", "again", "delete"):
+        assert bruno.post(f"/jobs/{running.code}/{end}/").status_code == 404
+    assert anna.post("/you/30000001/erase/").status_code == 404
+    assert bruno.get(f"/postcard/?from={job.code}").status_code == 404
+    assert job.code in anna.get("/pictures/").content.decode()
+    assert job.code not in bruno.get("/pictures/").content.decode()
+    assert Job.objects.count() == 2 and LoraModel.objects.count() == 1
+    assert not Job.objects.get(code=running.code).is_finished
+
+
+def test_every_page_but_the_catalogues_figures_asks_who_comes():
+    open_to_all = [
+        url.name for url in studio.urls.urlpatterns if not hasattr(url.callback, "is_for_visitors")
+    ]
+    assert open_to_all == ["figure", "figure-card"]
+
+
+@pytest.mark.parametrize("value", ["anna", "anna:1:x", "", "a b c:1wW:AAAA"])
+def test_a_cookie_that_is_not_ours_makes_a_new_visitor(value, catalogue):
+    _, client, name = come()
+    make_job(client, name)
+    stranger = Browser()
+    stranger.cookies[visitors.COOKIE] = value.replace("anna", name)
+    assert "/jobs/" not in stranger.get("/pictures/").content.decode()
+    assert stranger.cookies[visitors.COOKIE].value != value
+
+
+def test_the_api_shows_nothing_of_the_studio(catalogue, settings):
+    settings.OPEN_API = True
+    anna, _, _ = come()
+    job = ask(anna, catalogue)
+    assert Browser().get(f"/api/jobs/{job.code}/").status_code == 404
+
+
+def test_leaving_makes_the_next_one_somebody_else(catalogue):
+    anna, _, name = come()
+    job = ask(anna, catalogue)
+    assert anna.post("/leave/").status_code == 302
+    assert anna.get(f"/jobs/{job.code}/").status_code == 404
+    assert Job.objects.get(pk=job.pk).visitor == name
+
+
+def test_forms_of_other_sites_are_refused(catalogue):
+    careful = Browser(enforce_csrf_checks=True)
+    careful.get("/")
+    for path in ("/postcard/", "/you/", "/you/check/", "/you/code/", "/leave/", "/jobs/00000000/cancel/"):
+        assert careful.post(path).status_code == 403, path
+
+
+@pytest.mark.parametrize("switched_off", ["setting", "client"])
+def test_a_closed_studio_has_a_first_page_and_no_other(switched_off, settings, db):
+    if switched_off == "setting":
+        settings.STUDIO = False
+    else:
+        Client.objects.create(name=visitors.CLIENT, is_active=False)
+    assert "other sites" in Browser().get("/").content.decode()
+    for path in ("/you/", "/postcard/", "/pictures/"):
+        assert Browser().get(path).status_code == 404
+
+
+def test_open_api_opens_it_to_this_host_alone(settings, db):
+    settings.STUDIO, settings.OPEN_API = False, True
+    assert Browser().get("/you/").status_code == 200
+    assert Browser(REMOTE_ADDR="192.0.2.7").get("/you/").status_code == 404
+    assert Browser(headers={"X-Forwarded-For": "192.0.2.7"}).get("/you/").status_code == 404
+
+
+def test_what_is_too_large_is_refused_before_it_is_read(settings, db):
+    settings.MAX_UPLOAD_MB = 1
+    photo = SimpleUploadedFile("big.png", bytes(7 * 2**20))
+    assert Browser().post("/you/", {"images": photo}).status_code == 413
+
+
+def test_a_visitor_has_a_few_pictures_made_at_a_time(catalogue):
+    anna, _, _ = come()
+    for _ in range(forms.JOBS_AT_ONCE):
+        last = ask(anna, catalogue)
+    answer = anna.post("/postcard/", wish(catalogue))
+    assert answer.status_code == 400 and "still being made" in answer.content.decode()
+    anna.post(f"/jobs/{last.code}/again/")
+    assert Job.objects.count() == forms.JOBS_AT_ONCE
+    anna.post(f"/jobs/{last.code}/cancel/")
+    assert anna.post(f"/jobs/{last.code}/again/").status_code == 302
+    assert Job.objects.count() == forms.JOBS_AT_ONCE + 1
+
+
+# --- faces --------------------------------------------------------------------------------------------------
+
+
+def test_a_code_with_its_letters_opens_the_face_elsewhere(catalogue):
+    anna, client, name = come()
+    make_lora("30000001", client, name)
+    elsewhere, _, other = come()
+    for typed in ("30000001", "30000001AAAAAAAA", "x", "", "30000002" + visitors.letters_of("30000001")):
+        answer = elsewhere.post("/you/code/", {"code": typed})
+        assert answer.status_code == 400 and "No face has this code" in answer.content.decode()
+    typed = visitors.ticket_of("30000001").lower().replace(" ", "-")
+    assert elsewhere.post("/you/code/", {"code": typed}).status_code == 302
+    job = ask(elsewhere, catalogue, face="30000001")
+    assert job.lora.code == "30000001" and job.visitor == other
+    assert anna.get(f"/jobs/{job.code}/").status_code == 404
+    assert elsewhere.post("/you/30000001/erase/").status_code == 302
+    assert not LoraModel.objects.exists() and not Job.objects.exists()
+
+
+def test_the_digits_are_enough_for_ones_own_and_for_one_made_without_a_token_on_this_host(
+    catalogue, settings
+):
+    anna, client, name = come()
+    make_lora("30000001", client, name)
+    make_lora("30000002")
+    assert anna.post("/you/code/", {"code": "3000 0001"}).status_code == 302
+    assert anna.post("/you/code/", {"code": "30000002"}).status_code == 400
+    settings.OPEN_API = True
+    assert anna.post("/you/code/", {"code": "30000002"}).status_code == 302
+    assert ask(anna, catalogue, face="30000002").lora.code == "30000002"
+
+
+def test_another_visitors_face_is_not_used(catalogue):
+    _, client, name = come()
+    make_lora("30000001", client, name)
+    bruno, _, _ = come()
+    assert ask(bruno, catalogue, face="30000001").lora is None
+
+
+def test_photos_sent_twice_are_one_training(catalogue, settings):
+    settings.PHOTO_CHECKS = "off"
+    anna, _, _ = come()
+
+    def send():
+        files = [SimpleUploadedFile(f"{k}.png", photo) for k, photo in enumerate(make_photos())]
+        return anna.post("/you/", {"images": files})
+
+    assert send()["Location"] == send()["Location"]
+    assert Job.objects.filter(kind=Job.Kind.TRAINING).count() == 1
+
+
+def test_a_photo_is_judged_in_the_language_of_the_page(db):
+    photo = SimpleUploadedFile("a.txt", b"no picture")
+    answer = Browser().post("/you/check/", {"image": photo}, headers={"Accept-Language": "it"}).json()
+    assert not answer["accepted"] and "Il file non è" in answer["findings"][0]["message"]
+
+
+# --- asking -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"place": ""}, "Choose a place."),
+        ({"place": "99999999999999999999"}, "Choose a place."),
+        ({"place": "x"}, "Choose a place."),
+        ({"action": "flying"}, "Choose what you do."),
+        ({"how": "words", "words": ""}, "Say in a few words"),
+        ({"how": "words", "words": "qzx vwk"}, "Say it otherwise"),
+        ({"how": "words", "words": "x" * 301}, "too long"),
+        ({"shot": "???"}, "Choose another distance"),
+        ({"action": "sitting", "shot": "FUS"}, "Choose another distance"),
+        ({"age": "12"}, "Choose an age."),
+        ({"gender": ""}, "Choose one."),
+        ({"clothes": "x" * 301}, "too long"),
+        ({"clothes": "a\0b"}, "too long"),
+    ],
+)
+def test_what_is_wrong_is_said_beside_it(changes, sentence, catalogue):
+    answer = Browser().post("/postcard/", wish(catalogue, **changes))
+    assert answer.status_code == 400 and sentence in html.unescape(answer.content.decode())
+    assert not Job.objects.exists()
+
+
+def test_words_pick_a_figure(catalogue):
+    anna, _, _ = come()
+    said = anna.get("/postcard/figure/", {"words": "greeting somebody by waving", "shot": "MES"})
+    assert "waving" in said.content.decode() and "data-figure" in said.content.decode()
+    assert ask(anna, catalogue, how="words", words="waving at a friend").parameters["action"] == "waving"
+
+
+def test_a_picture_is_asked_for_again_or_changed(catalogue, tmp_path):
+    anna, _, _ = come()
+    first = finish(ask(anna, catalogue, clothes="a blue hat"), tmp_path)
+    form = anna.get(f"/postcard/?from={first.code}").content.decode()
+    assert 'value="a blue hat"' in form and 'value="waving" checked' in form
+    anna.post(f"/jobs/{first.code}/again/")
+    second = Job.objects.exclude(pk=first.pk).get()
+    assert second.parameters == first.parameters and second.seed != first.seed
+
+
+def test_clothes_are_chosen_in_any_language_and_said_in_english(catalogue, tmp_path):
+    anna, _, _ = come()
+    form = anna.get("/postcard/", headers={"Accept-Language": "it"}).content.decode()
+    assert "cappotto" in form and "arancione" in form
+    chosen = {"garment": "coat", "colour": "orange", "clothes": "a straw hat"}
+    first = finish(ask(anna, catalogue, **chosen), tmp_path)
+    assert first.parameters["other_details"] == "an orange coat, a straw hat"
+    form = anna.get(f"/postcard/?from={first.code}").content.decode()
+    for checked in ('name="garment" value="coat" checked', 'name="colour" value="orange" checked'):
+        assert checked in form
+    assert 'value="a straw hat"' in form
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        (("", "", ""), ""),
+        (("coat", "", ""), "a coat"),
+        (("", "red", ""), "red clothes"),
+        (("dress", "orange", ""), "an orange dress"),
+        (("", "", "red"), "red"),
+        (("t-shirt", "grey", "an old hat, and\nboots"), "a grey t-shirt, an old hat, and\nboots"),
+        (("", "", "a coat of mine"), "a coat of mine"),
+    ],
+)
+def test_what_is_said_of_clothes_gives_the_choices_back(chosen, said):
+    assert clothes.phrase(*chosen) == said
+    assert tuple(clothes.choices(said).values()) == chosen
+
+
+def test_no_other_garment_or_colour_than_the_forms_comes_through():
+    assert clothes.phrase("<b>", "x", "") == ""
+
+
+def no_room(settings, monkeypatch) -> None:
+    settings.MIN_FREE_MB = 2**40
+
+
+def no_model(settings, monkeypatch) -> None:
+    monkeypatch.setenv("DETAIL_MODEL", "/nowhere")
+
+
+@pytest.mark.parametrize("take_away", [no_room, no_model])
+def test_a_server_that_takes_no_job_says_so(take_away, catalogue, tmp_path, settings, monkeypatch):
+    settings.PHOTO_CHECKS = "off"
+    anna, _, _ = come()
+    done = finish(ask(anna, catalogue), tmp_path)
+    take_away(settings, monkeypatch)
+    photos = [SimpleUploadedFile(f"{k}.png", photo) for k, photo in enumerate(make_photos())]
+    for answer in (anna.post("/postcard/", wish(catalogue)), anna.post("/you/", {"images": photos})):
+        assert answer.status_code == 400 and "tell the staff" in answer.content.decode()
+    assert anna.post(f"/jobs/{done.code}/again/")["Location"] == f"/jobs/{done.code}/"
+    assert Job.objects.count() == 1
+
+
+def test_the_catalogue_may_lose_what_a_picture_was_made_of(catalogue, tmp_path):
+    anna, _, _ = come()
+    job = finish(ask(anna, catalogue), tmp_path)
+    Poi.objects.all().delete()
+    page = anna.get(f"/jobs/{job.code}/").content.decode()
+    assert "slider" not in page and anna.get(f"/jobs/{job.code}/place.jpg").status_code == 404
+    assert anna.post(f"/jobs/{job.code}/again/").status_code == 404
+    assert anna.get("/pictures/").status_code == anna.get("/postcard/").status_code == 200
+
+
+def test_nothing_new_is_answered_with_nothing(catalogue):
+    anna, _, _ = come()
+    job = ask(anna, catalogue)
+    page = anna.get(f"/jobs/{job.code}/").content.decode()
+    again = re.search(r'hx-get="([^"]+)"', page)[1]
+    assert anna.get(again, headers={"HX-Request": "true"}).status_code == 204
+    assert life.claim(job.code)
+    changed = anna.get(again, headers={"HX-Request": "true"})
+    assert changed.status_code == 200 and b"<html" not in changed.content
+
+
+# --- markup and languages -----------------------------------------------------------------------------------
+
+
+class Elements(HTMLParser):
+    """Fails on an element that no template of ours has."""
+
+    def handle_starttag(self, tag, attrs):
+        named = dict(attrs)
+        assert named.get("src") != "x" and not [name for name in named if name.startswith("on")], (tag, attrs)
+        assert tag != "script" or named["src"].startswith("/static/")
+
+
+def test_nothing_typed_or_uploaded_comes_back_as_markup(catalogue, settings):
+    anna, _, _ = come()
+    pages, job = [], ask(anna, catalogue, clothes=MARKUP)
+    for field in forms.FIELDS:
+        pages.append(anna.post("/postcard/", wish(catalogue, **{field: MARKUP})))
+        pages.append(anna.post("/postcard/", wish(catalogue, how="words", preview="1") | {field: MARKUP}))
+    files = [SimpleUploadedFile(f"{MARKUP}.png", b"x") for _ in range(5)]
+    pages += [
+        anna.get(f"/jobs/{job.code}/"),
+        anna.get("/pictures/"),
+        anna.get("/postcard/", {"from": job.code}),
+        anna.get("/postcard/", {"face": MARKUP}),
+        anna.get("/postcard/figure/", {"words": MARKUP, "shot": MARKUP}),
+        anna.get("/pictures/", {"page": MARKUP}),
+        anna.post("/you/code/", {"code": MARKUP}),
+        anna.post("/you/", {"images": files}),
+        anna.post("/you/", {"images": files}, headers={"HX-Request": "true"}),
+        anna.get(f"/{MARKUP}"),
+        anna.get("/you/", {"erased": MARKUP}),
+    ]
+    for page in pages:
+        assert page["Content-Type"].startswith("text/html")
+        Elements().feed(page.content.decode())
+    assert any("&lt;img src=x" in page.content.decode() for page in pages)  # it does come back, as text
+    check = anna.post("/you/check/", {"image": SimpleUploadedFile(f"{MARKUP}.png", b"x")})
+    assert check["Content-Type"] == "application/json" and "<img" not in check.content.decode()
+
+
+def entries(path: Path) -> dict[str, list[str]]:
+    """Each msgid of a .po file with its msgstrs."""
+    found = {}
+    for block in path.read_text().split("\n\n")[1:]:
+        assert "fuzzy" not in block, block
+        texts = {}
+        for line in block.splitlines():
+            if match := re.match(r'(msg\w+(?:\[\d\])?) "(.*)"$', line):
+                key = match[1]
+                texts[key] = match[2]
+            elif line.startswith('"'):
+                texts[key] += line[1:-1]
+        found[texts["msgid"]] = [text for name, text in texts.items() if name.startswith("msgstr")]
+    return found
+
+
+def test_italian_is_complete():
+    known = entries(ITALIAN / "django.po")
+    assert len(known) > 100
+    assert [text for text, translated in known.items() if not all(translated)] == []
+    compiled = gettext.GNUTranslations((ITALIAN / "django.mo").open("rb"))
+    for text, translated in known.items():
+        text = text.encode().decode("unicode_escape").encode("latin1").decode() if "\\" in text else text
+        plural = compiled._catalog.get((text, 0))
+        assert (plural or compiled._catalog.get(text)) == translated[0].replace('\\"', '"'), text
+
+
+def test_every_text_of_the_studio_is_in_the_catalogue(tmp_path):
+    if not shutil.which("xgettext"):
+        pytest.skip("needs gettext: apt-get install gettext")
+    shutil.copytree(ROOT / "studio", tmp_path / "studio", ignore=shutil.ignore_patterns("locale", "static"))
+    (tmp_path / "studio" / "locale").mkdir()
+    command = [sys.executable, "-m", "django", "makemessages", "-l", "it", "--no-location"]
+    plain = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    subprocess.run(command, cwd=tmp_path / "studio", env=plain, check=True, capture_output=True)
+    used = entries(tmp_path / "studio" / "locale" / "it" / "LC_MESSAGES" / "django.po")
+    assert set(used) == set(entries(ITALIAN / "django.po"))
+
+
+def test_the_language_is_chosen_by_the_browser_or_by_hand(catalogue):
+    browser = Browser()
+    assert 'lang="it"' in browser.get("/", headers={"Accept-Language": "it-IT,it"}).content.decode()[:60]
+    assert 'lang="en"' in browser.get("/", headers={"Accept-Language": "fr"}).content.decode()[:60]
+    assert browser.post("/language/", {"language": "it", "next": "/you/"})["Location"] == "/you/"
+    assert "Cinque foto del tuo volto" in browser.get("/you/").content.decode()
+
+
+def test_figures_are_drawn_for_every_shot(catalogue):
+    from diffuser_api.models import ActionImage
+
+    for shot in ActionImage.objects.all():
+        for path in (f"/figures/{shot.pk}.png", f"/figures/{shot.pk}/card.png"):
+            picture = Image.open(io.BytesIO(Browser().get(path).content))
+            share = sum(picture.getchannel("A").histogram()[128:]) / (picture.width * picture.height)
+            assert picture.mode == "RGBA" and 0.03 < share < 0.8
