@@ -73,7 +73,7 @@ def _large(picture: Image.Image, kind: str) -> bytes:
 
 
 def _start_gate(folder: str) -> list[subprocess.Popen]:
-    """Two processes that share five photos, as ``uploads`` does it."""
+    """Two processes that share five photos, as ``photos.gate`` does it."""
     environment = {**os.environ, "MODEL_PROFILE": "sd15", "OMP_NUM_THREADS": "1"}
     return [
         subprocess.Popen(

@@ -48,7 +48,8 @@ def measure_joints() -> None:
         overlaps.append((seen & known).sum() / (seen | known).sum())
     errors = [error for all_ in by_joint.values() for error in all_]
     print(
-        f"{SCENES} drawn people, {missed} not seen ({missed_by_body} by the eyes for photographs),", end=" "
+        f"{SCENES} drawn people, {missed} not seen ({missed_by_body} by the detectors for photographs),",
+        end=" ",
     )
     print(
         f"{statistics.median(seconds):.2f} s each; joints off by {statistics.mean(errors):.1%} of the height"

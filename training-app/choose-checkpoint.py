@@ -2,8 +2,8 @@
 """Make the checkpoint that paints the visitor best the LoRA: choose-checkpoint.py OUTPUT CODE PHOTOS.
 
 The trainer leaves pictures of the face in OUTPUT/sample at some of its steps. Each is compared with the faces
-in PHOTOS by the profile's eyes (MODEL_PROFILE), and the checkpoint whose pictures are nearest, of equal ones
-the later, becomes OUTPUT/CODE.safetensors. OUTPUT/likeness.json tells the step and all distances; where
+in PHOTOS by the profile's detectors (MODEL_PROFILE), and the checkpoint whose pictures are nearest, of equal
+ones the later, becomes OUTPUT/CODE.safetensors. OUTPUT/likeness.json tells the step and all distances; where
 nothing can be compared, neither is written. No torch here.
 """
 

@@ -10,13 +10,13 @@ import skimage
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 from generation.miniature import demo_content
-from generation.miniature import detectors as drawn_eyes
+from generation.miniature import detectors as drawn_detectors
 from generation.miniature.world import people, scenes
 from generation.vision import real_people
 
 PICTURES = Path(__file__).parent / "pictures"
 SKIMAGE = Path(skimage.__path__[0]) / "data"
-EYES = {"photographs": real_people, "drawn": drawn_eyes}
+DETECTORS = {"photographs": real_people, "drawn": drawn_detectors}
 
 
 @functools.cache
@@ -56,7 +56,7 @@ def faceless(world: str) -> Image.Image:
 
 def on_canvas(picture: Image.Image, world: str, face_width: float) -> Image.Image:
     """The picture on a larger plain one, so small that its face has ``face_width`` pixels."""
-    scale = face_width / EYES[world].find_faces(picture)[0].width
+    scale = face_width / DETECTORS[world].find_faces(picture)[0].width
     small = picture.resize(
         (round(picture.width * scale), round(picture.height * scale)), Image.Resampling.BOX
     )
@@ -77,7 +77,7 @@ def beside(picture: Image.Image, other: Image.Image, share: float) -> Image.Imag
 
 def cut_off(picture: Image.Image, world: str, share: float) -> Image.Image:
     """Without what is left of ``share`` of the face's width."""
-    face = EYES[world].find_faces(picture)[0]
+    face = DETECTORS[world].find_faces(picture)[0]
     return picture.crop((round(face.box[0] + share * face.width), 0, picture.width, picture.height))
 
 
@@ -87,7 +87,7 @@ def lit(picture: Image.Image, factor: float) -> Image.Image:
 
 def blurred(picture: Image.Image, world: str, share: float) -> Image.Image:
     """Out of focus by ``share`` of the face's width."""
-    width = EYES[world].find_faces(picture)[0].width
+    width = DETECTORS[world].find_faces(picture)[0].width
     return picture.filter(ImageFilter.GaussianBlur(share * width))
 
 

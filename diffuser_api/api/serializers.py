@@ -1,4 +1,4 @@
-"""What a request may hold and what is answered. What is in the database is asked of ``catalogue``."""
+"""What a request may hold and what is answered. What is in the database is asked of ``catalogue.lookup``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What an editor's picture of a pose is turned into: skeleton and masks, proposed for correction.
 
-Nothing of the upload is decoded here: ``uploads`` cleans it in a process of its own, and another one looks at
-what came out of that (``generation.poses.proposal``), so that no detector is loaded here either.
+Nothing of the upload is decoded here: ``photos.gate`` cleans it in a process of its own, and another one
+looks at what came out of that (``generation.poses.proposal``), so that no detector is loaded here either.
 """
 
 from __future__ import annotations

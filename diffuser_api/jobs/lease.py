@@ -3,7 +3,7 @@
 While a job runs, a thread beats for it, prints or not, and looks whether the row still says that it is ours.
 If it isn't (cancelled, deleted, given to another worker), if the worker is to stop, or if something takes
 longer than its ``limit``, the main thread leaves the ``breakable`` part of the job by an exception. Outside
-of that part nothing is interrupted half-way. Knows threads and signals; what a row says is up to ``jobs``.
+of that part nothing is interrupted half-way. Knows threads and signals; what a row says is up to ``life``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What is deleted, wholly: on demand, and by age as the settings say.
 
-Photos go when their training ends (``jobs``); this makes sure of it. Files go with their rows after the
+Photos go when their training ends (``life``); this makes sure of it. Files go with their rows after the
 commit (django-cleanup), working folders with the run that is broken off.
 """
 

@@ -1,6 +1,6 @@
 """From a generation job to generator.py and back: fills the job's folder, runs the steps, keeps the picture.
 
-Knows folders. The steps know only the folder; what its row says is up to ``jobs``.
+Knows folders. The steps know only the folder; what its row says is up to ``life``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """From a training job to launch.bash and back: lays the photos out, runs it, follows it, clears up.
 
-Knows folders and processes. What the training's lines mean for the job's row is up to ``jobs``; what is
+Knows folders and processes. What the training's lines mean for the job's row is up to ``life``; what is
 trained and how, to ``launch.bash`` and the profile.
 """
 

@@ -1,7 +1,7 @@
 """Puts right what a crash, a kill or a power cut left: at a worker's start, and every half minute after.
 
 Anything here may run in several workers at once and at any time: each change is conditional, and what is
-removed is what no row owns. Knows rows, folders and processes; every change of status is one of ``jobs``'s.
+removed is what no row owns. Knows rows, folders and processes; every change of status is one of ``life``'s.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Pictures from strangers: cleaned and judged in a process of their own, or refused with a reason.
 
-Nothing of a photo is decoded here: see ``generation.vision.gate_process``, and ``photo_sentences`` for the
+Nothing of a photo is decoded here: see ``generation.vision.gate_process``, and ``sentences`` for the
 words. PHOTO_CHECKS says what a finding means: strict refuses the photo, warn tells and goes on, off doesn't
 look. A file that is no proper picture, or the same picture twice, is refused in any case.
 """

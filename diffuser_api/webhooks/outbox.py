@@ -1,7 +1,7 @@
 """What is told to a job's webhook_url: one message for each change of its status, by Standard Webhooks.
 
 The row is the truth, as with jobs: a message is written in the transaction of the change that it tells of,
-and stays pending until its receiver takes it or a day has passed. Sending is up to ``webhook_sender``.
+and stays pending until its receiver takes it or a day has passed. Sending is up to ``sender``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def key_of(client: Client | None) -> str:
 
 
 def announce(code: str) -> None:
-    """Write the message that a job's status has changed; called by ``jobs`` in the same transaction."""
+    """Write the message that a job's status has changed; called by ``jobs.life`` in the same transaction."""
     job = Job.objects.filter(code=code).exclude(webhook_url="").first()
     if job is None:
         return

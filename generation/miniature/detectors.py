@@ -1,7 +1,7 @@
-"""The eyes for the miniature's drawn people: the same four functions as ``generation.vision.real_people``.
+"""The detectors for the miniature's drawn people: the same four as ``generation.vision.real_people``.
 
 They look at pictures, never at the scene behind one. Faces are found by a detector of the drawing's own
-edges and told apart by linear discriminants, both made by train_eyes.py. A drawn body has a body's
+edges and told apart by linear discriminants, both made by training.train_detectors. A drawn body has a body's
 proportions, so its joints are read by MediaPipe's model, in a square that follows from the head.
 """
 

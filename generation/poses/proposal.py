@@ -6,7 +6,8 @@ writes FOLDER/skeleton.png, subject-mask.png and face-mask.png, all of the pictu
 picture's own name, without its ending), and prints as JSON what the picture is, the joints with their
 confidence, and guesses where joints that weren't found may be. With ``--most``, a larger picture is made
 smaller first, to so many pixels on the long side, and written as FOLDER/picture.jpg. Exits 1 with one line on
-stderr when no person is seen; the JSON is there then too, masks are not. The eyes are those of MODEL_PROFILE.
+stderr when no person is seen; the JSON is there then too, masks are not. The detectors are those of
+MODEL_PROFILE.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 writes OUT, a PNG of IN's size: the body's 18 joints and their limbs on black. Run once per action image,
 in a process of its own. Knows no Django. POSE_DETECTOR says what reads the joints:
 
-    mediapipe (default)   the eyes of generation.vision, which need nothing else
+    mediapipe (default)   the detectors of generation.vision, which need nothing else
     openpose              controlnet_aux's detector, which imports torch and takes seconds to do so. Its
                           weights come from POSE_DETECTOR_MODEL: a Hub id (default lllyasviel/Annotators) or
                           a folder that holds body_pose_model.pth, and are for non-commercial use (CMU's)
@@ -76,7 +76,7 @@ def read_picture(path: Path) -> Image.Image:
 def find_pose(picture: Image.Image) -> Pose | None:
     """The joints of the clearest person, None if there is none, read by what POSE_DETECTOR names.
 
-    An editor's mannequin or photo needn't be of the profile's own world, so the other eyes look as well.
+    An editor's mannequin or photo needn't be of the profile's own world, so the other detectors look as well.
     Raises SkeletonError when the detector can't be used.
     """
     detector = os.environ.get("POSE_DETECTOR") or DETECTORS[0]

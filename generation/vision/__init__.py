@@ -3,8 +3,8 @@
     find_faces(picture) -> [Face]              embed_face(picture, face) -> 128 numbers
     read_pose(picture) -> 18 joints or None    person_mask(picture) -> mode L
 
-Two pairs of eyes have these same four functions: ``generation.vision.real_people`` for photographs, and
-``generation.miniature.detectors`` for the drawn people of the miniature. The profile says which are used:
+Two modules of detectors have these same four functions: ``generation.vision.real_people`` for photographs,
+and ``generation.miniature.detectors`` for the drawn people of the miniature. The profile says which are used:
 
     from generation.vision import detectors
     faces = detectors().find_faces(picture)

@@ -1,4 +1,4 @@
-"""Each way of seeing alone, on one file, with the eyes of MODEL_PROFILE.
+"""Each way of seeing alone, on one file, with the detectors of MODEL_PROFILE.
 
     python -m generation.vision faces PICTURE      the faces: boxes, points, confidence
     python -m generation.vision embed PICTURE      128 numbers of the largest face

@@ -1,6 +1,6 @@
 """Photos from strangers: decoded fully, made plain RGB with no metadata, or refused with a code.
 
-Runs in the process of ``photo_gate`` alone: what a hostile file does to a decoder ends there.
+Runs in the process of ``gate_process`` alone: what a hostile file does to a decoder ends there.
 """
 
 from __future__ import annotations

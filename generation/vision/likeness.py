@@ -55,8 +55,8 @@ def measure(
 ) -> dict:
     """``{"face": bool, "distance": float or None}`` of the largest face in the mask's surroundings.
 
-    ``photos``: embeddings of the visitor's photos, made by the same eyes. The distance is the median one to
-    them; compare.SAME_PERSON is the limit up to which it is the same person.
+    ``photos``: embeddings of the visitor's photos, made by the same detectors. The distance is the median one
+    to them; compare.SAME_PERSON is the limit up to which it is the same person.
     """
     seen = look_closely(picture, face_mask, detectors)
     if seen is None or seen.face is None:

@@ -1,4 +1,4 @@
-"""The eyes for photographs: MediaPipe's small models for faces and bodies, dlib's for identity.
+"""The detectors for photographs: MediaPipe's small models for faces and bodies, dlib's for identity.
 
 Which face detector and why: benchmarks/faces.py measures them all.
 """

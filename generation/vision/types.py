@@ -1,4 +1,4 @@
-"""What is seen in a picture: the words that all eyes share. Positions are in pixels of the picture."""
+"""What is seen in a picture: the words that all detectors share. Positions are in pixels of the picture."""
 
 from __future__ import annotations
 

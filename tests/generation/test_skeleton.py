@@ -68,7 +68,7 @@ def test_unreachable_hub_fails_soon(picture, tmp_path):
     assert "can't be reached" in result.stderr.splitlines()[-1]
 
 
-def test_by_default_the_embedded_eyes_find_the_pose(tmp_path):
+def test_by_default_the_embedded_detectors_find_the_pose(tmp_path):
     figure = scenes.random_scene(scenes.HELD_OUT + 3, shot="MES")
     scenes.draw_scene(figure, View(pixels=512)).save(tmp_path / "drawn.png")
     result = run_skeleton(tmp_path / "drawn.png", tmp_path / "out.png", POSE_DETECTOR="")

@@ -1,4 +1,4 @@
-"""The eyes: what they find in photographs and drawings, what they are made of, and that each works alone."""
+"""The detectors: what they find in photographs and drawings, what they are made of, that each works alone."""
 
 import importlib.util
 import json
@@ -46,10 +46,10 @@ def test_nothing_opens_a_file_that_is_not_on_the_list():
     assert "shape_predictor_68_face_landmarks.dat -delete" in (ROOT / "Dockerfile").read_text()
 
 
-def test_the_profile_chooses_the_eyes(monkeypatch):
+def test_the_profile_chooses_the_detectors(monkeypatch):
     monkeypatch.setenv("MODEL_PROFILE", "sd15")
     assert detectors() is real_people
-    assert detectors("miniature") is real.EYES["drawn"]
+    assert detectors("miniature") is real.DETECTORS["drawn"]
 
 
 # --- faces -------------------------------------------------------------------------------------------------
@@ -66,18 +66,18 @@ def test_the_face_in_a_photograph_with_the_eyes_above_the_nose(name):
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_no_face_in_a_place(world):
-    assert real.EYES[world].find_faces(real.faceless(world)) == []
+    assert real.DETECTORS[world].find_faces(real.faceless(world)) == []
 
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_two_faces_the_larger_first(world):
     both = real.beside(real.stranger(world), real.portrait(world), 0.6)
-    found = real.EYES[world].find_faces(both)
+    found = real.DETECTORS[world].find_faces(both)
     assert len(found) == 2 and found[0].width > found[1].width
 
 
 def embedding(picture: Image.Image, world: str) -> np.ndarray:
-    return real.EYES[world].embed_face(picture, real.EYES[world].find_faces(picture)[0])
+    return real.DETECTORS[world].embed_face(picture, real.DETECTORS[world].find_faces(picture)[0])
 
 
 CHANGES = {
@@ -117,7 +117,7 @@ def test_the_joints_of_drawn_people_are_where_they_were_drawn():
     off = []
     for seed in range(20):
         scene = scenes.random_scene(scenes.HELD_OUT + 500 + seed)
-        pose = real.EYES["drawn"].read_pose(scenes.draw_scene(scene, View(pixels=512)))
+        pose = real.DETECTORS["drawn"].read_pose(scenes.draw_scene(scene, View(pixels=512)))
         assert pose is not None, seed
         for joint, known in zip(pose, scene.pose.visible(), strict=True):
             if joint and known:
@@ -127,7 +127,7 @@ def test_the_joints_of_drawn_people_are_where_they_were_drawn():
 
 def test_the_outline_of_a_drawn_person():
     scene = scenes.random_scene(scenes.HELD_OUT + 503, shot="MES")
-    seen = real.EYES["drawn"].person_mask(scenes.draw_scene(scene, View(pixels=512)))
+    seen = real.DETECTORS["drawn"].person_mask(scenes.draw_scene(scene, View(pixels=512)))
     seen, known = np.asarray(seen) > 127, np.asarray(scenes.silhouette(scene, View(pixels=512))) > 127
     assert (seen & known).sum() > 0.75 * (seen | known).sum()
 
@@ -135,7 +135,7 @@ def test_the_outline_of_a_drawn_person():
 @pytest.mark.parametrize("see", ["read_pose", "person_mask"])
 @pytest.mark.parametrize("world", WORLDS)
 def test_nobody_in_a_place(world, see):
-    seen = getattr(real.EYES[world], see)(real.faceless(world))
+    seen = getattr(real.DETECTORS[world], see)(real.faceless(world))
     assert seen is None or np.mean(np.asarray(seen) > 127) < 0.02
 
 

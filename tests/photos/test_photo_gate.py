@@ -26,7 +26,7 @@ WORLDS = ("photographs", "drawn")
 
 
 def codes(picture: Image.Image, world: str) -> set[str]:
-    return {finding.code for finding in photo_quality.judge(picture, real.EYES[world])[0]}
+    return {finding.code for finding in photo_quality.judge(picture, real.DETECTORS[world])[0]}
 
 
 # --- one photo: what is wrong, and what is just good enough ------------------------------------------------
@@ -67,7 +67,7 @@ def test_twenty_drawn_photos_are_all_accepted():
 
 
 def embedding(picture: Image.Image, world: str) -> np.ndarray:
-    return real.EYES[world].embed_face(picture, real.EYES[world].find_faces(picture)[0])
+    return real.DETECTORS[world].embed_face(picture, real.DETECTORS[world].find_faces(picture)[0])
 
 
 @pytest.mark.parametrize("world", WORLDS)
@@ -280,7 +280,7 @@ def hostile(rng: np.random.Generator) -> list[bytes]:
 
 
 def test_two_hundred_hostile_files_get_their_code_and_the_caller_does_not_grow(settings):
-    """All through the gate, as uploads does it, 40 at a time so that Python starts only some times."""
+    """All through the gate, as its caller does it, 40 at a time so that Python starts only some times."""
     files = hostile(np.random.default_rng(7))
     assert len(files) == 200
     gate._look_at([SimpleUploadedFile("a", files[0])])  # whatever is loaded once is loaded

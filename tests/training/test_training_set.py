@@ -10,7 +10,7 @@ from PIL import Image
 from benchmarks.harness import ROOT
 from generation import training_set
 from generation.miniature import demo_content
-from generation.miniature import detectors as drawn_eyes
+from generation.miniature import detectors as drawn_detectors
 from generation.models.profiles import get_profile
 from generation.vision import real_people
 
@@ -36,24 +36,24 @@ def repeats_by_photo(out: Path) -> dict[str, int]:
 
 
 def test_an_epoch_is_as_long_as_with_whole_photos(photos, tmp_path):
-    counts = training_set.write(photos, tmp_path / "out", TRAINING, drawn_eyes)
+    counts = training_set.write(photos, tmp_path / "out", TRAINING, drawn_detectors)
     assert counts["whole"] == 5 and counts["tight"] == 5
     assert repeats_by_photo(tmp_path / "out") == {str(n): TRAINING.repeats for n in range(1, 6)}
 
 
 def test_the_face_is_as_large_as_the_caption_says(photos, tmp_path):
-    training_set.write(photos, tmp_path / "out", TRAINING, drawn_eyes)
+    training_set.write(photos, tmp_path / "out", TRAINING, drawn_detectors)
     for picture in (tmp_path / "out").rglob("*-tight.png"):
         assert picture.with_suffix(".txt").read_text() == "face of sks person"
         with Image.open(picture) as opened:
-            face = drawn_eyes.find_faces(opened)[0]
+            face = drawn_detectors.find_faces(opened)[0]
             assert opened.size == (TRAINING.resolution, TRAINING.resolution)
             assert face.width / opened.width == pytest.approx(0.62, abs=0.1)
 
 
 def test_without_sizes_the_photos_stay_as_they_are(photos, tmp_path):
     whole = dataclasses.replace(TRAINING, face_sizes=False)
-    assert training_set.write(photos, tmp_path / "out", whole, drawn_eyes) == {"whole": 5}
+    assert training_set.write(photos, tmp_path / "out", whole, drawn_detectors) == {"whole": 5}
     kept = sorted((tmp_path / "out" / f"{TRAINING.repeats}_sks person").glob("*.jpg"))
     assert [path.read_bytes() for path in kept] == [path.read_bytes() for path in photos]
 
@@ -61,13 +61,13 @@ def test_without_sizes_the_photos_stay_as_they_are(photos, tmp_path):
 def test_where_the_background_counts_less_the_person_is_opaque(photos, tmp_path):
     masked = dataclasses.replace(TRAINING, mask_background=True)
     assert masked.environment()["ALPHA_MASK"] == "1" and "ALPHA_MASK" not in TRAINING.environment()
-    counts = training_set.write(photos, tmp_path / "out", masked, drawn_eyes)
+    counts = training_set.write(photos, tmp_path / "out", masked, drawn_detectors)
     assert counts["whole"] == 5
     for path in (tmp_path / "out").rglob("photo-*-whole.png"):
         with Image.open(path) as opened:
             assert opened.mode == "RGBA"
             alpha = np.asarray(opened.getchannel("A"))
-            face = drawn_eyes.find_faces(opened.convert("RGB"))[0]
+            face = drawn_detectors.find_faces(opened.convert("RGB"))[0]
         x, y = map(round, face.centre)
         assert alpha[y, x] > 200 and alpha.min() == round(255 * training_set.BACKGROUND)
 
@@ -91,13 +91,15 @@ def test_a_strangers_face_is_gone(tmp_path):
     both.paste(one.resize((400, 400)), (0, 0))
     both.paste(other.resize((250, 250)), (600, 100))
     both.save(tmp_path / "both.png")
-    assert len(drawn_eyes.find_faces(both)) == 2
-    found = training_set.cut(tmp_path / "both.png", 256, drawn_eyes)
+    assert len(drawn_detectors.find_faces(both)) == 2
+    found = training_set.cut(tmp_path / "both.png", 256, drawn_detectors)
     for _, picture, _ in found:
-        assert len(drawn_eyes.find_faces(picture)) == 1
+        assert len(drawn_detectors.find_faces(picture)) == 1
     assert np.asarray(found[-1][1]).shape[2] == 3
 
 
 def test_a_photo_without_a_face_is_learned_whole(tmp_path):
     Image.new("RGB", (300, 300), "green").save(tmp_path / "green.png")
-    assert [name for name, _, _ in training_set.cut(tmp_path / "green.png", 256, drawn_eyes)] == ["whole"]
+    assert [name for name, _, _ in training_set.cut(tmp_path / "green.png", 256, drawn_detectors)] == [
+        "whole"
+    ]
