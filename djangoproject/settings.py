@@ -9,7 +9,6 @@ import environ
 from django.conf.locale import LANG_INFO
 from django.core.exceptions import ImproperlyConfigured
 
-from generation import action_picker
 from generation.models.profiles import get_profile
 from generation.processes import isolation
 
@@ -70,7 +69,6 @@ MAX_PIXELS_MP = _at_least("MAX_PIXELS_MP", 40, 1)  # megapixels of each picture
 STEP_TIMEOUT = _at_least("STEP_TIMEOUT", 3600, 0)  # seconds, with the models' loading; 0: no limit
 TRAINING_TIMEOUT = _at_least("TRAINING_TIMEOUT", 86_400, 0)  # seconds
 WAITING_REQUESTS = _at_least("WAITING_REQUESTS", 3, 0)  # that hold a thread of the web server each
-ACTION_MIN_SCORE = env.float("ACTION_MIN_SCORE", action_picker.MIN_SCORE)  # cosine, -1..1
 
 PHOTO_CHECKS = env.str("PHOTO_CHECKS", "strict")  # what of a visitor's photos is refused
 if PHOTO_CHECKS not in ("strict", "warn", "off"):
@@ -191,7 +189,8 @@ LANGUAGE_COOKIE_SECURE, LANGUAGE_COOKIE_HTTPONLY, LANGUAGE_COOKIE_SAMESITE = HTT
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
-STATIC_ROOT = _folder("STATIC_ROOT", "staticfiles")
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT.mkdir(exist_ok=True)
 WHITENOISE_USE_FINDERS = True  # no collectstatic needed
 STORAGES = {
     "default": {"BACKEND": "diffuser_api.storage.DurableStorage"},

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from django.conf import settings
-
 from diffuser_api.models import Action, ActionImage, LoraModel, Poi, PoiImage
 from generation import action_picker
 
@@ -52,7 +50,7 @@ def action_pick(prompt: str) -> tuple[Action, float]:
     if not actions:
         raise NotInCatalogue("action_prompt", "There are no actions yet; an editor has to add some.")
     matches = action_picker.pick(prompt, [(action.name, action.description) for action in actions])
-    if matches[0].score < settings.ACTION_MIN_SCORE:
+    if matches[0].score < action_picker.MIN_SCORE:
         nearest = ", ".join(f'"{match.name}" ({match.score:.2f})' for match in matches[:3])
         raise NotInCatalogue(
             "action_prompt", f"No action is like this text; say it otherwise. The nearest are: {nearest}."

@@ -10,13 +10,13 @@ import dataclasses
 import math
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from generation.prompts import PromptStyle
 
 MOST_CANDIDATES = 8
-MOST_COLOUR_LIMIT = 20
 SAFETY_CHECKS = ("off", "present", "required")  # never; if the model is there; always, or there is no picture
 MEMORY_PLANS = ("auto", "resident", "offload", "sequential")  # see generation/models/gpu_memory.py
 _WEIGHTS = Path(__file__).parent.parent / "miniature" / "weights"
@@ -92,9 +92,8 @@ class ModelProfile:
     face_padding: int  # canvas pixels around the face mask that the face step sees
     feather: int  # pixels over which a painted area fades into the picture, inside its mask
     harmonize_limit: int  # how far harmonize may move a pixel outside the subject mask, of 255
-    colours_kept: (
-        int  # what is coarser than this many pixels, detail and harmonize leave as it was; 0: nothing
-    )
+    # Detail and harmonize keep the colours of areas wider than this many pixels; 0: they may change them all.
+    colours_kept: int
     cut_out: bool  # whether the place comes back around the subject inside its mask (see cut_out.py)
     pose: StepSettings
     detail: StepSettings
@@ -211,103 +210,104 @@ SD15 = ModelProfile(
 )
 
 PROFILES = {profile.name: profile for profile in (MINIATURE, SD15)}
-_STEPS = ("pose", "detail", "harmonize", "face")
-_OVERRIDES = {
-    "inpaint_model": "INPAINT_MODEL",
-    "controlnet_model": "CONTROLNET_MODEL",
-    "detail_model": "DETAIL_MODEL",
-    "training_model": "TRAINING_MODEL",
-    "safety_model": "SAFETY_MODEL",
-}
 
 
 def get_profile(name: str | None = None) -> ModelProfile:
-    """The profile ``name``, else the one that MODEL_PROFILE names, else the miniature.
+    """The profile ``name``, else the one that MODEL_PROFILE names, else the miniature, with the environment's
+    changes (see VARIABLES and .env.example).
 
-    Variables change it: INPAINT_MODEL, CONTROLNET_MODEL, DETAIL_MODEL, TRAINING_MODEL, SAFETY_MODEL replace a
-    model by a folder or by OWNER/NAME@COMMIT of the Hub; TRAINING_STEPS is the length of a training,
-    FACE_SIZES, MASK_BACKGROUND and CHOOSE_CHECKPOINT (0 or 1) are those of its settings, DENOISING_STEPS is
-    the length of each step (more where ``strength`` would leave none), FACE_CANDIDATES how many faces are
-    painted to choose from (1 to 8), FACE_COLOUR_LIMIT how far a face's skin may move towards the neck's (0 to
-    20, CIE L*a*b* units), FULL_SIZE (0 or 1) whether a picture gets its background's size, SAFETY_CHECK (one
-    of SAFETY_CHECKS) whether finished pictures are judged, MEMORY_PLAN (one of MEMORY_PLANS) what of the
-    models lies in a GPU's memory.
-    Raises ValueError for a name that isn't in the table, a value that can't be, and a model of the Hub
-    without its commit.
+    Raises ValueError for a name that isn't in the table, and for a variable with an impossible value.
     """
     name = name or os.environ.get("MODEL_PROFILE") or MINIATURE.name
     if name not in PROFILES:
         raise ValueError(f"MODEL_PROFILE={name!r} is not one of {', '.join(PROFILES)}")
     profile = PROFILES[name]
-    for field, variable in _OVERRIDES.items():
+    for variable, change in VARIABLES.items():
         if text := os.environ.get(variable):
-            instead_of = getattr(profile, field) or ModelRef("", kind="safety")
-            model = _model_of(variable, text, instead_of)
-            profile = dataclasses.replace(profile, **{field: model})
-    if text := os.environ.get("TRAINING_STEPS"):
-        steps = _count("TRAINING_STEPS", text)
-        profile = dataclasses.replace(profile, training=dataclasses.replace(profile.training, steps=steps))
-    if text := os.environ.get("DENOISING_STEPS"):
-        steps = _count("DENOISING_STEPS", text)
-        shortened = {name: _of_length(getattr(profile, name), steps) for name in _STEPS}
-        profile = dataclasses.replace(profile, **shortened)
-    profile = dataclasses.replace(
-        profile,
-        face_candidates=_within("FACE_CANDIDATES", 1, MOST_CANDIDATES, profile.face_candidates),
-        face_colour_limit=_within("FACE_COLOUR_LIMIT", 0, MOST_COLOUR_LIMIT, profile.face_colour_limit),
-    )
-    if check := os.environ.get("SAFETY_CHECK"):
-        if check not in SAFETY_CHECKS or (check == "required" and not profile.safety_model):
+            try:
+                profile = dataclasses.replace(profile, **change(profile, text))
+            except ValueError as error:
+                raise ValueError(f"{variable}={text!r} {error}") from error
+    return profile
+
+
+# --- the variables ------------------------------------------------------------------------------------------
+# Each function takes the profile and the variable's text, and returns the fields to change. It raises
+# ValueError with the end of a sentence that begins with the variable and its value.
+
+
+def _model(field: str) -> Callable[[ModelProfile, str], dict]:
+    """Replaces a model by a folder or by OWNER/NAME@COMMIT of the Hub; a commit, so that it never changes."""
+
+    def change(profile: ModelProfile, text: str) -> dict:
+        replaced = getattr(profile, field) or ModelRef("", kind="safety")
+        name, _, revision = text.partition("@")
+        if Path(text).is_absolute() or Path(text).is_dir():
+            name, revision = text, None
+        elif not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or not re.fullmatch(r"[0-9a-f]{40}", revision):
             raise ValueError(
-                f"SAFETY_CHECK={check!r} is not one of {', '.join(SAFETY_CHECKS)}, or SAFETY_MODEL isn't set"
+                "is neither a folder that is there nor a model of the Hub with its commit, "
+                "OWNER/NAME@<40 hexadecimal digits>"
             )
-        profile = dataclasses.replace(profile, safety_check=check)
-    if plan := os.environ.get("MEMORY_PLAN"):
-        if plan not in MEMORY_PLANS:
-            raise ValueError(f"MEMORY_PLAN={plan!r} is not one of {', '.join(MEMORY_PLANS)}")
-        profile = dataclasses.replace(profile, memory_plan=plan)
-    training = dataclasses.replace(
-        profile.training,
-        face_sizes=_switch("FACE_SIZES", profile.training.face_sizes),
-        mask_background=_switch("MASK_BACKGROUND", profile.training.mask_background),
-        choose_checkpoint=_switch("CHOOSE_CHECKPOINT", profile.training.choose_checkpoint),
-    )
-    full_size = _switch("FULL_SIZE", profile.full_size)
-    return dataclasses.replace(profile, training=training, full_size=full_size)
+        return {field: dataclasses.replace(replaced, id=name, revision=revision, variant=None)}
+
+    return change
 
 
-def _within(variable: str, least: int, most: int, otherwise: int) -> int:
-    text = os.environ.get(variable)
-    if text and text not in map(str, range(least, most + 1)):
-        raise ValueError(f"{variable}={text!r} is not a whole number from {least} to {most}")
-    return int(text) if text else otherwise
+def _training_steps(profile: ModelProfile, text: str) -> dict:
+    return {"training": dataclasses.replace(profile.training, steps=_count(text))}
 
 
-def _switch(variable: str, otherwise: bool) -> bool:
-    text = os.environ.get(variable)
-    if text and text not in ("0", "1"):
-        raise ValueError(f"{variable}={text!r} is neither 0 nor 1")
-    return text == "1" if text else otherwise
+def _denoising_steps(profile: ModelProfile, text: str) -> dict:
+    """The length of each step, or as many denoising steps as it takes for ``strength`` to leave one."""
+    count, changed = _count(text), {}
+    for name in ("pose", "detail", "harmonize", "face"):
+        settings = getattr(profile, name)
+        steps = max(count, math.ceil(1 / settings.strength))
+        changed[name] = dataclasses.replace(settings, steps=steps)
+    return changed
 
 
-def _count(variable: str, text: str) -> int:
+def _face_candidates(profile: ModelProfile, text: str) -> dict:
+    if text not in map(str, range(1, MOST_CANDIDATES + 1)):
+        raise ValueError(f"is not a whole number from 1 to {MOST_CANDIDATES}")
+    return {"face_candidates": int(text)}
+
+
+def _safety_check(profile: ModelProfile, text: str) -> dict:
+    if text not in SAFETY_CHECKS or (text == "required" and not profile.safety_model):
+        raise ValueError(f"is not one of {', '.join(SAFETY_CHECKS)}, or SAFETY_MODEL isn't set")
+    return {"safety_check": text}
+
+
+def _memory_plan(profile: ModelProfile, text: str) -> dict:
+    if text not in MEMORY_PLANS:
+        raise ValueError(f"is not one of {', '.join(MEMORY_PLANS)}")
+    return {"memory_plan": text}
+
+
+def _full_size(profile: ModelProfile, text: str) -> dict:
+    if text not in ("0", "1"):
+        raise ValueError("is neither 0 nor 1")
+    return {"full_size": text == "1"}
+
+
+def _count(text: str) -> int:
     if not text.isdecimal() or not int(text):
-        raise ValueError(f"{variable}={text!r} is not a whole number above 0")
+        raise ValueError("is not a whole number above 0")
     return int(text)
 
 
-def _of_length(settings: StepSettings, steps: int) -> StepSettings:
-    """With ``steps`` denoising steps, or as many as it takes for ``strength`` to leave one."""
-    return dataclasses.replace(settings, steps=max(steps, math.ceil(1 / settings.strength)))
-
-
-def _model_of(variable: str, text: str, instead_of: ModelRef) -> ModelRef:
-    name, _, revision = text.partition("@")
-    if Path(text).is_absolute() or Path(text).is_dir():
-        return dataclasses.replace(instead_of, id=text, revision=None, variant=None)
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or not re.fullmatch(r"[0-9a-f]{40}", revision):
-        raise ValueError(
-            f"{variable}={text!r} is neither a folder that is there nor a model of the Hub with its commit, "
-            "OWNER/NAME@<40 hexadecimal digits>"
-        )
-    return dataclasses.replace(instead_of, id=name, revision=revision, variant=None)
+VARIABLES: dict[str, Callable[[ModelProfile, str], dict]] = {
+    "INPAINT_MODEL": _model("inpaint_model"),
+    "CONTROLNET_MODEL": _model("controlnet_model"),
+    "DETAIL_MODEL": _model("detail_model"),
+    "TRAINING_MODEL": _model("training_model"),
+    "SAFETY_MODEL": _model("safety_model"),  # before SAFETY_CHECK, which may need it
+    "TRAINING_STEPS": _training_steps,
+    "DENOISING_STEPS": _denoising_steps,
+    "FACE_CANDIDATES": _face_candidates,
+    "FULL_SIZE": _full_size,
+    "SAFETY_CHECK": _safety_check,
+    "MEMORY_PLAN": _memory_plan,
+}

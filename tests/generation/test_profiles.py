@@ -1,5 +1,7 @@
 """What the environment changes in a profile, and what it can't be."""
 
+import dataclasses
+
 import pytest
 
 from generation.models.profiles import MINIATURE, get_profile
@@ -22,32 +24,21 @@ def test_a_number_that_cannot_be_is_named(variable, text, monkeypatch):
         get_profile()
 
 
-@pytest.mark.parametrize("text", ["-1", "21", "2.5", "much"])
-def test_a_colour_limit_that_cannot_be_is_named(text, monkeypatch):
-    monkeypatch.setenv("FACE_COLOUR_LIMIT", text)
-    with pytest.raises(ValueError, match=f"FACE_COLOUR_LIMIT='{text}'"):
-        get_profile()
-
-
 def test_what_is_not_asked_for_stays(monkeypatch):
     monkeypatch.setenv("TRAINING_STEPS", "7")
     profile = get_profile("miniature")
     assert profile.training.steps == 7 and profile.pose == MINIATURE.pose
 
 
-@pytest.mark.parametrize("variable", ["FACE_SIZES", "MASK_BACKGROUND", "CHOOSE_CHECKPOINT"])
-def test_how_a_lora_is_trained_can_be_switched(variable, monkeypatch):
-    for text, expected in (("1", True), ("0", False)):
-        monkeypatch.setenv(variable, text)
-        assert getattr(get_profile("sd15").training, variable.lower()) is expected
-    monkeypatch.setenv(variable, "yes")
-    with pytest.raises(ValueError, match=f"{variable}='yes' is neither 0 nor 1"):
+@pytest.mark.parametrize("text", ["yes", "2", "-1"])
+def test_a_switch_that_is_neither_0_nor_1_is_named(text, monkeypatch):
+    monkeypatch.setenv("FULL_SIZE", text)
+    with pytest.raises(ValueError, match=f"FULL_SIZE='{text}' is neither 0 nor 1"):
         get_profile()
 
 
-def test_the_trainer_is_told_what_was_switched_on(monkeypatch):
-    monkeypatch.setenv("MASK_BACKGROUND", "1")
-    monkeypatch.setenv("CHOOSE_CHECKPOINT", "1")
-    told = get_profile("miniature").training.environment()
+def test_the_trainer_is_told_what_was_switched_on():
+    switched = dataclasses.replace(MINIATURE.training, mask_background=True, choose_checkpoint=True)
+    told = switched.environment()
     assert told["ALPHA_MASK"] == told["CHOOSE_CHECKPOINT"] == "1"
     assert not {"ALPHA_MASK", "CHOOSE_CHECKPOINT"} & MINIATURE.training.environment().keys()

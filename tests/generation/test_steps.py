@@ -11,7 +11,7 @@ from PIL import Image, ImageChops
 from benchmarks.harness.job_folders import make_job, make_lora
 from benchmarks.harness.small_models import make_small_family
 from generation import job_folder, steps
-from generation.models import pipelines
+from generation.models import pipelines, profiles
 from generation.models.profiles import get_profile
 from generation.picture import canvas, face_colours
 
@@ -116,7 +116,8 @@ def test_the_face_is_fitted_to_the_neck_inside_its_mask_if_it_may_move(family, t
     _, _, plain = painted("face", make_job(tmp_path / "plain"))
     monkeypatch.setattr(face_colours, "fit_to_neck", fit)
     inputs, _, fitted = painted("face", make_job(tmp_path / "fitted"))
-    monkeypatch.setenv("FACE_COLOUR_LIMIT", "0")
+    still = dataclasses.replace(profiles.MINIATURE, face_colour_limit=0)
+    monkeypatch.setitem(profiles.PROFILES, "miniature", still)
     _, _, left = painted("face", make_job(tmp_path / "left"))
     assert asked == [(8.0, inputs.background.size, inputs.background.size)]
     inside = np.asarray(inputs.face_mask) > 0

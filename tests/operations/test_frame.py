@@ -10,12 +10,10 @@ import yaml
 from django.urls import resolve
 
 from benchmarks.harness import ROOT
+from generation.models import profiles
 
 READ_BY_DJANGO = re.compile(r"""\b(?:env(?:\.\w+)?|_folder|_at_least)\(\s*"([A-Z][A-Z0-9_]+)\"""")
-READ_BY_GENERATION = re.compile(
-    r"""(?:\benviron(?:\.get\(|\[)|\b_(?:switch|within)\()\s*"([A-Z][A-Z0-9_]+)\""""
-)
-OVERRIDE = re.compile(r""""\w+_model": "([A-Z][A-Z0-9_]+)\"""")
+READ_BY_GENERATION = re.compile(r"""\benviron(?:\.get\(|\[)\s*"([A-Z][A-Z0-9_]+)\"""")
 
 
 def settings_in_example() -> set[str]:
@@ -25,14 +23,14 @@ def settings_in_example() -> set[str]:
 
 def settings_in_code() -> set[str]:
     names = set(READ_BY_DJANGO.findall((ROOT / "djangoproject/settings.py").read_text()))
-    profiles = (ROOT / "generation/models/profiles.py").read_text()
-    names |= set(READ_BY_GENERATION.findall(profiles)) | set(OVERRIDE.findall(profiles))
     others = [
+        "generation/models/profiles.py",
         "generation/poses/skeleton.py",
         "generation/processes/isolation.py",
         "generation/processes/fork_server.py",
         "generation/models/hardware.py",
     ]
+    names |= set(profiles.VARIABLES)
     return names | {name for path in others for name in READ_BY_GENERATION.findall((ROOT / path).read_text())}
 
 
