@@ -20,6 +20,7 @@ from pathlib import Path
 
 from generation import job_folder
 from generation.models import safety
+from generation.models.profiles import ModelProfile, get_profile
 from generation.processes import isolation
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,21 +41,24 @@ def generate(job: Path, on_event: Callable[[dict], None] | None = None) -> Path:
 
     ``on_event`` gets ``{"event": "plan", "steps": [...]}`` once, and for each step ``{"event": "begin",
     "step", "index"}``, often ``{"event": "progress", "step", "index", "done", "of"}``, and at its end
-    ``{"event": "step", "step", "index", "pid", "import_seconds", ...}``.
+    ``{"event": "step", "step", "index", "pid", "import_seconds", ...}``. While a step's process is waited
+    for, it gets ``{"event": "waiting"}`` at least every 0.3 s. It runs in the caller's thread. Any exception
+    that it raises breaks the generation off: it leaves this call, and the step's process has ended by then.
     Raises InvalidRequest when the folder's files can't be used, StepFailed when a step fails, PictureRefused
     when the finished picture is refused by the safety check.
     """
     tell = on_event or (lambda event: None)
     job_folder.prepare(job)
-    plan = job_folder.planned_steps(job_folder.GenerationRequest.load(job))
+    request = job_folder.GenerationRequest.load(job)
+    profile, plan = get_profile(request.profile), job_folder.planned_steps(request)
     tell({"event": "plan", "steps": plan})
     for index in range((job_folder.newest_index(job) or 0) + 1, len(plan) + 1):
         tell({"event": "begin", "step": plan[index - 1], "index": index})
-        run_step(plan[index - 1], index, job, tell)
+        run_step(plan[index - 1], index, job, profile, tell)
     return job_folder.finish(job)
 
 
-def run_step(name: str, index: int, job: Path, tell: Callable[[dict], None]) -> None:
+def run_step(name: str, index: int, job: Path, profile: ModelProfile, tell: Callable[[dict], None]) -> None:
     """One step in a process of its own, which has ended however this call is left.
 
     Raises StepFailed or PictureRefused.
@@ -64,8 +68,11 @@ def run_step(name: str, index: int, job: Path, tell: Callable[[dict], None]) -> 
         message = json.loads(line)
         tell({"event": "progress" if "done" in message else "step", **message})
 
+    def on_wait() -> None:
+        tell({"event": "waiting"})
+
     with tempfile.TemporaryFile("w+", dir=job) as stderr:
-        status = isolation.chosen().run(name, job, stderr, on_line)
+        status = isolation.chosen().run(profile, name, job, stderr, on_line, on_wait)
         stderr.seek(0)
         said = [line for line in stderr.read().splitlines() if line.strip()]
     for line in said:

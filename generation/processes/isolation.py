@@ -7,7 +7,8 @@ resident   One process per model, which does step after step: for a GPU that hol
            comes back only when it is recycled.
 
 What a step does is ``steps.attempt`` in all three. ``run`` returns the step's exit status, negative if a
-signal ended it; however ``run`` is left, the step's process has ended then.
+signal ended it. While it waits it calls ``on_wait`` at least every 0.3 s, and however it is left, also by an
+exception of ``on_wait`` or ``on_line``, the step's process has ended then.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from pathlib import Path
 from typing import IO
 
 from generation.models.profiles import ModelProfile, get_profile
+from generation.processes.polling import OnWait, read_lines, wait_until_readable
 from generation.processes.step_server import OnLine, Server, end, start_module
-from generation.request import GenerationRequest
 from generation.steps import STEPS, models_of
 
 # Also on CUDA, by reasoning and not yet by measurement: a child has a CUDA context to make and its models to
@@ -35,14 +36,19 @@ class Spawn:
     def prepare(self, profile: ModelProfile) -> None:
         pass
 
-    def run(self, name: str, job: Path, stderr: IO, on_line: OnLine) -> int:
+    def run(
+        self, profile: ModelProfile, name: str, job: Path, stderr: IO, on_line: OnLine, on_wait: OnWait
+    ) -> int:
         arguments = ["generation.steps", name, str(job.resolve())]
         process = start_module(arguments, subprocess.DEVNULL, subprocess.PIPE, stderr)
+        ended = os.pidfd_open(process.pid)
         try:
-            for line in process.stdout:
-                on_line(line.decode())
+            for line in read_lines(process.stdout.fileno(), on_wait):
+                on_line(line)
+            wait_until_readable(ended, on_wait)
             return process.wait()
         finally:
+            os.close(ended)
             process.stdout.close()
             end(process)
 
@@ -59,8 +65,10 @@ class Template:
     def prepare(self, profile: ModelProfile) -> None:
         self.server.start(profile)
 
-    def run(self, name: str, job: Path, stderr: IO, on_line: OnLine) -> int:
-        return self.server.run(_profile_of(job), name, job, stderr, on_line)
+    def run(
+        self, profile: ModelProfile, name: str, job: Path, stderr: IO, on_line: OnLine, on_wait: OnWait
+    ) -> int:
+        return self.server.run(profile, name, job, stderr, on_line, on_wait)
 
     def close(self) -> None:
         self.server.close()
@@ -76,9 +84,10 @@ class Resident:
         for name in STEPS:
             self._server(name, profile).start(profile)
 
-    def run(self, name: str, job: Path, stderr: IO, on_line: OnLine) -> int:
-        profile = _profile_of(job)
-        return self._server(name, profile).run(profile, name, job, stderr, on_line)
+    def run(
+        self, profile: ModelProfile, name: str, job: Path, stderr: IO, on_line: OnLine, on_wait: OnWait
+    ) -> int:
+        return self._server(name, profile).run(profile, name, job, stderr, on_line, on_wait)
 
     def _server(self, name: str, profile: ModelProfile) -> Server:
         if name not in self.servers:
@@ -120,7 +129,3 @@ def prepare() -> None:
     For a worker when it starts, from the thread that lives as long as it does.
     """
     chosen().prepare(get_profile())
-
-
-def _profile_of(job: Path) -> ModelProfile:
-    return get_profile(GenerationRequest.load(job).profile)

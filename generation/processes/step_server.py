@@ -27,6 +27,7 @@ from typing import IO
 from generation import steps
 from generation.models.profiles import ModelProfile, ModelRef
 from generation.processes import lifeline, omp
+from generation.processes.polling import OnWait, read_lines, wait_until_readable
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 END_SECONDS = 5.0  # how long a process has to end after SIGTERM
@@ -61,15 +62,21 @@ class Server:
                 self.process = start_module([self.module, profile.name, *self.steps], theirs, 2, 2)
             self._began_with = needed
 
-    def run(self, profile: ModelProfile, name: str, job: Path, stderr: IO, on_line: OnLine) -> int:
-        """Have step ``name`` done; its exit status, or minus the signal that ended it. A process that dies
-        before it begins with the step gets one successor."""
+    def run(
+        self, profile: ModelProfile, name: str, job: Path, stderr: IO, on_line: OnLine, on_wait: OnWait
+    ) -> int:
+        """Have step ``name`` done; its exit status, or minus the signal that ended it.
+
+        ``on_line`` gets each line of the step's stdout; ``on_wait`` is called at least every 0.3 s. Both may
+        raise: the step's process has ended when the exception leaves this call. A process that dies before it
+        begins with the step gets one successor.
+        """
         request = {"step": name, "job": str(job.resolve()), "asked": time.monotonic()}
         with self._turn:
             for _ in range(2):
                 self.start(profile)
                 process = self.process
-                status = self._ask(request, stderr, on_line)
+                status = self._ask(request, stderr, on_line, on_wait)
                 if status is not None:
                     return status
         if process.returncode < 0:
@@ -77,22 +84,24 @@ class Server:
         print(f"{self.module} ended before the step began; the log tells why", file=stderr, flush=True)
         return 1
 
-    def _ask(self, request: dict, stderr: IO, on_line: OnLine) -> int | None:
+    def _ask(self, request: dict, stderr: IO, on_line: OnLine, on_wait: OnWait) -> int | None:
         """The step's status; None if the process ended before it began with the step."""
         worker, done = None, False
         answers, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         read, write = os.pipe()
-        with answers, open(read, encoding="utf-8") as lines:
+        with answers, open(read, "rb") as lines:
             try:
                 with theirs, open(write, "wb") as stdout:
                     descriptors = [stdout.fileno(), stderr.fileno(), theirs.fileno()]
-                    with contextlib.suppress(OSError):  # it has ended; so does the next line
+                    with contextlib.suppress(OSError):  # it has ended; so does the next wait
                         socket.send_fds(self._control, [json.dumps(request).encode()], descriptors)
+                wait_until_readable(answers.fileno(), on_wait)
                 worker = _receive_descriptor(answers)
                 if worker is None:
                     return None
-                for line in lines:
+                for line in read_lines(lines.fileno(), on_wait):
                     on_line(line)
+                wait_until_readable(answers.fileno(), on_wait)
                 answer = answers.recv(_LONGEST)
                 if not answer:
                     return self.process.wait() or 1
@@ -101,6 +110,7 @@ class Server:
             finally:
                 if worker is None:
                     self.close()  # nobody else knows whether the step has begun
+                    _wait_for_end_of(lines.fileno())
                 else:
                     if not done:
                         _end_by_descriptor(worker)
@@ -143,6 +153,17 @@ def _end_by_descriptor(worker: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(worker, number)
         if select.select([worker], [], [], END_SECONDS)[0]:  # readable: it has ended
+            return
+
+
+def _wait_for_end_of(stdout: int) -> None:
+    """Wait until the last process that has this pipe open for writing has ended, at most ``END_SECONDS``.
+
+    A step that was forked just before its template ended, ends a moment after it.
+    """
+    deadline = time.monotonic() + END_SECONDS
+    while select.select([stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        if not os.read(stdout, 65_536):
             return
 
 

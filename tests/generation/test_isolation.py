@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +29,14 @@ GENERATOR = """
 import sys
 from pathlib import Path
 from generation import generator
+
+def tell(event):
+    if event["event"] != "waiting":
+        print(event["event"], flush=True)
+
 for job in sys.stdin:
     try:
-        picture = generator.generate(Path(job.strip()), lambda event: print(event["event"], flush=True))
+        picture = generator.generate(Path(job.strip()), tell)
         print("done", picture, flush=True)
     except generator.StepFailed as error:
         print("failed", error, flush=True)
@@ -86,6 +92,10 @@ def template(monkeypatch):
     monkeypatch.setattr(isolation, "chosen", lambda: own)
     yield own.server
     own.close()
+
+
+def nothing(*_) -> None:
+    """A listener that does nothing."""
 
 
 def same_pixels(a: Path, b: Path) -> bool:
@@ -174,9 +184,10 @@ def test_spawn_makes_the_step_of_template(index, template_run, family, tmp_path,
         picture = job_folder.picture_path(template_run.job, before)
         (job / picture.name).write_bytes(picture.read_bytes())
     events = []
-    generator.run_step(job_folder.ORDER[index - 1], index, job, events.append)
+    generator.run_step(job_folder.ORDER[index - 1], index, job, get_profile("miniature"), events.append)
     assert same_pixels(job_folder.picture_path(job, index), job_folder.picture_path(template_run.job, index))
-    assert events[-1]["import_seconds"] > 0 and not Path(f"/proc/{events[-1]['pid']}").exists()
+    [report] = [event for event in events if event["event"] == "step"]
+    assert report["import_seconds"] > 0 and not Path(f"/proc/{report['pid']}").exists()
 
 
 # --- the template's weights ---------------------------------------------------------------------------------
@@ -188,7 +199,7 @@ def test_a_templates_weights_stay_the_same_whoever_visits(family, tmp_path, capf
         job = make_job(tmp_path / str(number), lora=family / f"{lora}.safetensors")
         with (tmp_path / "stderr").open("w+") as stderr:
             for name in job_folder.planned_steps(job_folder.GenerationRequest.load(job)):
-                assert checked.run(get_profile("miniature"), name, job, stderr, lambda line: None) == 0
+                assert checked.run(get_profile("miniature"), name, job, stderr, nothing, nothing) == 0
     checked._control.close()
     checked.process.wait(60)
     [line] = [line for line in capfd.readouterr().err.splitlines() if line.startswith("checksums: ")]
@@ -258,9 +269,8 @@ def test_a_template_that_ends_before_the_step_begins(module, status, said, famil
     """A signal's end can be tried again, as a killed step's; another would come again."""
     job = make_job(tmp_path / "1")
     with (tmp_path / "stderr").open("w+") as stderr:
-        assert (
-            step_server.Server(module, []).run(get_profile("miniature"), "pose", job, stderr, print) == status
-        )
+        server = step_server.Server(module, [])
+        assert server.run(get_profile("miniature"), "pose", job, stderr, nothing, nothing) == status
         stderr.seek(0)
         assert said in stderr.read()
 
@@ -293,6 +303,29 @@ def test_leaving_a_generation_ends_the_step_and_keeps_the_template(template, fam
     assert not job_folder.picture_path(job, 1).exists()
     before = template.process.pid
     assert generator.generate(job) == job / "5-face.png" and template.process.pid == before
+
+
+@pytest.mark.parametrize("way", list(isolation.WAYS))
+def test_leaving_while_waiting_ends_the_step_and_all_that_it_started(way, family, tmp_path, monkeypatch):
+    """Whoever waits is called at least every 0.3 s in its own thread, first while libraries are imported."""
+    own = isolation.WAYS[way]()
+    monkeypatch.setattr(isolation, "chosen", lambda: own)
+    job, others = make_job(tmp_path / "1"), set(descendants(os.getpid()))
+    started, calls = [], []
+
+    def leave(event: dict) -> None:
+        if event["event"] == "waiting":
+            calls.append((time.monotonic(), threading.get_ident()))
+        if len(calls) == 3:
+            started.extend(set(descendants(os.getpid())) - others)
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        generator.generate(job, leave)
+    assert started and not any(map(is_running, started))
+    assert {thread for _, thread in calls} == {threading.get_ident()}
+    assert not job_folder.picture_path(job, 1).exists()
+    own.close()
 
 
 def test_leaving_while_the_template_starts_ends_it(template, family, tmp_path):
