@@ -145,8 +145,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "drf_spectacular",
-    "django_tasks",
-    "django_tasks_db",
     "django_cleanup.apps.CleanupConfig",  # last: it removes the files of deleted rows after the commit
 ]
 MIDDLEWARE = [
@@ -201,7 +199,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # everything in a request but its fil
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 450  # an editor's page of a place with 60 pictures
 DATA_UPLOAD_MAX_NUMBER_FILES = 60
 
-# --- database and queue -------------------------------------------------------------------------------------
+# --- database -------------------------------------------------------------------------------------------
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
@@ -214,7 +212,6 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
     # A file, as in earnest: a database in memory knows no waiting for a lock.
     DATABASES["default"]["TEST"] = {"NAME": DATA_DIR / "test.sqlite3"}
-TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 
 # --- API ----------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

@@ -21,7 +21,7 @@ from django.db.models import QuerySet, Value
 from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
-from diffuser_api.jobs import lease, messages, processes, queue
+from diffuser_api.jobs import lease, processes, queue, wake_up
 from diffuser_api.models import ActionImage, Client, Job, LoraModel, PoiImage, TrainingPhoto
 from diffuser_api.operations import checks, disk
 from diffuser_api.webhooks import outbox
@@ -41,7 +41,7 @@ GAVE_UP = f" (in each of {MAX_ATTEMPTS} attempts)"
 
 
 def _create(kind: Job.Kind, after: Callable[[Job], None] = lambda job: None, **fields) -> Job:
-    """The row and its queue message, in one transaction; ``after`` adds what else belongs to the row.
+    """The row, and in the same transaction what else ``after`` adds to it.
 
     Raises NOT_TAKEN.
     """
@@ -57,7 +57,7 @@ def _create(kind: Job.Kind, after: Callable[[Job], None] = lambda job: None, **f
                 job = Job.objects.create(code=code, kind=kind, **fields)
                 after(job)
                 outbox.announce(code)
-                messages.send(code)
+                transaction.on_commit(wake_up.notify)
         except IntegrityError:
             if Job.objects.filter(code=code).exists():
                 continue  # the code was taken meanwhile
@@ -175,10 +175,7 @@ def claim(code: str) -> Job | None:
 
 
 def claim_next() -> Job | None:
-    """Take the queued job whose turn it is; None when there is none.
-
-    A queue message is only the news that there is work: which job its worker takes is decided here.
-    """
+    """Take the queued job whose turn it is; None when there is none."""
     while waiting := queue.in_turn():
         code = Job.objects.filter(pk=waiting[0][0]).values_list("code", flat=True).first()
         if code and (job := claim(code)):
@@ -256,7 +253,7 @@ def requeue(job: Job, attempt: int) -> bool:
         )
         if changed:
             outbox.announce(job.code)
-            messages.send(job.code, again=True)
+            transaction.on_commit(wake_up.notify)
             log.info("job %s: queued again, attempt %d", job.code, attempt)
     return bool(changed)
 

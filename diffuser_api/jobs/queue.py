@@ -47,6 +47,8 @@ def in_turn() -> list[tuple[int, str]]:
         .order_by("pk")
         .values_list("pk", "kind", "client", "started_at")
     )
+    if not queued:
+        return []
     turns = Job.objects.filter(started_at__gt=timezone.now() - TURN_MEMORY).order_by()
     last_turn = dict(turns.values_list("client").annotate(Max("started_at")))
     long_ago = datetime.min.replace(tzinfo=UTC)

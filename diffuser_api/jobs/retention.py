@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from diffuser_api.jobs import life, messages
+from diffuser_api.jobs import life
 from diffuser_api.models import Job, LoraModel, TrainingPhoto
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,6 @@ def _delete(codes: set[str]) -> int:
     for code in codes:
         life.cancel(code)
     with transaction.atomic():
-        messages.forget(codes)
         deleted = LoraModel.objects.filter(code__in=codes).delete()[0]
         deleted += Job.objects.filter(code__in=codes).delete()[0]
         transaction.on_commit(_empty_the_log_of_sqlite)

@@ -20,7 +20,7 @@ from django.db import Error, connection
 from django.utils import timezone
 
 from diffuser_api.api import idempotency
-from diffuser_api.jobs import life, messages, processes, retention, run_generation, run_training
+from diffuser_api.jobs import life, processes, retention, run_generation, run_training
 from diffuser_api.models import Job, LoraModel, TrainingPhoto
 from diffuser_api.photos import gate
 
@@ -54,12 +54,9 @@ def attempt() -> None:
 
 def sweep() -> None:
     end_dead_runs()
-    messages.release()
-    resend_messages()
     remove_folders()
     remove_files()
     remove_uploads()
-    messages.forget_old()
     idempotency.forget_old()
     retention.apply()
 
@@ -82,16 +79,6 @@ def is_dead(job: Job) -> bool:
     if processes.is_here(job.worker):
         return not processes.is_alive(job.worker) or silent > SILENT_HERE
     return silent > SILENT_ELSEWHERE
-
-
-def resend_messages() -> None:
-    """For each waiting job a message waits; any will do, since each worker takes the job whose turn it is."""
-    codes = list(Job.objects.filter(status=Job.Status.QUEUED).values_list("code", flat=True))
-    lost = len(codes) - messages.waiting()
-    for code in codes[: max(0, lost)]:
-        messages.send(code, again=True)
-    if lost > 0:
-        log.warning("%d messages were lost and are sent again", lost)
 
 
 def remove_folders() -> None:

@@ -121,7 +121,7 @@ def test_a_step_out_of_turn_is_refused(tmp_path):
 @pytest.fixture
 def without_django(tmp_path):
     """An environment in which Django and all that needs it can't be imported."""
-    for name in ("django", "rest_framework", "django_tasks"):
+    for name in ("django", "rest_framework"):
         (tmp_path / "hide" / name).mkdir(parents=True)
         (tmp_path / "hide" / name / "__init__.py").write_text("raise ImportError('not installed')")
     return os.environ | {"PYTHONPATH": str(tmp_path / "hide")}

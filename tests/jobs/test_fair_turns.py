@@ -3,13 +3,13 @@
 import threading
 
 import pytest
-from django_tasks_db.models import DBTaskResult
 
 from benchmarks.harness.api_requests import a_request
 from benchmarks.harness.catalogue import make_catalogue
 from benchmarks.harness.clients import make_client, make_job
 from diffuser_api.access import throttles
 from diffuser_api.jobs import life, queue
+from diffuser_api.management.commands.worker import Worker
 from diffuser_api.models import Job, PoiImage
 
 
@@ -53,16 +53,12 @@ def test_position_is_the_order_in_which_jobs_are_claimed(two):
     assert [queue.position(job) for job in Job.objects.all()] == [None] * len(made)
 
 
-def test_every_message_finds_work_whosever_it_was(two):
-    from diffuser_api.jobs.tasks import run_job
-
+def test_a_worker_runs_the_jobs_in_turn_whoever_came_first(two):
     (many, _), (few, _) = two
     made = [make_job(owner) for owner in (many, many, many, few)]
-    messages = DBTaskResult.objects.order_by("enqueued_at")
-    assert [message.args_kwargs["args"] for message in messages] == [[job.code] for job in made]
     PoiImage.objects.all().delete()  # so that each job ends at once
-    for message in messages:
-        run_job.call(*message.args_kwargs["args"])
+    worker = Worker(interval=0.1)
+    assert [worker.run_next() for _ in range(5)] == [True] * 4 + [False]
     started = Job.objects.order_by("started_at").values_list("code", flat=True)
     assert list(started) == [made[0].code, made[3].code, made[1].code, made[2].code]
     assert not Job.objects.filter(status="queued").exists()
@@ -87,7 +83,7 @@ def test_a_full_queue_is_one_clients_alone(two, client, settings):
     assert client.post(url, body, "application/json", headers=few).status_code == 202
     life.claim_next()
     assert client.post(url, body, "application/json", headers=many).status_code == 202
-    assert Job.objects.count() == DBTaskResult.objects.count() == 5
+    assert Job.objects.count() == 5
 
 
 def test_a_refused_training_leaves_no_photos(two, client, settings, photos, own_data_folder):

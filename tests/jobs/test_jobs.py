@@ -6,10 +6,9 @@ from datetime import timedelta
 import pytest
 from django.db import connection, transaction
 from django.utils import timezone
-from django_tasks_db.models import DBTaskResult
 
 from benchmarks.harness.clients import make_job
-from diffuser_api.jobs import life, queue
+from diffuser_api.jobs import life, queue, wake_up
 from diffuser_api.models import Job, PoiImage
 
 
@@ -18,16 +17,34 @@ def job(catalogue):
     return make_job()
 
 
-def test_row_and_message_come_together(job):
+@pytest.fixture
+def wake_ups(monkeypatch) -> list[list[str]]:
+    """The codes of the queued jobs that can be seen at each wake-up."""
+    seen = []
+
+    def notify():
+        seen.append(list(Job.objects.filter(status="queued").values_list("code", flat=True)))
+
+    monkeypatch.setattr(wake_up, "notify", notify)
+    return seen
+
+
+def test_a_new_job_is_queued_before_workers_are_woken(catalogue, wake_ups):
+    job = make_job()
     assert Job.objects.get().status == "queued"
-    assert DBTaskResult.objects.get().args_kwargs["args"] == [job.code]
+    assert wake_ups == [[job.code]]
 
 
-def test_a_rolled_back_request_leaves_neither(catalogue):
+def test_a_job_that_is_queued_again_wakes_workers_too(job, wake_ups):
+    life.requeue(life.claim(job.code), attempt=2)
+    assert wake_ups == [[job.code]]
+
+
+def test_a_rolled_back_request_leaves_no_row_and_wakes_nobody(catalogue, wake_ups):
     with pytest.raises(RuntimeError), transaction.atomic():
         make_job()
         raise RuntimeError
-    assert not Job.objects.exists() and not DBTaskResult.objects.exists()
+    assert not Job.objects.exists() and wake_ups == []
 
 
 def test_one_of_many_claims_wins(job):

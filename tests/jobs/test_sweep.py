@@ -1,4 +1,4 @@
-"""What a crash leaves: dead workers' jobs and processes, lost messages, ownerless folders and files."""
+"""What a crash leaves: dead workers' jobs and processes, ownerless folders and files."""
 
 import os
 import subprocess
@@ -8,7 +8,6 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
-from django_tasks_db.models import DBTaskResult
 
 from benchmarks.harness.clients import make_job
 from diffuser_api.jobs import life, processes, sweep
@@ -31,24 +30,18 @@ def job(catalogue):
 
 
 def given_to(worker: str, job: Job, **fields) -> Job:
-    """The job as a worker that died has left it: its message taken, its row running."""
-    DBTaskResult.objects.update(status="RUNNING", worker_ids=[worker], started_at=timezone.now())
+    """The job as a worker that died has left it."""
     life.claim(job.code)
     Job.objects.filter(pk=job.pk).update(worker=worker, **fields)
     return Job.objects.get(pk=job.pk)
 
 
-def messages() -> list[tuple[str, str]]:
-    rows = DBTaskResult.objects.values_list("args_kwargs", "status")
-    return sorted((args_kwargs["args"][0], status) for args_kwargs, status in rows)
-
-
-def test_a_dead_workers_job_waits_again_with_a_message(job, dead_worker):
+def test_a_dead_workers_job_is_queued_again(job, dead_worker):
     given_to(dead_worker, job)
     sweep.sweep()
     again = Job.objects.get()
     assert (again.status, again.attempt, again.worker) == ("queued", 2, "")
-    assert (job.code, "READY") in messages() and life.claim(job.code)
+    assert life.claim_next().code == job.code
 
 
 def test_after_three_attempts_it_fails_with_a_reason_and_others_go_on(job, dead_worker):
@@ -58,7 +51,7 @@ def test_after_three_attempts_it_fails_with_a_reason_and_others_go_on(job, dead_
     failed = Job.objects.get(pk=job.pk)
     assert (failed.status, failed.error_code) == ("failed", "worker_died")
     assert "in step detail" in failed.error_message and "3 attempts" in failed.error_message
-    assert Job.objects.get(pk=other.pk).status == "queued" and (other.code, "READY") in messages()
+    assert Job.objects.get(pk=other.pk).status == "queued" and life.claim_next().code == other.code
 
 
 def test_a_living_workers_job_is_left_alone(job):
@@ -66,7 +59,7 @@ def test_a_living_workers_job_is_left_alone(job):
         worker = processes.name(living.pid)
         given_to(worker, job)
         sweep.sweep()
-        assert Job.objects.get().status == "running" and messages() == [(job.code, "RUNNING")]
+        assert Job.objects.get().status == "running" and life.claim_next() is None
         living.kill()
 
 
@@ -85,7 +78,7 @@ def test_a_worker_elsewhere_is_known_by_its_heartbeat(job):
     assert Job.objects.get().status == "running"
     Job.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=60))
     sweep.sweep()
-    assert Job.objects.get().status == "queued" and (job.code, "READY") in messages()
+    assert Job.objects.get().status == "queued" and life.claim_next().code == job.code
 
 
 def test_a_pid_that_is_used_again_is_not_the_worker():
@@ -111,14 +104,6 @@ def test_a_dead_workers_processes_end_and_others_do_not(dead_worker, transaction
         for process in marked + living:
             process.kill()
             process.wait()
-
-
-def test_a_lost_message_is_sent_again_and_only_then(job):
-    sweep.sweep()
-    assert messages() == [(job.code, "READY")]
-    DBTaskResult.objects.all().delete()
-    sweep.sweep()
-    assert messages() == [(job.code, "READY")]
 
 
 def test_folders_without_an_owner_go_and_others_stay(job, settings):

@@ -1,20 +1,16 @@
-"""``manage.py worker``: takes jobs from the queue, one at a time, and sweeps up behind itself and others.
-
-django-tasks-db's worker, with four things more: it begins with a sweep and sweeps on; it has the models
-loaded before they are needed; when asked to end it breaks off its job, which goes back to the queue as far
-as it has come; and it outlives a database that can't be used for a while.
-"""
+"""``manage.py worker``: runs the queued jobs, one at a time, and sweeps up behind itself and others."""
 
 import logging
 import os
+import signal
+import sys
 import threading
 import time
 
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError, Error, connection
-from django_tasks_db.management.commands import db_worker
+from django.db import Error, close_old_connections, connection
 
-from diffuser_api.jobs import lease, messages, processes, sweep
+from diffuser_api.jobs import lease, life, processes, sweep, wake_up
 from generation.processes import isolation
 
 log = logging.getLogger(__name__)
@@ -22,29 +18,49 @@ SECONDS_AFTER_ERROR = 5.0
 SECONDS_TO_LEAVE = 15.0  # after which the worker ends whatever it is at; the next sweep puts the rest right
 
 
-class Worker(db_worker.Worker):
-    def run(self):
-        while self.running:
+class Worker:
+    """Looks at the rows, runs the job whose turn it is, and waits when there is none."""
+
+    def __init__(self, interval: float) -> None:
+        self.interval = interval
+        self.is_stopping = self.is_idle = False
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT. A database that can't be used for a while is outlived."""
+        while not self.is_stopping:
+            close_old_connections()
             try:
-                return super().run()
+                if not self.run_next():
+                    self.pause(wake_up.wait, self.interval)
             except Error as error:
                 log.warning("the database can't be used, the next try follows: %s", error)
                 connection.close()
-                time.sleep(SECONDS_AFTER_ERROR)
+                self.pause(time.sleep, SECONDS_AFTER_ERROR)
 
-    def run_task(self, db_task_result):
-        try:
-            super().run_task(db_task_result)
-        except DatabaseError:  # its result can't be written: the job was deleted, and its message with it
-            if messages.is_there(db_task_result):
-                raise
+    def run_next(self) -> bool:
+        """False when no job is queued."""
+        job = life.claim_next()
+        if job:
+            life.run(job)
+        return job is not None
 
-    def shutdown(self, signum, frame):
+    def pause(self, wait, seconds: float) -> None:
+        """A signal ends it at once: nothing is claimed meanwhile."""
+        self.is_idle = True
+        if not self.is_stopping:
+            wait(seconds)
+        self.is_idle = False
+
+    def stop(self, number, frame) -> None:
+        """The running job goes back to the queue as far as it has come. A second signal waits for nothing."""
+        log.warning("%s: the worker ends", signal.strsignal(number))
+        if self.is_stopping or self.is_idle:
+            sys.exit(int(self.is_stopping))
+        self.is_stopping = True
         last_resort = threading.Timer(SECONDS_TO_LEAVE, os._exit, [1])
         last_resort.daemon = True
         last_resort.start()
         lease.stop()
-        super().shutdown(signum, frame)
 
 
 class Command(BaseCommand):
@@ -57,18 +73,11 @@ class Command(BaseCommand):
 
     def handle(self, *args, interval, **options):
         os.environ.update(processes.mark())  # for all that is started here
-        worker = Worker(
-            queue_names=["default"],
-            excluded_queue_names=[],
-            backend_name="default",
-            worker_id=processes.name(),
-            interval=interval,
-            startup_delay=False,
-            batch=False,
-            max_tasks=None,
-        )
-        worker.configure_signals()
+        worker = Worker(interval)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, worker.stop)
         isolation.prepare()  # models are loaded before the first job is there
         sweep.attempt()
         threading.Thread(target=sweep.forever, daemon=True).start()
+        log.info("worker %s takes jobs", processes.name())
         worker.run()
