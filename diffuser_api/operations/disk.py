@@ -1,6 +1,6 @@
-"""Room on the disks: no new job is taken when it runs out, and an error that comes of it says so.
+"""Free room on the disks: no new job is taken when it runs out, and an error that it causes says so.
 
-Who has filled the disk makes room: nothing is deleted here to go on.
+Nothing is deleted here to make room: that is the operator's decision.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from django.conf import settings
 from rest_framework.exceptions import APIException
 
-FULL_MB = 1  # with less left, whatever went wrong was for want of room
+FULL_MB = 1  # with less left, any error is taken to come from the full disk
 TEXT = "The server's disk is full. Its operator has to make room; after that, send this again."
 
 
@@ -26,21 +26,21 @@ class NoRoom(APIException):
     default_code = "disk_full"
 
 
-def free_mb() -> dict[str, int]:
-    """Of the folders that jobs write to, by name. Raises OSError if one isn't there."""
+def free_mb() -> dict[Path, int]:
+    """Megabytes free for each folder that jobs write to. Raises OSError if one isn't there."""
     folders = (settings.DATA_DIR, settings.TMP_DATA_DIR, settings.TRAINING_APP_DIR)
-    return {folder.name: shutil.disk_usage(folder).free // 2**20 for folder in folders}
+    return {folder: shutil.disk_usage(folder).free // 2**20 for folder in folders}
 
 
 def problem() -> str:
     """Why no job should be taken; empty if there is room."""
     try:
-        short = {name: free for name, free in free_mb().items() if free < settings.MIN_FREE_MB}
+        short = {folder: free for folder, free in free_mb().items() if free < settings.MIN_FREE_MB}
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is not there"
     return ", ".join(
-        f"{free} MB free for {name}, {settings.MIN_FREE_MB} needed (MIN_FREE_MB)"
-        for name, free in short.items()
+        f"{free} MB free for {folder.name}, {settings.MIN_FREE_MB} needed (MIN_FREE_MB)"
+        for folder, free in short.items()
     )
 
 

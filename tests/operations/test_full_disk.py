@@ -4,6 +4,7 @@ benchmarks/full_disk.py fills the disks of running processes.
 """
 
 import subprocess
+from collections import namedtuple
 
 import pytest
 from django.core.files.base import ContentFile
@@ -40,6 +41,15 @@ def test_too_little_room_refuses_jobs_before_the_disk_is_full(client, catalogue,
         assert answer.status_code == 507 and answer.json() == {"detail": disk.TEXT}
     assert not Job.objects.exists() and not default_storage.exists("photos")
     assert "MIN_FREE_MB" in client.get("/readyz").json()["disk"]
+
+
+def test_of_two_disks_with_equally_named_folders_both_are_looked_at(settings, tmp_path, monkeypatch):
+    free = {"a": 10 * 2**20, "b": 2**40, "c": 2**40}
+    for name, setting in zip(free, ("DATA_DIR", "TMP_DATA_DIR", "TRAINING_APP_DIR"), strict=True):
+        setattr(settings, setting, tmp_path / name / "cartolina")
+    usage = namedtuple("usage", ["free"])
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda folder: usage(free[folder.parent.name]))
+    assert "10 MB free for cartolina" in disk.problem()
 
 
 def test_a_full_database(client, catalogue):
