@@ -30,6 +30,7 @@ _SENTENCES = {  # field of the API: (field here, what to do)
     "age": ("age", _("Choose an age.")),
     "gender": ("gender", _("Choose one.")),
     "other_details": ("clothes", _("That is too long; 300 characters are the most.")),
+    "selected_lora": ("face", _("Choose a face.")),
 }
 _EMPTY_WORDS = _("Say in a few words what you do.")
 _LONG_WORDS = _SENTENCES["other_details"][1]

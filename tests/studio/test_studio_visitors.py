@@ -247,6 +247,8 @@ def test_a_photo_is_judged_in_the_language_of_the_page(db):
         ({"gender": ""}, "Choose one."),
         ({"clothes": "x" * 301}, "too long"),
         ({"clothes": "a\0b"}, "too long"),
+        ({"face": "1" * 101}, "Choose a face."),
+        ({"face": "1234\x005678"}, "Choose a face."),
     ],
 )
 def test_what_is_wrong_is_said_beside_it(changes, sentence, catalogue):
