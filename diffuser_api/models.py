@@ -187,6 +187,7 @@ class Job(Owned):
     log = models.TextField(blank=True)
     error_code = models.CharField(max_length=40, blank=True)
     error_message = models.TextField(blank=True)
+    gave_up = models.BooleanField(default=False, editable=False)  # failed since every attempt's process died
     token_hash = models.CharField(max_length=64, blank=True)  # sha256 of the one-time token of a training
     output = models.FileField(upload_to="outputs/", blank=True)
     webhook_url = models.CharField(max_length=URL_LENGTH, blank=True)

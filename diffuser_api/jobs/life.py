@@ -263,7 +263,7 @@ def retry(job: Job, error_code: str, error_message: str) -> bool:
     lease.check()  # a worker that stops ends its processes too: no attempt is lost by that
     if job.attempt < MAX_ATTEMPTS:
         return requeue(job, job.attempt + 1)
-    return fail(job, error_code, error_message + GAVE_UP)
+    return fail(job, error_code, error_message + GAVE_UP, gave_up=True)
 
 
 # --- ending -------------------------------------------------------------------------------------------------
@@ -320,13 +320,14 @@ def finish_training(job: Job, lora: bytes, likeness: dict | None = None) -> bool
     return won
 
 
-def fail(job: Job, error_code: str, error_message: str) -> bool:
+def fail(job: Job, error_code: str, error_message: str, gave_up: bool = False) -> bool:
     """``error_message`` is a sentence that a person can act on. What fails while the disk is full failed of
-    that."""
+    that. ``gave_up``: the death of a process ended the last attempt too."""
     if (error_code == "disk_full" or disk.is_full()) and _held(job).exists():
         _dispatcher(job.kind).clear_up(job.code)  # it goes in any case, and the row needs room to be written
         error_code, error_message = "disk_full", f"{disk.TEXT} ({error_message})"
-    return _end(_held(job), Job.Status.FAILED, error_code=error_code, error_message=error_message)
+    fields = {"error_code": error_code, "error_message": error_message, "gave_up": gave_up}
+    return _end(_held(job), Job.Status.FAILED, **fields)
 
 
 def cancel(code: str) -> bool:

@@ -1,4 +1,4 @@
-"""What Prometheus reads, counted from the rows at each scrape, so that any number of web processes agree."""
+"""The numbers that Prometheus reads, counted from the rows at each scrape: all web processes give the same."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
-from diffuser_api.jobs.life import GAVE_UP
 from diffuser_api.models import Job, Webhook
 from diffuser_api.operations import health
 
-JOBS_LOOKED_AT = 100  # for durations and memory: the last so many that succeeded
+JOBS_LOOKED_AT = 100  # durations and memory are those of the last so many jobs
 
 
 def text() -> bytes:
@@ -46,7 +45,7 @@ class _Rows:
         yield _gauge(
             "failures", "Jobs failed, by reason.", ["kind", "reason"], [(row[:2], row[2]) for row in failed]
         )
-        lost = Sum("attempt") - Count("pk") + Count("pk", filter=Q(error_message__endswith=GAVE_UP))
+        lost = Sum("attempt") - Count("pk") + Count("pk", filter=Q(gave_up=True))
         killed = jobs.values_list("kind").annotate(lost=lost)
         name = "Attempts of kept jobs that the death of a process ended."
         yield _gauge("kills", name, ["kind"], [(row[:1], row[1]) for row in killed])

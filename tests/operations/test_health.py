@@ -97,6 +97,7 @@ def test_metrics_count_what_the_rows_say(client, catalogue, settings, tmp_path):
     poisoned = make_job()
     Job.objects.filter(pk=poisoned.pk).update(attempt=life.MAX_ATTEMPTS)
     life.retry(life.claim(poisoned.code), "worker_died", "The worker died.")
+    Job.objects.filter(pk=poisoned.pk).update(error_message="The worker died, said in other words.")
     waiting = [make_job(), make_job()]
     Job.objects.filter(pk=waiting[0].pk).update(created_at=timezone.now() - timedelta(seconds=90))
     found = scrape(client)
