@@ -1,4 +1,4 @@
-"""The numbers that Prometheus reads, counted from the rows at each scrape: all web processes give the same."""
+"""The numbers that Prometheus reads, counted from the rows at each scrape."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ def mark(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("diffuser_api", "0008_likeness_of_checkpoints")]
+    dependencies = [("diffuser_api", "0009_one_queue")]
 
     operations = [
         migrations.AddField("Job", "gave_up", models.BooleanField(default=False, editable=False)),
