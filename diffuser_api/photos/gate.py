@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from django.conf import settings
+from django.utils import translation
 
 from diffuser_api.operations import disk
 from diffuser_api.photos.sentences import sentence
@@ -56,13 +57,13 @@ class Seen:
     skin: list[float] | None = None  # CIE L*a*b*
 
 
-def clean_photos(files: list, language: str = "en") -> tuple[list[Seen], list[dict]]:
+def clean_photos(files: list) -> tuple[list[Seen], list[dict]]:
     """Exactly five photos, no two the same, and what is to be warned of, as reasons.
 
     Raises PhotosRefused with every reason at once.
     """
     if len(files) != 5:
-        raise PhotosRefused([_reason(0, "wrong_count", language, count=len(files))])
+        raise PhotosRefused([_reason(0, "wrong_count", count=len(files))])
     photos = dict(enumerate(_look_at(files), start=1))
     fingerprints: dict[int, int] = {}
     for number, photo in photos.items():
@@ -74,8 +75,8 @@ def clean_photos(files: list, language: str = "en") -> tuple[list[Seen], list[di
     for number in strangers({n: photo.embedding for n, photo in photos.items() if photo.embedding}):
         photos[number].findings.append({"code": "another_person", "values": {}})
 
-    refusals = _reasons({n: photo.refusals for n, photo in photos.items()}, language)
-    findings = _reasons({n: photo.findings for n, photo in photos.items()}, language)
+    refusals = _reasons({n: photo.refusals for n, photo in photos.items()})
+    findings = _reasons({n: photo.findings for n, photo in photos.items()})
     if settings.PHOTO_CHECKS == STRICT:
         refusals = sorted(refusals + findings, key=lambda reason: reason["index"])
     if refusals:
@@ -83,35 +84,32 @@ def clean_photos(files: list, language: str = "en") -> tuple[list[Seen], list[di
     return list(photos.values()), findings
 
 
-def check_photo(file, language: str = "en") -> tuple[bool, list[dict]]:
+def check_photo(file) -> tuple[bool, list[dict]]:
     """Would this photo be accepted, and what there is to say about it: {"code", "message"}."""
     [photo] = _look_at([file])
     accepted = not photo.refusals and (settings.PHOTO_CHECKS != STRICT or not photo.findings)
     said = photo.refusals + photo.findings
     return accepted, [
-        {"code": one["code"], "message": sentence(one["code"], language, **one["values"])} for one in said
+        {"code": one["code"], "message": sentence(one["code"], **one["values"])} for one in said
     ]
 
 
 def clean_picture(file) -> bytes:
-    """An editor's picture as a JPEG like ``Seen.clean``. Raises PictureRefused with a sentence."""
+    """An editor's picture as a JPEG like ``Seen.clean``. Raises PictureRefused with an English sentence."""
     [picture] = _look_at([file], look=False)
     if picture.refusals:
         [refused] = picture.refusals
-        raise PictureRefused(sentence(refused["code"], "en", **refused["values"]))
+        with translation.override("en"):  # the editors' desk knows no other language
+            raise PictureRefused(sentence(refused["code"], **refused["values"]))
     return picture.clean
 
 
-def _reason(index: int, code: str, language: str, **values: int) -> dict:
-    return {"index": index, "code": code, "message": sentence(code, language, **values)}
+def _reason(index: int, code: str, **values: int) -> dict:
+    return {"index": index, "code": code, "message": sentence(code, **values)}
 
 
-def _reasons(found: dict[int, list[dict]], language: str) -> list[dict]:
-    return [
-        _reason(number, one["code"], language, **one["values"])
-        for number, all_ in found.items()
-        for one in all_
-    ]
+def _reasons(found: dict[int, list[dict]]) -> list[dict]:
+    return [_reason(number, one["code"], **one["values"]) for number, all_ in found.items() for one in all_]
 
 
 def _look_at(files: list, look: bool | None = None) -> list[Seen]:

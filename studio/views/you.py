@@ -3,19 +3,13 @@
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.translation import get_language
 from django.views.decorators.http import require_http_methods, require_POST
 
 from diffuser_api.jobs import life, retention
 from diffuser_api.jobs.life import UNFINISHED
 from diffuser_api.models import Job
 from diffuser_api.photos import gate
-from diffuser_api.photos import sentences as photo_sentences
 from studio import sentences, visitors
-
-
-def _language() -> str:
-    return photo_sentences.nearest(get_language() or "")
 
 
 @visitors.welcome
@@ -37,7 +31,7 @@ def _page(request, status=200, **context):
 
 def _train(request):
     try:
-        seen, _ = gate.clean_photos(request.FILES.getlist("images"), _language())
+        seen, _ = gate.clean_photos(request.FILES.getlist("images"))
         job = life.create_training(
             [one.clean for one in seen],
             faces=[one.embedding for one in seen],
@@ -66,7 +60,7 @@ def check(request):
     """Would this photo be taken? As JSON: the page shows it beside the photo."""
     if "image" not in request.FILES:
         return JsonResponse({"accepted": False, "findings": []}, status=400)
-    accepted, findings = gate.check_photo(request.FILES["image"], _language())
+    accepted, findings = gate.check_photo(request.FILES["image"])
     return JsonResponse({"accepted": accepted, "findings": findings})
 
 

@@ -1,10 +1,12 @@
 """The photo gate: for each code a picture that gets it and one just good enough; sentences; hostile files."""
 
+import gettext
 import io
 import json
 import math
 import os
 import resource
+import shutil
 import struct
 import subprocess
 import sys
@@ -13,16 +15,23 @@ import zlib
 import numpy as np
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import translation
 from PIL import Image
 
+from benchmarks.harness import ROOT
 from benchmarks.harness import photographs as real
 from diffuser_api.models import Job, TrainingPhoto
 from diffuser_api.photos import gate
-from diffuser_api.photos.sentences import CODES, LANGUAGES, sentence
+from diffuser_api.photos.sentences import CODES, sentence
 from generation.vision import compare, photo_quality
 
 CHECK, TRAIN = "/api/photos/check/", "/api/lora-training/"
 WORLDS = ("photographs", "drawn")
+
+
+def in_language(language: str, code: str, **values: int) -> str:
+    with translation.override(language):
+        return sentence(code, **values)
 
 
 def codes(picture: Image.Image, world: str) -> set[str]:
@@ -118,9 +127,9 @@ def test_a_photo_of_a_place_is_refused_in_two_languages(client):
     italian = check(client, content, accept_language="it-IT,it;q=0.9,en;q=0.5").json()
     assert english == {
         "accepted": False,
-        "findings": [{"code": "no_face", "message": sentence("no_face", "en")}],
+        "findings": [{"code": "no_face", "message": in_language("en", "no_face")}],
     }
-    assert italian["findings"] == [{"code": "no_face", "message": sentence("no_face", "it")}]
+    assert italian["findings"] == [{"code": "no_face", "message": in_language("it", "no_face")}]
     assert check(client, content, accept_language="xx;;q=1").json() == english
 
 
@@ -146,17 +155,47 @@ def test_strict_refuses_what_warn_only_tells_and_off_does_not_see(client, transa
     warned = send(client, wrong, accept_language="it")
     assert warned.status_code == 202 and TrainingPhoto.objects.count() == 5
     assert [(one["index"], one["code"]) for one in warned.json()["warnings"]] == expected
-    assert warned.json()["warnings"][1]["message"] == sentence("no_face", "it")
+    assert warned.json()["warnings"][1]["message"] == in_language("it", "no_face")
     settings.PHOTO_CHECKS = "off"
     unseen = send(client, wrong)
     assert unseen.status_code == 202 and "warnings" not in unseen.json()
 
 
-def test_every_code_has_a_sentence_that_says_what_to_do_in_each_language():
+def test_every_code_has_a_sentence_that_says_what_to_do_in_each_language(settings):
     values = {name: 7 for name in ("count", "limit", "width", "height", "twin")}
     for code in CODES:
-        said = {sentence(code, language, **values) for language in LANGUAGES}
-        assert len(said) == 2 and all(len(one) > 30 and one.endswith(".") for one in said), code
+        said = {in_language(language, code, **values) for language, _ in settings.LANGUAGES}
+        assert len(said) == len(settings.LANGUAGES), code
+        assert all(len(one) > 30 and one.endswith(".") for one in said), code
+
+
+def test_the_compiled_sentences_are_those_of_the_po_files(tmp_path):
+    if not shutil.which("msgfmt"):
+        pytest.skip("needs gettext: apt-get install gettext")
+    for written in (ROOT / "diffuser_api" / "locale").rglob("django.po"):
+        subprocess.run(["msgfmt", "-o", tmp_path / "django.mo", written], check=True)
+        compiled, fresh = (
+            gettext.GNUTranslations(path.open("rb"))._catalog
+            for path in (written.with_suffix(".mo"), tmp_path / "django.mo")
+        )
+        assert compiled == fresh and len(compiled) == len(CODES) + 1
+
+
+def test_another_language_is_no_more_than_its_file(client, settings, tmp_path):
+    if not shutil.which("msgfmt"):
+        pytest.skip("needs gettext: apt-get install gettext")
+    folder = tmp_path / "de" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    text = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\n'
+    text += f'msgid "{in_language("en", "empty")}"\nmsgstr "Die Datei ist leer."\n'
+    (folder / "django.po").write_text(text)
+    subprocess.run(["msgfmt", "-o", folder / "django.mo", folder / "django.po"], check=True)
+    settings.LANGUAGES = [*settings.LANGUAGES, ("de", "Deutsch")]
+    settings.LOCALE_PATHS = [tmp_path]
+    german = check(client, b"", accept_language="de-AT,de;q=0.9,it;q=0.5").json()
+    assert german["findings"][0]["message"] == "Die Datei ist leer."
+    other = check(client, b"hello", accept_language="de").json()
+    assert other["findings"][0]["message"] == in_language("en", "not_a_picture")
 
 
 # --- the process -------------------------------------------------------------------------------------------

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from django.utils.translation import get_language_from_request
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from diffuser_api.api.parsers import BoundedMultiPartParser
-from diffuser_api.api.serializers import (
-    PhotoCheckAnswerSerializer,
-    PhotoCheckSerializer,
-)
-from diffuser_api.photos import gate, sentences
-
-
-def language_of(request) -> str:
-    """The one of our sentences' languages that the client likes best."""
-    return sentences.nearest(get_language_from_request(request))
+from diffuser_api.api.serializers import PhotoCheckAnswerSerializer, PhotoCheckSerializer
+from diffuser_api.photos import gate
 
 
 class PhotoCheck(APIView):
@@ -32,5 +23,5 @@ class PhotoCheck(APIView):
     def post(self, request):
         serializer = PhotoCheckSerializer(data=request.FILES)
         serializer.is_valid(raise_exception=True)
-        accepted, findings = gate.check_photo(serializer.validated_data["image"], language_of(request))
+        accepted, findings = gate.check_photo(serializer.validated_data["image"])
         return Response({"accepted": accepted, "findings": findings})

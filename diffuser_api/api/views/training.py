@@ -19,7 +19,6 @@ from diffuser_api.api.serializers import (
     WebhookSerializer,
 )
 from diffuser_api.api.views.new_job import HEADERS, created_or_accepted, status_url
-from diffuser_api.api.views.photos import language_of
 from diffuser_api.jobs import life, lora_file, retention
 from diffuser_api.models import Job, LoraModel
 from diffuser_api.photos import gate
@@ -46,7 +45,7 @@ class LoraTraining(APIView):
         warnings = []
 
         def make(remember) -> Job:
-            photos, found = gate.clean_photos(request.FILES.getlist("images"), language_of(request))
+            photos, found = gate.clean_photos(request.FILES.getlist("images"))
             warnings.extend(found)
             return life.create_training(
                 [one.clean for one in photos],
