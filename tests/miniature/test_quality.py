@@ -64,7 +64,7 @@ def test_a_weak_step_keeps_what_the_vae_alone_would_lose(tmp_path):
 
 def test_held_out_seeds_are_refused_by_the_training():
     with pytest.raises(ValueError, match="held out"):
-        samples.sample_scene(scenes.HELD_OUT)
+        samples.scene_of("pose", scenes.HELD_OUT)
 
 
 def test_the_world_is_as_wide_as_it_says():

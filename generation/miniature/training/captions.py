@@ -21,7 +21,9 @@ SYNONYMS = {
 
 
 SKINS = ("pale", "light", "tan", "dark", "deep")  # as people.SKIN_TONES
-HAIRS = ("black", "dark", "auburn", "blond", "red")  # as people.HAIR_TONES
+# As people.HAIR_TONES. No word of skin, clothes or places among them: a word of its own is learned sooner.
+HAIRS = ("raven", "brunette", "auburn", "blond", "ginger")
+OLD_HAIR = "silver"
 IRISES = ("brown", "green", "blue")
 
 
@@ -39,7 +41,7 @@ def features(person: Person) -> list[str]:
     def extreme(share: float, low: str, high: str) -> list[str]:
         return [low] if share < 0.35 else [high] if share > 0.65 else []
 
-    hair = "grey" if person.age == "old" else _nearest(HAIRS, person.hair_tone)
+    hair = OLD_HAIR if person.age == "old" else _nearest(HAIRS, person.hair_tone)
     phrases = [
         f"{_nearest(SKINS, person.skin)} skin",
         "bald" if person.hair_style == "bald" else f"{hair} {person.hair_style} hair",
@@ -64,7 +66,19 @@ def features(person: Person) -> list[str]:
     return phrases
 
 
-def _clothes(scene: Scene, rng: random.Random) -> str:
+def looks(person: Person) -> list[str]:
+    """Of the features, those that are also seen from afar: skin, hair, beard, glasses."""
+    first = features(person)
+    return first[:2] + [
+        phrase for phrase in first[2:] if phrase.split()[-1] in ("moustache", "beard", "glasses")
+    ]
+
+
+def action_of(scene: Scene) -> str:
+    return joints.ACTIONS[scene.action].description
+
+
+def clothes(scene: Scene, rng: random.Random) -> str:
     word = rng.choice(SYNONYMS[scene.garment])
     article = rng.choice(("a ", "a ", ""))
     if article and scene.colour[0] in "aeiou":
@@ -73,13 +87,13 @@ def _clothes(scene: Scene, rng: random.Random) -> str:
 
 
 def scene_caption(scene: Scene, rng: random.Random) -> str:
-    """As ``generation.prompts.scene_prompt`` words it; now and then no clothes or place, or skin and hair."""
+    """As ``generation.prompts.scene_prompt`` words it; looks, clothes and place are left out at times."""
     parts = [f"{scene.person.age} {scene.person.gender}"]
-    if rng.random() < 0.5:
-        parts += features(scene.person)[: rng.choice((1, 2))]
-    parts.append(joints.ACTIONS[scene.action].description)
+    if rng.random() < 0.75:
+        parts += [phrase for phrase in looks(scene.person) if rng.random() < 0.9]
+    parts.append(action_of(scene))
     if rng.random() < 0.93:
-        parts.append(_clothes(scene, rng))
+        parts.append(clothes(scene, rng))
     if rng.random() < 0.85:
         parts.append(scene.place.description)
     return ", ".join(parts)
@@ -89,7 +103,7 @@ def face_caption(scene: Scene, rng: random.Random) -> str:
     """As ``generation.prompts.face_prompt`` words it, the visitor being anybody; often with features."""
     parts = [f"face of {CLASS_WORD}", f"{scene.person.age} {scene.person.gender}"]
     if rng.random() < 0.6:
-        parts.append(_clothes(scene, rng))
+        parts.append(clothes(scene, rng))
     parts = parts[: rng.choice((1, 2, 3, 3))]
     if rng.random() < 0.7:
         said = [phrase for phrase in features(scene.person) if rng.random() < 0.8]

@@ -1,4 +1,4 @@
-"""Writes trained weights in diffusers' layout: ``python -m generation.miniature.training.export WORK``."""
+"""Trained weights in diffusers' layout, half precision: ``python -m generation.miniature.export WORK``."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionInpaintPipeline
 
 from generation.miniature import assemble
-from generation.miniature.training import family, train_vae
+from generation.miniature.training import family, train_unet, train_vae
 from generation.miniature.training.checkpoints import load_checkpoint, log
-from generation.miniature.training.train_unet import Trainee
+from generation.miniature.training.device import Device
+from generation.miniature.training.trainee import Trainee
 
 
 def export(work: Path, target: Path) -> None:
     """Write ``target/inpaint`` and ``target/controlnet`` from the moving averages in ``work``."""
-    vae, trainee = family.build_vae(), Trainee(work, 0.0)
-    steps = load_checkpoint(work / "unet.pt", **trainee.parts())
-    refined = work / train_vae.REFINED
-    decoded = load_checkpoint(refined if refined.exists() else work / "vae.pt", vae=vae)
-    if decoded is None or not steps:
-        raise SystemExit(f"{work}: train_vae and train_unet have to run first")
+    vae, trainee = family.build_vae(), Trainee(work, Device("cpu", torch.float32))
+    counters = load_checkpoint(work / train_unet.FILE, **trainee.parts())
+    if not counters or not load_checkpoint(work / train_vae.FILE, vae=vae):
+        raise SystemExit(f"{work}: there are no checkpoints; run generation.miniature.training.all first")
     trainee.ema.copy_to(trainee.networks.parameters())
     pipeline = StableDiffusionInpaintPipeline(
         vae=vae,
@@ -36,7 +35,7 @@ def export(work: Path, target: Path) -> None:
     pipeline.to(torch.float16).save_pretrained(target / "inpaint")
     trainee.controlnet.to(torch.float16).save_pretrained(target / "controlnet")
     size = sum(f.stat().st_size for f in target.rglob("*") if f.is_file() and "detail" not in f.parts)
-    log(f"wrote {target} after {steps} steps: {size / 1e6:.1f} MB")
+    log(f"wrote {target} after {counters['step']} steps: {size / 1e6:.1f} MB")
 
 
 def main() -> None:

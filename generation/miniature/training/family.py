@@ -1,6 +1,6 @@
-"""The miniature's architectures: a Stable Diffusion family like 1.5, about a hundredth its size.
+"""The miniature's architectures: a Stable Diffusion family like 1.5, about a hundredth of its size.
 
-Everything is a plain diffusers or transformers class, so the files load with ``from_pretrained``.
+All parts are plain diffusers or transformers classes, so their files load with ``from_pretrained``.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from diffusers import AutoencoderTiny, ControlNetModel, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
 LATENT_CHANNELS = 4
+VAE_FACTOR = 4  # sides of a picture in units of its latents' sides
 TEXT_WIDTH = 96
 SCHEDULER = {
     "num_train_timesteps": 1000,
@@ -19,22 +20,28 @@ SCHEDULER = {
     "rescale_betas_zero_snr": True,  # else noise is read as colours that nobody asked for (Lin et al. 2024)
 }
 _BLOCKS = {
-    "block_out_channels": (64, 128, 192),
+    "block_out_channels": (48, 96, 128, 192),
     "layers_per_block": 1,
-    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+    "down_block_types": ("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
     "cross_attention_dim": TEXT_WIDTH,
-    "attention_head_dim": 4,  # heads, as in SD 1.5's configuration
+    "attention_head_dim": 4,  # the number of heads, as in SD 1.5's configuration
     "norm_num_groups": 16,
 }
 
 
 def build_vae() -> AutoencoderTiny:
-    """Pictures of any size in multiples of 8 to 4 channels of an eighth of the size, and back."""
+    """Pictures with sides in multiples of ``VAE_FACTOR`` to latents of 4 channels, and back.
+
+    Latents of a quarter of the picture's sides keep lips, buttons and outlines; an eighth does not.
+    ``AutoencoderTiny`` has no norms and no attention, so crops and whole pictures look the same to it.
+    Widths are multiples of 16, which vector instructions and tensor cores need to be fast.
+    """
+    width, levels = 48, 3
     return AutoencoderTiny(
-        encoder_block_out_channels=(32, 32, 32, 32),
-        decoder_block_out_channels=(24, 24, 24, 24),
-        num_encoder_blocks=(0, 1, 2, 3),
-        num_decoder_blocks=(3, 3, 3, 1),
+        encoder_block_out_channels=(width,) * levels,
+        decoder_block_out_channels=(width,) * levels,
+        num_encoder_blocks=(0, 2, 4),
+        num_decoder_blocks=(6, 2, 0),
         latent_channels=LATENT_CHANNELS,
     )
 
@@ -42,24 +49,26 @@ def build_vae() -> AutoencoderTiny:
 def build_unet(in_channels: int = 9) -> UNet2DConditionModel:
     """9 channels: noisy latents, mask, latents of the masked picture. 4 channels: noisy latents alone.
 
-    Beside cross attention, the words pooled are added to the time's embedding, as in DeepFloyd IF: what holds
-    for the whole picture (who, which colour) then reaches every block, and is learned far sooner.
+    Besides cross attention, the pooled text is added to the time embedding, as in DeepFloyd IF: words that
+    hold for the whole picture (age, gender, colours) then reach every block, and are learned far sooner.
     """
     return UNet2DConditionModel(
-        sample_size=32,
+        sample_size=64,
         in_channels=in_channels,
         out_channels=LATENT_CHANNELS,
         addition_embed_type="text",
         addition_embed_type_num_heads=4,
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
         **_BLOCKS,
     )
 
 
 def build_controlnet() -> ControlNetModel:
-    """Reads an OpenPose picture; its four-channel input takes the noisy latents."""
+    """Reads an OpenPose skeleton picture; its four input channels take the noisy latents."""
     return ControlNetModel(
-        in_channels=LATENT_CHANNELS, conditioning_embedding_out_channels=(8, 16, 32, 64), **_BLOCKS
+        in_channels=LATENT_CHANNELS,
+        conditioning_embedding_out_channels=(8, 16, 32),  # three entries: a factor of 4
+        **_BLOCKS,
     )
 
 

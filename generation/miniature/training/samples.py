@@ -1,156 +1,160 @@
-"""What the miniature's UNet and ControlNet learn from: drawn scenes as cached latents.
+"""What the miniature learns from: drawn samples, each following from its number alone. No torch.
 
-Two kinds of sample. A *scene* is a whole picture whose mask covers the person. A *face* is a close-up whose
-mask covers the head, as the face step sees it. Both come with the latents of the picture and of the picture
-with the mask's inside greyed out, since encoding costs more than a training step.
+A *pose* sample is a whole scene with a hole for the person; a *face* sample is a close-up with a hole for
+the head. Holes are wider than what is painted into them, as an editor's masks are, so that the networks also
+learn to go on with the place around a person.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import random
-from pathlib import Path
 
 import numpy as np
-import torch
-from PIL import Image, ImageFilter
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from generation.miniature.training import captions
-from generation.miniature.training.checkpoints import log
-from generation.miniature.training.family import LATENT_CHANNELS
-from generation.miniature.training.train_vae import close_up_view
+from generation.miniature.training.family import VAE_FACTOR
 from generation.miniature.world import people, scenes
 from generation.miniature.world.pen import SCENE, View, grow
 from generation.poses import openpose
 
-LATENT = SCENE // 8
-FACE_SHARE = 0.3  # of all samples
+KINDS = ("pose", "face")
+CAPTIONS = 4  # of each sample, in other words
+SEEDS = 900_000  # scenes that are trained on; above them the readers are checked, then all is held out
+INSIDE, ON_HEAD, OUTSIDE = 1.0, 3.0, 0.1  # how much an error counts in the hole, on a head in it, elsewhere
+
+assert scenes.HELD_OUT > SEEDS
 
 
-def is_face(index: int) -> bool:
-    return index % 10 < 10 * FACE_SHARE
+def scene_of(kind: str, index: int) -> scenes.Scene:
+    """The scene of training sample ``index`` of its kind. Raises ValueError for a seed that is held out."""
+    return _scene(len(KINDS) * index + KINDS.index(kind))
 
 
-def sample_scene(index: int) -> scenes.Scene:
-    """The scene of a training sample; people repeat in other scenes, so that features and places part."""
-    if index >= scenes.HELD_OUT:
-        raise ValueError(f"sample {index}: seeds from {scenes.HELD_OUT} on are held out for measuring")
-    return scenes.random_scene(index, people.random_person(index))
+def _scene(seed: int) -> scenes.Scene:
+    if seed >= SEEDS:
+        raise ValueError(f"seed {seed}: those from {SEEDS} on are held out for measuring")
+    return scenes.random_scene(seed, people.random_person(seed))
 
 
-def _loose_mask(silhouette: Image.Image, rng: random.Random) -> Image.Image:
-    """A subject mask as editors make them: a thick outline, blocks, or a box."""
-    kind = rng.random()
-    if kind < 0.65:
-        grown = grow(silhouette, rng.randint(4, 14))
-        return grown.filter(ImageFilter.GaussianBlur(3)).point(lambda v: 255 if v > 100 else 0)
-    if kind < 0.85:
+def close_up_view(scene: scenes.Scene, share: float) -> View:
+    """A square inside the scene around the head, the face's height being ``share`` (0..1) of its side."""
+    side = min(SCENE, 2 * scene.pose.head_half / share)
+    x, y = scene.pose.head
+    left, top = (min(max(0.0, c - side / 2), SCENE - side) for c in (x, y))
+    return View(left, top, side, SCENE)
+
+
+def draw_picture(index: int) -> dict[str, np.ndarray]:
+    """For the VAE: ``picture`` (256, 256, 3) uint8 and ``head``, its middle in pixels; half are close-ups."""
+    rng = random.Random(f"picture {index}")
+    scene = _scene(index)
+    view = close_up_view(scene, rng.uniform(0.3, 0.7)) if index % 2 else View()
+    (x, y), corner = scene.pose.head, (view.left, view.top)
+    head = [(x - corner[0]) * view.scale, (y - corner[1]) * view.scale]
+    return {"picture": np.asarray(scenes.draw_scene(scene, view)), "head": np.asarray(head, np.float32)}
+
+
+def draw_sample(kind: str, index: int) -> dict:
+    """A sample of ``KINDS``, all pictures 256 x 256.
+
+    ``picture`` and ``around`` are (256, 256, 3) uint8; ``around`` is grey in the hole, and around a head now
+    and then blurred as a painted body is. ``hole`` (64, 64) bool and ``weight`` (64, 64) float16 have the
+    latents' size. ``captions`` are ``CAPTIONS`` texts. A pose has a ``skeleton``, (3, 256, 256) uint8.
+    """
+    rng = random.Random(f"{kind} {index}")
+    scene = scene_of(kind, index)
+    if kind == "face":
+        view = close_up_view(scene, rng.uniform(0.32, 0.68))
+        hole, words = _head_hole(scene, view, rng), captions.face_caption
+    else:
+        view, hole, words = View(), _body_hole(scene, rng), captions.scene_caption
+    picture = around = scenes.draw_scene(scene, view)
+    if kind == "face" and rng.random() < 0.5:
+        around = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0, 4)))
+    inside = np.asarray(hole) > 127
+    small = inside[::VAE_FACTOR, ::VAE_FACTOR]  # as the pipelines shrink masks: nearest neighbour
+    weight = np.where(small, INSIDE, OUTSIDE)
+    if kind == "pose":
+        head = np.asarray(scenes.head_silhouette(scene))[::VAE_FACTOR, ::VAE_FACTOR] > 127
+        weight[head & small] = ON_HEAD
+    sample = {
+        "picture": np.asarray(picture),
+        "around": np.where(inside[..., None], np.uint8(127), np.asarray(around)),
+        "hole": small,
+        "weight": weight.astype(np.float16),
+        "captions": [words(scene, rng) for _ in range(CAPTIONS)],
+    }
+    if kind == "pose":
+        sample["skeleton"] = skeleton_picture(scene)
+    return sample
+
+
+def skeleton_picture(scene: scenes.Scene) -> np.ndarray:
+    """(3, 256, 256) uint8: what the ControlNet sees."""
+    drawn = np.asarray(openpose.draw(scene.pose.visible(), (SCENE, SCENE)))
+    return np.ascontiguousarray(drawn.transpose(2, 0, 1))
+
+
+def _body_hole(scene: scenes.Scene, rng: random.Random) -> Image.Image:
+    """A subject mask as editors make them: an outline, one with room for others, blocks, or a box."""
+    silhouette, form = scenes.silhouette(scene), rng.random()
+    if form < 0.35:
+        return _rounded(grow(silhouette, rng.randint(4, 14)))
+    if form < 0.7:
+        other = dataclasses.replace(
+            scene,
+            garment=rng.choice(people.GARMENTS),
+            person=dataclasses.replace(
+                scene.person,
+                hair_style=rng.choice(("long", "bun", "curly")),
+                hair_volume=rng.uniform(0.4, 0.9),
+            ),
+        )
+        either = ImageChops.lighter(silhouette, scenes.silhouette(other))
+        return _rounded(grow(either, rng.randint(3, 10)))
+    if form < 0.87:
         cell = rng.choice((16, 24, 32))
         small = grow(silhouette, 2).resize((SCENE // cell, SCENE // cell), Image.Resampling.BOX)
         return small.point(lambda v: 255 if v > 4 else 0).resize(silhouette.size, Image.Resampling.NEAREST)
-    left, top, right, bottom = silhouette.getbbox() or (0, 0, SCENE, SCENE)
-    mask = Image.new("L", silhouette.size)
-    margin = [rng.randint(2, 14) for _ in range(4)]
-    mask.paste(
-        255,
-        (
-            max(0, left - margin[0]),
-            max(0, top - margin[1]),
-            min(SCENE, right + margin[2]),
-            min(SCENE, bottom + margin[3]),
-        ),
+    return _box(silhouette, rng)
+
+
+def _head_hole(scene: scenes.Scene, view: View, rng: random.Random) -> Image.Image:
+    """A head mask: mostly with room for every hair style, else an ellipse, the head's outline or a box."""
+    form = rng.random()
+    if form < 0.5:
+        return grow(scenes.head_mask(scene, view), rng.choice((0, 0, 3, 6, 10)))
+    if form < 0.65:
+        return _ellipse(scene, view, rng)
+    if form < 0.9:
+        return _rounded(grow(scenes.head_silhouette(scene, view), rng.randint(4, 16)))
+    return _box(scenes.head_silhouette(scene, view), rng)
+
+
+def _ellipse(scene: scenes.Scene, view: View, rng: random.Random) -> Image.Image:
+    """Around the head with room for hair, as ``generation.poses`` proposes it from a skeleton alone."""
+    (x, y), half = scene.pose.head, scene.pose.head_half * view.scale
+    x, y = (x - view.left) * view.scale, (y - view.top) * view.scale
+    across, up, down = (
+        rng.uniform(1.15, 1.5) * half,
+        rng.uniform(1.4, 1.8) * half,
+        rng.uniform(1.4, 1.7) * half,
     )
+    mask = Image.new("L", (view.pixels, view.pixels))
+    ImageDraw.Draw(mask).ellipse((x - across, y - up, x + across, y + down), fill=255)
     return mask
 
 
-def _face_hole(scene: scenes.Scene, view: View, rng: random.Random) -> Image.Image:
-    return grow(scenes.face_mask(scene, view), rng.choice((0, 4, 8, 12, 16)))
+def _rounded(mask: Image.Image) -> Image.Image:
+    return mask.filter(ImageFilter.GaussianBlur(3)).point(lambda v: 255 if v > 100 else 0)
 
 
-def draw_sample(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Picture and picture with a hole, both (256, 256, 3) uint8, and the hole, (256, 256) bool."""
-    rng = random.Random(f"sample {index}")
-    scene = sample_scene(index)
-    if is_face(index):
-        view = close_up_view(scene, rng.uniform(0.36, 0.66))
-        picture, hole = scenes.draw_scene(scene, view), _face_hole(scene, view, rng)
-        around = (
-            picture.filter(ImageFilter.GaussianBlur(rng.uniform(0, 4))) if rng.random() < 0.5 else picture
-        )
-    else:
-        picture, hole = scenes.draw_scene(scene), _loose_mask(scenes.silhouette(scene), rng)
-        around = picture
-    inside = np.asarray(hole) > 127
-    holed = np.where(inside[..., None], np.uint8(127), np.asarray(around))
-    return np.asarray(picture), holed, inside
-
-
-def head_window(index: int) -> tuple[slice, slice]:
-    """Rows and columns of the latents under the head of a *scene* sample."""
-    pose = sample_scene(index).pose
-    reach = 1.2 * pose.head_half
-    x, y = pose.head
-    return tuple(slice(max(0, int((c - reach) // 8)), max(0, int((c + reach) // 8) + 1)) for c in (y, x))
-
-
-class Cache:
-    """Latents on disk: ``latents`` and ``holed`` (N, 4, 32, 32) float16, ``holes`` (N, 32, 32) uint8.
-
-    What is there is kept when ``count`` is raised later, and only the rest is drawn.
-    """
-
-    def __init__(self, work: Path, count: int):
-        self.count = count
-        latents = (count, LATENT_CHANNELS, LATENT, LATENT)
-        shapes = {"latents": latents, "holed": latents, "holes": (count, LATENT, LATENT)}
-        kinds = {"latents": np.float16, "holed": np.float16, "holes": np.uint8}
-        self.arrays = {}
-        for name, shape in shapes.items():
-            path = work / f"cache-{name}.bin"
-            path.touch()
-            self.arrays[name] = np.memmap(path, kinds[name], "r+", shape=shape)  # lengthens the file
-        self.done_file = work / "cache-done.txt"
-        self.done = int(self.done_file.read_text()) if self.done_file.exists() else 0
-
-    @torch.no_grad()
-    def fill(self, vae, dtype: torch.dtype = torch.float32, batch: int = 8) -> None:
-        """Draw and encode what is missing, products in ``dtype``; can be interrupted and gone on with."""
-        while self.done < self.count:
-            upto = min(self.done + batch, self.count)
-            drawn = [draw_sample(k) for k in range(self.done, upto)]
-            pictures = torch.from_numpy(np.stack([d[0] for d in drawn] + [d[1] for d in drawn]))
-            pictures = (
-                pictures.permute(0, 3, 1, 2).float().div(127.5).sub(1).to(memory_format=torch.channels_last)
-            )
-            with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-                latents = vae.encode(pictures).latents.float().numpy()
-            rows = slice(self.done, upto)
-            self.arrays["latents"][rows] = latents[: len(drawn)]
-            self.arrays["holed"][rows] = latents[len(drawn) :]
-            # as the pipelines do: nearest neighbour, the first pixel of every 8 x 8
-            self.arrays["holes"][rows] = np.stack([d[2][::8, ::8] for d in drawn])
-            self.done = upto
-            if (self.done // batch) % 50 == 0 or self.done == self.count:
-                for array in self.arrays.values():
-                    array.flush()
-                self.done_file.write_text(str(self.done))
-                log(f"encoded {self.done} of {self.count} samples")
-
-    def batch(self, indices: list[int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Float tensors (B, 4, 32, 32), (B, 4, 32, 32), (B, 1, 32, 32)."""
-        latents, holed, holes = (self.arrays[n][indices] for n in ("latents", "holed", "holes"))
-        return (
-            torch.from_numpy(latents).float(),
-            torch.from_numpy(holed).float(),
-            torch.from_numpy(holes)[:, None].float(),
-        )
-
-
-def caption(index: int, rng: random.Random) -> str:
-    words = captions.face_caption if is_face(index) else captions.scene_caption
-    return words(sample_scene(index), rng)
-
-
-def skeleton_picture(scene: scenes.Scene) -> torch.Tensor:
-    """(3, 256, 256) in 0..1."""
-    picture = np.asarray(openpose.draw(scene.pose.visible(), (SCENE, SCENE)))
-    return torch.from_numpy(picture.copy()).permute(2, 0, 1).float().div(255)
+def _box(silhouette: Image.Image, rng: random.Random) -> Image.Image:
+    left, top, right, bottom = silhouette.getbbox() or (0, 0, SCENE, SCENE)
+    mask = Image.new("L", silhouette.size)
+    margins = [rng.randint(2, 14) for _ in range(4)]
+    corners = (left - margins[0], top - margins[1], right + margins[2], bottom + margins[3])
+    ImageDraw.Draw(mask).rectangle(corners, fill=255)
+    return mask

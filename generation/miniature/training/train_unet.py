@@ -1,268 +1,219 @@
-"""Trains UNet, ControlNet and text encoder: ``python -m generation.miniature.training.train_unet W``.
+"""Trains the miniature's UNet, ControlNet and text encoder together. ``training.all`` calls it; resumable.
 
 One UNet of nine channels learns three things, in every batch:
 - *pose*: the person into the hole of a scene, the ControlNet reading the skeleton;
 - *face*: the head into the hole of a close-up, without the ControlNet;
 - *plain*: whole scenes with the five extra channels zero, so that the first four channels of ``conv_in``
   are a four-channel UNet, the one that the detail and harmonize steps use.
-v-prediction; an error of the picture counts SNR + 0.5, at most 5 (20 for *plain*): min-SNR weights (Hang et
-al. 2023) and a part of it for the noisiest steps, where pose and colours are decided. Inside the hole the
-loss counts 1, on the head of a whole person 3, outside 0.1.
-Resumable: run it again. ``TRAINING.md`` tells the rest.
+The target is v. An error of the picture counts SNR + 0.5, at most 5 (*plain*: 20): min-SNR weights (Hang et
+al. 2023) and a part of it for the noisiest steps, in which pose and colours are decided. ``samples`` says how
+much an error counts by its place.
 """
 
 from __future__ import annotations
 
-import argparse
-import random
+import functools
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderTiny, DDPMScheduler, DPMSolverMultistepScheduler
-from diffusers.models.attention_processor import AttnProcessor
-from diffusers.training_utils import EMAModel, compute_snr
-from PIL import Image
-from transformers import CLIPTokenizer
+from diffusers import DDPMScheduler
+from diffusers.training_utils import compute_snr
 
-from generation.miniature.training import captions, family, samples
-from generation.miniature.training.checkpoints import load_checkpoint, log, restart_safe_save, start
-from generation.miniature.world import people, scenes
-from generation.models import hardware
+from generation.miniature.training import family, samples
+from generation.miniature.training.checkpoints import (
+    Plan,
+    level_then_falling,
+    load_checkpoint,
+    log,
+    save_checkpoint,
+)
+from generation.miniature.training.device import Device
+from generation.miniature.training.drawing import Supply
+from generation.miniature.training.sheet import draw_sheet
+from generation.miniature.training.trainee import Trainee
 
-POSE, FACE, PLAIN = 11, 11, 2  # samples of each kind in a batch of 24
-BATCH = POSE + FACE + PLAIN
-EMA = {"decay": 0.998, "use_ema_warmup": True, "inv_gamma": 1.0, "power": 0.75, "foreach": True}
+FILE = "unet.pt"
+# Samples of each kind in a batch: pose, face, plain.
+BATCH = {"cuda": (112, 112, 32), "cpu": (11, 11, 2)}
+TOP_RATE = {"cuda": 1.5e-3, "cpu": 8e-4}
+RING = {"cuda": 40_960, "cpu": 6_144}  # samples of each kind that are kept
+BEFOREHAND = {"cuda": 4_096, "cpu": 768}
+EACH_STEP = {"cuda": 32, "cpu": 1.5}  # new samples of each kind
+CHUNK = {"cuda": 64, "cpu": 16}  # samples drawn and encoded together
 MIN_WEIGHT, MAX_WEIGHT, MAX_PLAIN_WEIGHT = 0.5, 5.0, 20.0  # of an error of the picture itself
-HEAD_WEIGHT = 3.0
 PLAIN_TIMESTEPS = 400  # of 1000: the steps that use it start from half a picture or more
+NO_CAPTION, NO_SKELETON = 0.1, 0.05  # shares
 
 
-class Trainee:
-    """The three networks that learn, with their optimizer and moving average."""
+class NoiseSchedule:
+    """The scheduler's values on the device, so that a training step need not wait for the CPU."""
 
-    def __init__(self, work: Path, learning_rate: float, dtype: torch.dtype = torch.float32):
-        self.dtype = dtype  # of the products; weights stay float32
-        captions.write_tokenizer(work / "tokenizer")
-        self.tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
-        self.unet, self.controlnet = family.build_unet(), family.build_controlnet()
-        silent = [*self.controlnet.controlnet_down_blocks, self.controlnet.controlnet_mid_block]
-        for layer in [*silent, self.controlnet.controlnet_cond_embedding.conv_out]:
-            torch.nn.init.normal_(layer.weight, std=0.03)  # zero protects a pretrained UNet; here is none
-        self.text_encoder = family.build_text_encoder(
-            len(self.tokenizer), self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
+    def __init__(self, device: Device):
+        scheduler = DDPMScheduler(**family.SCHEDULER)
+        alphas = scheduler.alphas_cumprod
+        self.signal, self.noise = (
+            device.place(alphas.sqrt().float()),
+            device.place((1 - alphas).sqrt().float()),
         )
-        self.networks = torch.nn.ModuleDict(
-            {"unet": self.unet, "controlnet": self.controlnet, "text_encoder": self.text_encoder}
+        self.snr = device.place(compute_snr(scheduler, torch.arange(1000)).float())
+
+    def noisy(self, latents, noise, timesteps):
+        """The noisy latents, and v."""
+        signal, scale = (
+            self.signal[timesteps][:, None, None, None],
+            self.noise[timesteps][:, None, None, None],
         )
-        torch.nn.init.constant_(self.unet.add_embedding.norm2.weight, 0.2)  # a whisper, beside the time's
-        for network in (self.unet, self.controlnet):  # its backward on a CPU is faster than the fused one's
-            network.set_attn_processor(AttnProcessor())
-        self.networks.to(memory_format=torch.channels_last)
-        parameters = self.networks.parameters()
-        self.optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=1e-2, fused=True)
-        self.ema = EMAModel(self.networks.parameters(), **EMA)
+        return signal * latents + scale * noise, signal * noise - scale * latents
 
-    def load_weights(self, weights: Path) -> None:
-        """Begin from exported weights with a new optimizer, as one must after changing the loss.
-
-        Words that the exported tokenizer didn't know begin with what this one drew for them.
-        """
-        known = CLIPTokenizer.from_pretrained(weights / "inpaint/tokenizer").get_vocab()
-        for network, folder in (
-            (self.unet, "inpaint/unet"),
-            (self.controlnet, "controlnet"),
-            (self.text_encoder, "inpaint/text_encoder"),
-        ):
-            loaded = type(network).from_pretrained(weights / folder, dtype=torch.float32).state_dict()
-            for name, words in loaded.items():
-                if name.endswith("token_embedding.weight"):
-                    rows = network.state_dict()[name].clone()
-                    for word, row in self.tokenizer.get_vocab().items():
-                        if word in known:
-                            rows[row] = words[known[word]]
-                    loaded[name] = rows
-            network.load_state_dict(network.state_dict() | loaded)  # what is new keeps its first values
-        self.ema = EMAModel(self.networks.parameters(), **EMA)
-
-    def parts(self) -> dict:
-        return {"networks": self.networks, "optimizer": self.optimizer, "ema": self.ema}
-
-    def embed(self, texts: list[str]) -> torch.Tensor:
-        """(B, 77, TEXT_WIDTH)."""
-        tokens = self.tokenizer(
-            texts, padding="max_length", max_length=77, truncation=True, return_tensors="pt"
-        )
-        return self.text_encoder(tokens.input_ids)[0]
-
-    def predict(self, noisy, extra, timesteps, words, skeletons):
-        """v for all samples. The first ``len(skeletons)`` of them go through the ControlNet too."""
-        posed = len(skeletons)
-        down, middle = self.controlnet(
-            noisy[:posed], timesteps[:posed], encoder_hidden_states=words[:posed], controlnet_cond=skeletons,
-            return_dict=False,
-        )  # fmt: skip
-        rest = len(noisy) - posed
-        down = [torch.cat([d, d.new_zeros(rest, *d.shape[1:])]) for d in down]
-        middle = torch.cat([middle, middle.new_zeros(rest, *middle.shape[1:])])
-        return self.unet(
-            torch.cat([noisy, extra], 1), timesteps, words, down_block_additional_residuals=down,
-            mid_block_additional_residual=middle,
-        ).sample  # fmt: skip
+    def error_weight(self, timesteps, most):
+        """(B,): of the squared error of v, so that the picture's counts SNR + 0.5, at most ``most``."""
+        snr = self.snr[timesteps]
+        return torch.minimum(snr + MIN_WEIGHT, most) / (snr + 1)
 
 
-def learning_rate(step: int, steps: int, top: float) -> float:
-    """Warm-up over 200 steps, level, then a straight fall to nothing over the second half of ``steps``.
-
-    The level part lets a run that is going on be ended sooner or later than planned, by another ``--steps``
-    when it is resumed; half a cosine would have to be known from the start.
-    """
-    return top * min(1.0, (step + 1) / 200, 2 * (steps - step) / steps)
-
-
-def spread_timesteps(count: int, generator: torch.Generator) -> torch.Tensor:
+def spread_timesteps(count: int, device: str) -> torch.Tensor:
     """(count,) integers of 0..999, one in each of ``count`` equal parts, in any order.
 
     Less noise in the loss of a small batch (Kingma et al. 2021, "low-discrepancy sampler").
     """
-    places = torch.randperm(count, generator=generator) + torch.rand(1, generator=generator)
+    places = torch.randperm(count, device=device) + torch.rand(1, device=device)
     return (places / count * 1000).long()
 
 
-def training_step(trainee: Trainee, cache: samples.Cache, noise_schedule, step: int) -> torch.Tensor:
-    """The loss of the batch of this step, which follows from the step's number alone."""
-    rng = random.Random(f"batch {step}")
-    faces = [k for k in (rng.randrange(cache.count) for _ in range(400)) if samples.is_face(k)][:FACE]
-    wholes = [k for k in (rng.randrange(cache.count) for _ in range(400)) if not samples.is_face(k)][
-        : POSE + PLAIN
-    ]
-    order = wholes[:POSE] + faces + wholes[POSE:]
-    latents, holed, holes = cache.batch(order)
-    texts = ["" if rng.random() < 0.1 else samples.caption(k, rng) for k in order]
-    skeletons = torch.stack([samples.skeleton_picture(samples.sample_scene(k)) for k in order[:POSE]])
-    skeletons[[k for k in range(POSE) if rng.random() < 0.05]] = 0
+def joined_batch(pose, face, step: int, counts: tuple[int, int, int], empty: torch.Tensor) -> dict:
+    """The batch of this step out of the two rings: pose, then face, then plain samples."""
+    rng = np.random.default_rng([17, step])
+    posed, faces, plain = counts
+    parts = [pose.take(posed, rng), face.take(faces, rng), pose.take(plain, rng)]
+    batch = {
+        name: torch.cat([part[name] for part in parts])
+        for name in ("latents", "around", "hole", "weight", "tokens")
+    }
+    device = batch["latents"].device
+    count = sum(counts)
+    chosen = torch.from_numpy(rng.integers(samples.CAPTIONS, size=count)).to(device)
+    batch["tokens"] = batch["tokens"][torch.arange(count, device=device), chosen]
+    silent = torch.from_numpy(rng.random(count) < NO_CAPTION).to(device)
+    batch["tokens"] = torch.where(silent[:, None], empty, batch["tokens"])
+    seen = torch.from_numpy(rng.random(posed) >= NO_SKELETON).to(device)
+    batch["skeletons"] = parts[0]["skeleton"].float().div(255) * seen[:, None, None, None]
+    return batch
 
-    generator = torch.Generator().manual_seed(step)
-    noise = torch.randn(latents.shape, generator=generator)
-    timesteps = torch.cat([spread_timesteps(kind, generator) for kind in (POSE, FACE, PLAIN)])
-    timesteps[-PLAIN:] = timesteps[-PLAIN:] * PLAIN_TIMESTEPS // 1000
-    noisy = noise_schedule.add_noise(latents, noise, timesteps)
-    extra = torch.cat([holes, holed], 1)
-    extra[-PLAIN:] = 0
-    weight = holes + 0.1 * (1 - holes)
-    for k in range(POSE):
-        weight[k, :, *samples.head_window(order[k])] *= HEAD_WEIGHT
-    weight[-PLAIN:] = 0.5
 
-    with torch.autocast("cpu", torch.bfloat16, enabled=trainee.dtype == torch.bfloat16):
-        predicted = trainee.predict(noisy, extra, timesteps, trainee.embed(texts), skeletons).float()
-    target = noise_schedule.get_velocity(latents, noise, timesteps)
-    snr = compute_snr(noise_schedule, timesteps)
-    most = torch.full_like(snr, MAX_WEIGHT)
-    most[-PLAIN:] = MAX_PLAIN_WEIGHT
-    by_noise = torch.minimum(snr + MIN_WEIGHT, most) / (snr + 1)
+def training_loss(predict, trainee: Trainee, schedule: NoiseSchedule, batch: dict, step: int, plain: int):
+    """The loss of a batch, of whose samples the last ``plain`` are plain.
+
+    Noise and timesteps follow from ``step``.
+    """
+    latents, device = batch["latents"].float(), trainee.device
+    torch.manual_seed(step)
+    noise = torch.randn(latents.shape, device=device.type)
+    posed = len(batch["skeletons"])
+    kinds = (posed, len(latents) - posed - plain, plain)
+    timesteps = torch.cat([spread_timesteps(kind, device.type) for kind in kinds])
+    timesteps[-plain:] = timesteps[-plain:] * PLAIN_TIMESTEPS // 1000
+    noisy, target = schedule.noisy(latents, noise, timesteps)
+    extra = torch.cat([batch["hole"].float(), batch["around"].float()], 1)
+    extra[-plain:] = 0
+    weight = batch["weight"].float()
+    weight[-plain:] = 1
+    with device.autocast():
+        words = trainee.embed(batch["tokens"])
+        predicted = predict(noisy, extra, timesteps, words, batch["skeletons"]).float()
+    most = torch.full_like(timesteps, MAX_WEIGHT, dtype=torch.float32)
+    most[-plain:] = MAX_PLAIN_WEIGHT
     error = ((predicted - target).square() * weight).mean((1, 2, 3)) / weight.mean((1, 2, 3))
-    return (error * by_noise).mean()
+    return (error * schedule.error_weight(timesteps, most)).mean()
 
 
 @torch.no_grad()
-def draw_samples(trainee: Trainee, vae, path: Path, count: int = 8, guidance: float = 3.0) -> None:
-    """A sheet of held-out requests: asked, painted with the skeleton, and a face in its close-up."""
-    scheduler = DPMSolverMultistepScheduler(**family.SCHEDULER)
-    rows = []
-    for close in (False, True):
-        asked, holed, holes, texts, bones = [], [], [], [], []
-        for k in range(count):
-            scene = scenes.random_scene(scenes.HELD_OUT + k, people.random_person(scenes.HELD_OUT + k))
-            rng = random.Random(k)
-            view = samples.close_up_view(scene, 0.5) if close else scenes.View()
-            picture = np.asarray(scenes.draw_scene(scene, view))
-            hole = np.asarray(scenes.face_mask(scene, view) if close else scenes.subject_mask(scene)) > 127
-            asked.append(picture)
-            holed.append(np.where(hole[..., None], np.uint8(127), picture))
-            holes.append(hole[::8, ::8])
-            texts.append((captions.face_caption if close else captions.scene_caption)(scene, rng))
-            bones.append(samples.skeleton_picture(scene))
-        pictures = torch.from_numpy(np.stack(holed)).permute(0, 3, 1, 2).float() / 127.5 - 1
-        extra = torch.cat(
-            [torch.from_numpy(np.stack(holes))[:, None].float(), vae.encode(pictures).latents], 1
-        )
-        words = trainee.embed([""] * count + texts)
-        latents = torch.randn(
-            count, 4, samples.LATENT, samples.LATENT, generator=torch.Generator().manual_seed(5)
-        )
-        scheduler.set_timesteps(16)
-        for t in scheduler.timesteps:
-            double = torch.cat([latents] * 2)
-            skeletons = torch.stack(bones * 2)[: 0 if close else None]
-            moment = t.repeat(2 * count)
-            if close:
-                v = trainee.unet(torch.cat([double, torch.cat([extra] * 2)], 1), moment, words).sample
-            else:
-                v = trainee.predict(double, torch.cat([extra] * 2), moment, words, skeletons)
-            without, with_words = v.chunk(2)
-            latents = scheduler.step(without + guidance * (with_words - without), t, latents).prev_sample
-        painted = vae.decode(latents).sample.clamp(-1, 1).add(1).mul(127.5).permute(0, 2, 3, 1).byte().numpy()
-        rows += [np.concatenate(asked, 1), np.concatenate(list(painted), 1)]
-    Image.fromarray(np.concatenate(rows)).save(path)
+def encoded(vae, trainee: Trainee, chunk: dict) -> dict[str, torch.Tensor]:
+    """Rows of a ring: what a sample's pictures are to the UNet, in half precision."""
+    device = trainee.device
+    pictures = torch.cat([device.place(chunk["picture"]), device.place(chunk["around"])])
+    pictures = (
+        pictures.permute(0, 3, 1, 2).float().div(127.5).sub(1).contiguous(memory_format=torch.channels_last)
+    )
+    with device.autocast():
+        latents, around = vae.encoder(pictures).to(torch.float16).chunk(2)
+    texts = [text for captions in chunk["captions"] for text in captions]
+    tokens = trainee.tokens(texts).unflatten(0, (len(chunk["captions"]), samples.CAPTIONS))
+    rows = {
+        "latents": latents,
+        "around": around,
+        "hole": chunk["hole"][:, None],
+        "weight": chunk["weight"][:, None],
+        "tokens": tokens,
+    }
+    if "skeleton" in chunk:
+        rows["skeleton"] = chunk["skeleton"]
+    return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("work", type=Path, help="folder in which train_vae has finished")
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--samples", type=int, default=5000)
-    parser.add_argument("--learning-rate", type=float, default=6e-4)
-    parser.add_argument("--save-seconds", type=float, default=120, help="between checkpoints")
-    parser.add_argument("--weights", type=Path, help="exported weights to begin from, without a checkpoint")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="of the products (measured)")
-    args = parser.parse_args()
-    start(args.work)
-    if args.weights and not (args.work / "vae.pt").exists():
-        vae = AutoencoderTiny.from_pretrained(args.weights / "inpaint/vae", dtype=torch.float32)
-        restart_safe_save(args.work / "vae.pt", 0, vae=vae)
-    vae = family.build_vae().requires_grad_(False).to(memory_format=torch.channels_last)
-    if load_checkpoint(args.work / "vae.pt", vae=vae) is None:
-        raise SystemExit(
-            f"{args.work}/vae.pt is not there: run generation.miniature.training.train_vae first"
+def supplies(vae, trainee: Trainee, step: int) -> tuple[Supply, ...]:
+    """The two streams of samples, of poses and of faces."""
+    device = trainee.device
+    return tuple(
+        Supply(
+            functools.partial(samples.draw_sample, kind),
+            functools.partial(encoded, vae, trainee),
+            capacity=RING[device.type], chunk=CHUNK[device.type], beforehand=BEFOREHAND[device.type],
+            each_step=EACH_STEP[device.type], step=step, device=device,
         )
-    dtype = getattr(torch, args.dtype) if args.dtype else hardware.fast_cpu_dtype()
-    log(f"products in {dtype}, sums and weights in float32")
-    cache = samples.Cache(args.work, args.samples)
-    cache.fill(vae, dtype)
-    trainee = Trainee(args.work, args.learning_rate, dtype)
-    noise_schedule = DDPMScheduler(**family.SCHEDULER)
-    checkpoint = args.work / "unet.pt"
-    if args.weights and not checkpoint.exists():
-        trainee.load_weights(args.weights)
-    step = load_checkpoint(checkpoint, **trainee.parts()) or 0
-    begun, running, saved = time.time(), None, time.time()
-    while step < args.steps:
+        for kind in samples.KINDS
+    )  # fmt: skip
+
+
+def train(
+    work: Path, vae, plan: Plan, device: Device, save_seconds: float = 120, compiles: bool = False
+) -> Trainee:
+    """Train from ``work/unet.pt``, or from nothing, to the end of the plan; sheets go to ``work``.
+
+    ``compiles``: with ``torch.compile``, as ``rehearsal`` found it faster.
+    """
+    vae = vae.requires_grad_(False)
+    torch.manual_seed(0)
+    trainee = Trainee(work, device)
+    if counters := load_checkpoint(work / FILE, **trainee.parts()):
+        plan.resume(counters)
+        trainee.to_device()
+    if plan.finished:
+        return trainee
+    schedule, counts = NoiseSchedule(device), BATCH[device.type]
+    empty = device.place(trainee.tokens([""]))
+    pose, face = supplies(vae, trainee, plan.step)
+    predict = torch.compile(trainee.predict, dynamic=False) if compiles else trainee.predict
+    log(f"unet: batches of {sum(counts)}, from step {plan.step}")
+    running, saved, sheet = None, time.monotonic(), time.monotonic()
+    reported, reported_step = time.monotonic(), plan.step
+    while not plan.finished:
         for group in trainee.optimizer.param_groups:
-            group["lr"] = learning_rate(step, args.steps, args.learning_rate)
-        loss = training_step(trainee, cache, noise_schedule, step)
+            group["lr"] = level_then_falling(plan, TOP_RATE[device.type])
+        rings = [supply.fill(plan.step) for supply in (pose, face)]
+        batch = joined_batch(*rings, plan.step, counts, empty)
+        loss = training_loss(predict, trainee, schedule, batch, plan.step, counts[2])
         trainee.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trainee.networks.parameters(), 1.0)
         trainee.optimizer.step()
         trainee.ema.step(trainee.networks.parameters())
-        step += 1
-        running = loss.item() if running is None else 0.98 * running + 0.02 * loss.item()
-        if step % 50 == 0:
-            pace = (time.time() - begun) / 50
-            log(f"unet step {step} of {args.steps}  loss {running:.4f}  {pace:.2f} s a step")
-            begun = time.time()
-        if time.time() - saved > args.save_seconds or step == args.steps:
-            restart_safe_save(checkpoint, step, **trainee.parts())
-            saved = time.time()
-        if step % 300 == 0 or step == args.steps:
-            trainee.ema.store(trainee.networks.parameters())
-            trainee.ema.copy_to(trainee.networks.parameters())
-            draw_samples(trainee, vae, args.work / f"samples-{step:06d}.png")
-            trainee.ema.restore(trainee.networks.parameters())
-            begun = time.time()
-
-
-if __name__ == "__main__":
-    main()
+        plan.advance()
+        running = loss.detach() if running is None else running.lerp(loss.detach(), 0.02)
+        if plan.step % 50 == 0 or plan.finished:
+            value = running.item()  # waits for the GPU
+            pace = (plan.step - reported_step) * sum(counts) / (time.monotonic() - reported)
+            log(f"unet step {plan.step}, {plan.share:.0%}  loss {value:.4f}  {pace:.0f} samples a second")
+            reported, reported_step = time.monotonic(), plan.step
+        if time.monotonic() - saved > save_seconds:
+            save_checkpoint(work / FILE, plan.counters, **trainee.parts())
+            saved = reported = time.monotonic()
+            reported_step = plan.step
+        if time.monotonic() - sheet > 20 * save_seconds:
+            draw_sheet(trainee, vae, work / f"sheet-{plan.step:06d}.png")
+            sheet = reported = time.monotonic()
+            reported_step = plan.step
+    save_checkpoint(work / FILE, plan.counters, **trainee.parts())
+    draw_sheet(trainee, vae, work / "sheet.png")
+    return trainee

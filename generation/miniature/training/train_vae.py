@@ -1,161 +1,167 @@
-"""Trains the miniature's VAE on drawn scenes: ``python -m generation.miniature.training.train_vae WORK``.
+"""Trains the miniature's VAE on drawn scenes and close-ups. ``training.all`` calls it; resumable.
 
-Crops of scenes and of close-ups; half of the scene crops lie around the face. The loss is L1 + 2 x L2, with
-noise on the latents (so that the decoder forgives what a UNet gets slightly wrong) and a small pull of each
-latent channel to mean 0 and deviation 1 (so that the scaling factor is 1). Resumable: run it again.
+The loss on crops is L1 + 2 x L2, and two terms for what a mean error hardly sees: edges (L1 of the
+differences between neighbours) and colours (L1 of the error averaged over 8 x 8 pixels). Noise on the latents
+makes the decoder forgive what a UNet gets slightly wrong. A small pull of each latent channel to mean 0 and
+deviation 1 lets the scaling factor be 1.
 
-``--refine`` goes on with the decoder alone, so that latents encoded before stay good. Half of its crops are
-blurred and shifted in colour, as a picture is between the steps: a decoder that has seen clean drawings only
-pulls other colours towards those of its drawings, a little more with each step that a picture passes.
+Every third batch has passed the VAE once already, and must come back with the same pixels and latents: a
+picture passes the VAE once in each step, and what one pass loses must not be lost again in the next.
 """
 
 from __future__ import annotations
 
-import argparse
-import math
+import functools
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
-from generation.miniature.training import family
-from generation.miniature.training.checkpoints import load_checkpoint, log, restart_safe_save, start
+from generation.miniature.training import family, samples
+from generation.miniature.training.checkpoints import (
+    Plan,
+    level_then_falling,
+    load_checkpoint,
+    log,
+    save_checkpoint,
+)
+from generation.miniature.training.device import Device
+from generation.miniature.training.drawing import Supply
 from generation.miniature.world import scenes
 from generation.miniature.world.pen import SCENE, View
 
-SCENES, CLOSE_UPS = 2400, 1600
-CROP, BATCH = 96, 12
-REFINED = "vae-refined.pt"
+FILE = "vae.pt"
+CROP = 96
+LATENT_NOISE = 0.04
+BATCH = {"cuda": 96, "cpu": 12}
+TOP_RATE = {"cuda": 2e-3, "cpu": 1.5e-3}
+RING = {"cuda": 24_000, "cpu": 4_000}
+EACH_STEP = {"cuda": 16, "cpu": 2}  # new pictures
 
 
-def close_up_view(scene: scenes.Scene, share: float) -> View:
-    """A square inside the scene around the head, the head's height being ``share`` of its side."""
-    side = min(SCENE, 2 * scene.pose.head_half / share)
-    x, y = scene.pose.head
-    left, top = (min(max(0.0, c - side / 2), SCENE - side) for c in (x, y))
-    return View(left, top, side, SCENE)
-
-
-def draw_pictures(work: Path) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 256, 256, 3) uint8 pictures and the (N, 2) places of their heads in pixels; drawn once."""
-    path, heads_path = work / "vae-pictures.npy", work / "vae-heads.npy"
-    if not heads_path.exists():
-        pictures = np.lib.format.open_memmap(path, "w+", np.uint8, (SCENES + CLOSE_UPS, SCENE, SCENE, 3))
-        heads = np.zeros((len(pictures), 2), np.float32)
-        for k in range(len(pictures)):
-            scene = scenes.random_scene(k)
-            view = View() if k < SCENES else close_up_view(scene, 0.3 + 0.4 * ((k * 37) % 100) / 100)
-            pictures[k] = np.asarray(scenes.draw_scene(scene, view))
-            heads[k] = [
-                (c - o) * view.scale for c, o in zip(scene.pose.head, (view.left, view.top), strict=True)
-            ]
-            if k % 500 == 0:
-                log(f"drawing picture {k} of {len(pictures)}")
-        np.save(heads_path, heads)
-    return np.load(path, mmap_mode="r"), np.load(heads_path)
-
-
-def crops(pictures: np.ndarray, heads: np.ndarray, step: int) -> torch.Tensor:
-    """The batch of this step, (BATCH, 3, CROP, CROP) in -1..1; every other crop lies around the head."""
+def crops(ring, count: int, step: int) -> torch.Tensor:
+    """(count, 3, CROP, CROP) in -1..1; every other crop lies around the head."""
     rng = np.random.default_rng([11, step])
-    batch = np.empty((BATCH, CROP, CROP, 3), np.uint8)
-    for k in range(BATCH):
-        index = rng.integers(len(pictures))
-        corner = rng.integers(0, SCENE - CROP + 1, 2)
-        if k % 2 == 0:
-            corner = np.clip(heads[index] - CROP / 2 + rng.integers(-24, 25, 2), 0, SCENE - CROP).astype(int)
-        x, y = corner
-        batch[k] = pictures[index, y : y + CROP, x : x + CROP]
-    return torch.from_numpy(batch).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+    rows = ring.take(count, rng)
+    device = rows["picture"].device
+    corners = torch.from_numpy(rng.integers(0, SCENE - CROP + 1, (count, 2))).to(device)
+    near = rows["head"] - CROP / 2 + torch.from_numpy(rng.integers(-24, 25, (count, 2))).to(device)
+    near = near.clamp(0, SCENE - CROP).long()
+    every_other = torch.arange(count, device=device)[:, None] % 2 == 0
+    corners = torch.where(every_other, near, corners)
+    span = torch.arange(CROP, device=device)
+    x, y = (corners[:, 0, None] + span)[:, None, :], (corners[:, 1, None] + span)[:, :, None]
+    cut = rows["picture"][torch.arange(count, device=device)[:, None, None], y, x]
+    return cut.permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
-def half_painted(picture: torch.Tensor, step: int) -> torch.Tensor:
-    """The batch with every other two crops blurred and their colours mixed with a colour of their own."""
-    rng = np.random.default_rng([12, step])
-    picture = picture.clone()
-    for k in range(len(picture)):
-        if k % 4 >= 2:
-            small = CROP // int(rng.integers(1, 4))
-            scaled = torch.nn.functional.interpolate(picture[k : k + 1], small, mode="area")
-            blurred = torch.nn.functional.interpolate(scaled, CROP, mode="bicubic")[0]
-            colour = torch.from_numpy(rng.uniform(-1, 1, (3, 1, 1)).astype(np.float32))
-            share = float(rng.uniform(0, 0.6))
-            picture[k] = ((1 - share) * blurred + share * colour).clamp(-1, 1)
-    return picture
+def with_other_colours(pictures: torch.Tensor, step: int) -> torch.Tensor:
+    """In three of ten steps the batch with its colour channels exchanged: more colours than are drawn."""
+    rng = np.random.default_rng([13, step])
+    return pictures[:, rng.permutation(3).tolist()] if rng.random() < 0.3 else pictures
+
+
+def reconstruction_loss(copy: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:
+    error = copy - picture
+    edges = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
+    colours = F.avg_pool2d(error, 8).abs().mean()
+    return error.abs().mean() + 2 * error.square().mean() + 0.5 * edges + 0.5 * colours
+
+
+def training_step(vae, device: Device, picture: torch.Tensor, step: int) -> torch.Tensor:
+    torch.manual_seed(step)
+    small = CROP // family.VAE_FACTOR
+    noise = torch.randn((len(picture), family.LATENT_CHANNELS, small, small), device=device.type)
+    with device.autocast():
+        if step % 3 == 2:
+            with torch.no_grad():
+                once = vae.encoder(picture)
+                picture = vae.decoder(once).float().clamp(-1, 1)
+        latents = vae.encoder(picture)
+        copy = vae.decoder(latents + LATENT_NOISE * noise).float()
+    latents = latents.float()
+    spread = latents.permute(1, 0, 2, 3).flatten(1)
+    pull = spread.mean(1).square().mean() + (spread.std(1) - 1).square().mean()
+    loss = reconstruction_loss(copy, picture) + 0.01 * pull
+    if step % 3 == 2:
+        loss = loss + 0.25 * (latents - once.float()).abs().mean()
+    return loss
 
 
 @torch.no_grad()
-def psnr_on_held_out(vae, count: int = 24) -> tuple[float, float]:
-    """PSNR in dB on whole held-out scenes and on close-ups of their faces."""
-    result = []
-    for close in (False, True):
-        errors = []
-        for k in range(count):
-            scene = scenes.random_scene(scenes.HELD_OUT + k)
-            view = close_up_view(scene, 0.5) if close else View()
-            picture = (
-                torch.from_numpy(np.array(scenes.draw_scene(scene, view))).permute(2, 0, 1)[None].float()
-                / 127.5
-                - 1
-            )
-            copy = vae.decode(vae.encode(picture).latents).sample.clamp(-1, 1)
-            errors.append(((picture - copy) / 2).square().mean().item())
-        result.append(-10 * math.log10(sum(errors) / len(errors)))
-    return result[0], result[1]
+def passes(vae, pictures: torch.Tensor, count: int) -> torch.Tensor:
+    """Pictures (N, 3, H, W) in -1..1 after ``count`` passes, rounded to 8 bits between them as files are."""
+    for _ in range(count):
+        pictures = vae.decoder(vae.encoder(pictures)).clamp(-1, 1)
+        pictures = pictures.add(1).mul(127.5).round().div(127.5).sub(1)
+    return pictures
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("work", type=Path)
-    parser.add_argument("--steps", type=int, default=3500)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--refine", action="store_true", help="the decoder alone, after the first training")
-    args = parser.parse_args()
-    start(args.work)
-    pictures, heads = draw_pictures(args.work)
-    vae = family.build_vae().to(memory_format=torch.channels_last)
-    checkpoint = args.work / "vae.pt"
-    if args.refine:
-        if load_checkpoint(checkpoint, vae=vae) is None:
-            raise SystemExit(f"{checkpoint} is not there: run this without --refine first")
-        vae.encoder.requires_grad_(False)
-        checkpoint = args.work / REFINED
-    optimizer = torch.optim.AdamW(vae.parameters(), lr=args.learning_rate, weight_decay=1e-4)
-    step = load_checkpoint(checkpoint, vae=vae, optimizer=optimizer) or 0
-    begun, running, saved = time.time(), 0.0, time.time()
-    while step < args.steps:
+@functools.cache
+def _held_out(close: bool, count: int) -> torch.Tensor:
+    pictures = []
+    for k in range(count):
+        scene = scenes.random_scene(scenes.HELD_OUT + k)
+        view = samples.close_up_view(scene, 0.5) if close else View()
+        pictures.append(np.asarray(scenes.draw_scene(scene, view)))
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+
+
+def held_out_psnr(vae, device: Device, count: int = 24) -> dict[str, float]:
+    """Mean PSNR in dB on whole held-out scenes and close-ups of faces, after one pass and after five."""
+    result = {}
+    for name, close in (("scenes", False), ("faces", True)):
+        pictures = device.place(_held_out(close, count))
+        for number in (1, 5):
+            copies = torch.cat([passes(vae, part, number) for part in pictures.split(8)])
+            errors = ((copies - pictures) / 2).square().mean((1, 2, 3))
+            result[f"{name}, {number} pass{'es' * (number > 1)}"] = float((-10 * errors.log10()).mean())
+    return result
+
+
+def train(work: Path, plan: Plan, device: Device, save_seconds: float = 120) -> torch.nn.Module:
+    """The trained VAE, in float32 on the device; goes on from ``work/vae.pt`` where it is there."""
+    torch.manual_seed(0)
+    vae = family.build_vae().to(device.type, memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(vae.parameters(), lr=1e-3, weight_decay=1e-4, fused=True)
+    if counters := load_checkpoint(work / FILE, vae=vae, optimizer=optimizer):
+        plan.resume(counters)
+    if plan.finished:
+        return vae
+    kind = device.type
+    supply = Supply(
+        samples.draw_picture, lambda chunk: chunk, capacity=RING[kind], chunk=16, beforehand=RING[kind] // 4,
+        each_step=EACH_STEP[kind], step=plan.step, device=device,
+    )  # fmt: skip
+    running, reported, saved, measured = None, time.monotonic(), time.monotonic(), 0
+    while not plan.finished:
         for group in optimizer.param_groups:
-            warm = min(1.0, (step + 1) / 100)
-            group["lr"] = args.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / args.steps)) + 1e-5
-        picture = crops(pictures, heads, step)
-        if args.refine:
-            picture = half_painted(picture, step)
-        picture = picture.to(memory_format=torch.channels_last)
-        latents = vae.encoder(picture)
-        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(step))
-        copy = vae.decoder(latents + (0.02 if args.refine else 0.05) * noise)
-        error = copy - picture
-        spread = latents.permute(1, 0, 2, 3).flatten(1)
-        pull = spread.mean(1).square().mean() + (spread.std(1) - 1).square().mean()
-        loss = error.abs().mean() + 2 * error.square().mean() + 0.01 * pull
+            group["lr"] = level_then_falling(plan, TOP_RATE[kind], level=0.4)
+        picture = with_other_colours(crops(supply.fill(plan.step), BATCH[kind], plan.step), plan.step)
+        loss = training_step(vae, device, picture.contiguous(memory_format=torch.channels_last), plan.step)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimizer.step()
-        step += 1
-        running = loss.item() if not running else 0.98 * running + 0.02 * loss.item()
-        if step % 100 == 0 or step == args.steps:
-            rate = (time.time() - begun) / 100
-            begun = time.time()
-            log(f"vae step {step} of {args.steps}  loss {running:.4f}  {rate:.2f} s a step")
-        if step % 500 == 0 or step == args.steps:
-            whole, faces = psnr_on_held_out(vae)
-            log(f"vae step {step}  held-out PSNR {whole:.2f} dB, faces {faces:.2f} dB")
-        if time.time() - saved > 60 or step == args.steps:
-            restart_safe_save(checkpoint, step, vae=vae, optimizer=optimizer)
-            saved = time.time()
+        plan.advance()
+        running = loss.detach() if running is None else running.lerp(loss.detach(), 0.02)
+        if plan.step % 100 == 0:
+            pace = (time.monotonic() - reported) / 100
+            told = f"loss {running.item():.4f}  {1 / pace:.1f} steps a second"
+            log(f"vae step {plan.step}, {plan.share:.0%}  {told}")
+            reported = time.monotonic()
+        if time.monotonic() - saved > save_seconds:
+            save_checkpoint(work / FILE, plan.counters, vae=vae, optimizer=optimizer)
+            if plan.step - measured > 500:
+                log(f"vae step {plan.step}  {_in_words(held_out_psnr(vae, device))}")
+                measured = plan.step
+            saved = reported = time.monotonic()
+    save_checkpoint(work / FILE, plan.counters, vae=vae, optimizer=optimizer)
+    log(f"vae step {plan.step}, its end  {_in_words(held_out_psnr(vae, device))}")
+    return vae
 
 
-if __name__ == "__main__":
-    main()
+def _in_words(psnr: dict[str, float]) -> str:
+    return "; ".join(f"{name} {value:.2f} dB" for name, value in psnr.items())

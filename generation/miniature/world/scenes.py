@@ -6,10 +6,11 @@ them.
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from dataclasses import dataclass
 
-from PIL import Image, ImageFilter
+from PIL import Image, ImageChops, ImageFilter
 
 from generation.miniature.world import joints, people, places
 from generation.miniature.world.joints import Pose
@@ -112,6 +113,23 @@ def face_mask(scene: Scene, view: View | None = None) -> Image.Image:
     return pen.picture().point(lambda v: 255 if v > 127 else 0)
 
 
+def head_silhouette(scene: Scene, view: View | None = None, person: Person | None = None) -> Image.Image:
+    """Mode L, 255 on the head with its hair and the upper neck; ``person`` instead of the scene's own."""
+    stencil = _Stencil(view or View())
+    _draw_head_and_neck(stencil, scene, person or scene.person)
+    return stencil.picture().point(lambda v: 255 if v > 127 else 0)
+
+
+def head_mask(scene: Scene, view: View | None = None) -> Image.Image:
+    """Mode L, 255 where any visitor's head may be painted: room for every hair style, and the upper neck."""
+    view, mask = view or View(), None
+    for style in ("long", "bun", "curly"):
+        anybody = dataclasses.replace(scene.person, hair_style=style, hair_volume=0.8, face_width=1.0)
+        drawn = head_silhouette(scene, view, anybody)
+        mask = ImageChops.lighter(mask, drawn) if mask else drawn
+    return grow(mask, max(1, round(0.08 * scene.pose.head_half * view.scale)))
+
+
 def skeleton(scene: Scene) -> Image.Image:
     """The OpenPose picture of the scene's pose, 256x256."""
     return openpose.draw(scene.pose.visible(), (SCENE, SCENE))
@@ -145,6 +163,17 @@ def draw_figure(pen: Pen, scene: Scene) -> None:
         (openpose.L_SHOULDER, openpose.L_ELBOW, openpose.L_WRIST),
     ):
         _draw_arm(pen, scene, joints[shoulder], joints[elbow], joints[wrist])
+
+
+def _draw_head_and_neck(pen: Pen, scene: Scene, person: Person) -> None:
+    """What belongs to the head: hair behind it, the upper half of the neck, the head itself."""
+    pose, unit = scene.pose, scene.pose.height
+    (x, y), (neck_x, neck_y) = pose.head, pose.joints[openpose.NECK]
+    people.draw_back_hair(pen, person, pose.head, pose.head_half, pose.tilt)
+    pen.taper(
+        (x, y), ((x + neck_x) / 2, 0.25 * y + 0.75 * neck_y), person.skin_colour, 0.075 * unit, 0.07 * unit
+    )
+    people.draw_head(pen, person, pose.head, pose.head_half, pose.tilt)
 
 
 def _outlined(
