@@ -1,4 +1,4 @@
-"""What is answered when something goes wrong: the API's errors, and the site's."""
+"""Errors map: which answer the API gives to which error, and the site to one that nobody has foreseen."""
 
 import sys
 
@@ -13,22 +13,29 @@ from diffuser_api.operations import disk
 
 
 def answer_errors(error, context):
-    """DRF's answer, also to what Django refuses while it reads a body (400) and to a full queue (429)."""
-    if isinstance(error, TooManyFilesSent | TooManyFieldsSent):
-        error = ParseError("The request has too many fields or files.")
-    elif isinstance(error, RequestDataTooBig):
-        error = ParseError("The request is too large.")
-    elif isinstance(error, queue.QueueFull):
-        error = Throttled(wait=error.seconds, detail=str(error))
-    elif isinstance(error, UnreadablePostError):
-        error = ParseError("The request ended, or went silent, before it was whole.")
-    elif isinstance(error, SuspiciousOperation | UnicodeError):
-        error = ParseError("The request could not be read; check its form and encoding.")
-    return exception_handler(error, context)
+    """DRF's answer to an error of a view; errors of other libraries are put in DRF's words first."""
+    return exception_handler(_as_api_error(error), context)
+
+
+def _as_api_error(error: Exception) -> Exception:
+    match error:
+        case queue.QueueFull():
+            return Throttled(wait=error.seconds, detail=str(error))
+        case TooManyFilesSent() | TooManyFieldsSent():
+            return ParseError("The request has too many fields or files.")
+        case RequestDataTooBig():
+            return ParseError("The request is too large.")
+        case UnreadablePostError():
+            return ParseError("The request ended, or went silent, before it was whole.")
+        case RecursionError():  # of the JSON parser
+            return ParseError("The JSON is nested too deeply; send one flat object.")
+        case SuspiciousOperation() | UnicodeError():
+            return ParseError("The request could not be read; check its form and encoding.")
+    return error
 
 
 def server_error(request):
-    """The site's answer to an error that nobody has foreseen: 507 with what to do, if the disk is full."""
+    """507 with advice if the disk is full, else Django's own page of error 500."""
     if disk.is_full(sys.exc_info()[1]):
         return JsonResponse({"detail": disk.TEXT}, status=disk.NoRoom.status_code)
     return defaults.server_error(request)

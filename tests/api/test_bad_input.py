@@ -117,6 +117,13 @@ def test_a_multipart_body_that_is_none(body, client, own_data_folder):
         assert_refused(client.post(url, body, "multipart/form-data"), began, own_data_folder)
 
 
+def test_more_than_five_photos_can_weigh_is_refused_unread(client, own_data_folder, settings):
+    settings.MAX_UPLOAD_MB = 1
+    began = time.monotonic()
+    answer = client.post(TRAIN, {"images": SimpleUploadedFile("big.png", bytes(7 * 2**20))})
+    assert_refused(answer, began, own_data_folder, ["8 MB large; at most 6 MB"])
+
+
 def test_too_many_fields(client, own_data_folder):
     began = time.monotonic()
     assert_refused(client.post(GENERATE, {f"f{k}": "x" for k in range(500)}), began, own_data_folder)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from diffuser_api.api.parsers import BoundedMultiPartParser
 from diffuser_api.api.serializers import PhotoCheckAnswerSerializer, PhotoCheckSerializer
 from diffuser_api.photos import gate
 
@@ -14,7 +14,7 @@ from diffuser_api.photos import gate
 class PhotoCheck(APIView):
     """Would this photo be accepted for a training? Asked before the five are sent; nothing is kept."""
 
-    parser_classes = [BoundedMultiPartParser]
+    parser_classes = [MultiPartParser]
 
     @extend_schema(
         request={"multipart/form-data": PhotoCheckSerializer},

@@ -5,11 +5,11 @@ from __future__ import annotations
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import status
+from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from diffuser_api.api import idempotency, waiting
-from diffuser_api.api.parsers import BoundedMultiPartParser
 from diffuser_api.api.serializers import (
     ErrorSerializer,
     LoraTrainingAnswerSerializer,
@@ -27,7 +27,7 @@ from diffuser_api.photos import gate
 class LoraTraining(APIView):
     """Five photos of a visitor train their LoRA. Its code is answered at once; its training takes minutes."""
 
-    parser_classes = [BoundedMultiPartParser]
+    parser_classes = [MultiPartParser]
 
     @extend_schema(
         parameters=HEADERS,
@@ -71,7 +71,7 @@ class TrainingComplete(APIView):
     """For post-back.py: the LoRA, or the reason why there is none, with the job's one-time token."""
 
     authentication_classes = permission_classes = []
-    parser_classes = [BoundedMultiPartParser]
+    parser_classes = [MultiPartParser]
 
     @extend_schema(
         request={"multipart/form-data": TrainingCompleteSerializer},
