@@ -2,7 +2,10 @@
 
 ``pack`` writes the moving averages and the VAE in half precision into files of at most 15 MiB; ``unpack``
 makes checkpoints of them, with which a training begins anew: its optimizer starts from nothing, which the
-learning rate's warm-up allows for. ``python -m generation.miniature.training.carry FOLDER WORK`` unpacks.
+learning rate's warm-up allows for.
+
+    python -m generation.miniature.training.carry pack WORK FOLDER
+    python -m generation.miniature.training.carry unpack FOLDER WORK
 """
 
 from __future__ import annotations
@@ -83,10 +86,11 @@ def _under(prefix: str, tensors: dict) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="with the carried files")
-    parser.add_argument("work", type=Path)
+    parser.add_argument("action", choices=("pack", "unpack"))
+    parser.add_argument("source", type=Path)
+    parser.add_argument("target", type=Path)
     args = parser.parse_args()
-    unpack(args.folder, args.work)
+    (pack if args.action == "pack" else unpack)(args.source, args.target)
 
 
 if __name__ == "__main__":

@@ -51,11 +51,10 @@ class Plan:
     step: int = 0
     spent: float = 0.0  # seconds, of earlier runs too
 
-    def __post_init__(self):
-        self._before, self._started = self.spent, time.monotonic()
-
-    def resume(self, counters: dict) -> None:
-        self.step, self.spent = counters["step"], counters["spent"]
+    def start(self, counters: dict | None) -> None:
+        """From now on the time counts; ``counters`` of a checkpoint go on."""
+        if counters:
+            self.step, self.spent = counters["step"], counters["spent"]
         self._before, self._started = self.spent, time.monotonic()
 
     def advance(self) -> None:

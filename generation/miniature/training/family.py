@@ -5,11 +5,13 @@ All parts are plain diffusers or transformers classes, so their files load with 
 
 from __future__ import annotations
 
+import math
+
 from diffusers import AutoencoderTiny, ControlNetModel, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
-LATENT_CHANNELS = 4
-VAE_FACTOR = 4  # sides of a picture in units of its latents' sides
+from generation.miniature.training.latents import LATENT_CHANNELS, VAE_FACTOR
+
 TEXT_WIDTH = 96
 SCHEDULER = {
     "num_train_timesteps": 1000,
@@ -36,7 +38,7 @@ def build_vae() -> AutoencoderTiny:
     ``AutoencoderTiny`` has no norms and no attention, so crops and whole pictures look the same to it.
     Widths are multiples of 16, which vector instructions and tensor cores need to be fast.
     """
-    width, levels = 48, 3
+    width, levels = 48, 1 + int(math.log2(VAE_FACTOR))
     return AutoencoderTiny(
         encoder_block_out_channels=(width,) * levels,
         decoder_block_out_channels=(width,) * levels,

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import torch
 
-from generation.miniature.training import device, family, train_unet
+from generation.miniature.training import device, train_unet
 from generation.miniature.training.checkpoints import log
+from generation.miniature.training.latents import LATENT_CHANNELS, VAE_FACTOR
 from generation.miniature.training.trainee import Trainee
 from generation.miniature.world.pen import SCENE
 
@@ -24,8 +25,8 @@ FILE = "rehearsal.json"
 
 def random_batch(counts: tuple[int, int, int], chosen: device.Device) -> dict[str, torch.Tensor]:
     """A batch of the shapes and types that ``train_unet.joined_batch`` makes."""
-    side, count = SCENE // family.VAE_FACTOR, sum(counts)
-    latents = torch.randn(count, family.LATENT_CHANNELS, side, side, device=chosen.type).half()
+    side, count = SCENE // VAE_FACTOR, sum(counts)
+    latents = torch.randn(count, LATENT_CHANNELS, side, side, device=chosen.type).half()
     return {
         "latents": latents,
         "around": latents,

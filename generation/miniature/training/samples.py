@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from generation.miniature.training import captions
-from generation.miniature.training.family import VAE_FACTOR
+from generation.miniature.training.latents import VAE_FACTOR
 from generation.miniature.world import people, scenes
 from generation.miniature.world.pen import SCENE, View, grow
 from generation.poses import openpose

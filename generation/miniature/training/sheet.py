@@ -12,6 +12,7 @@ from diffusers import DPMSolverMultistepScheduler
 from PIL import Image
 
 from generation.miniature.training import captions, family, samples
+from generation.miniature.training.latents import VAE_FACTOR
 from generation.miniature.training.trainee import Trainee
 from generation.miniature.world import people, scenes
 from generation.miniature.world.pen import SCENE, View
@@ -69,11 +70,11 @@ def paint(trainee: Trainee, vae, asked: list[dict], close: bool, steps: int = 16
     pictures = (
         torch.from_numpy(np.stack([a["around"] for a in asked])).permute(0, 3, 1, 2).float() / 127.5 - 1
     )
-    holes = np.stack([a["hole"] for a in asked])[:, None, :: family.VAE_FACTOR, :: family.VAE_FACTOR]
+    holes = np.stack([a["hole"] for a in asked])[:, None, ::VAE_FACTOR, ::VAE_FACTOR]
     extra = torch.cat([device.place(torch.from_numpy(holes)).float(), vae.encoder(device.place(pictures))], 1)
     skeletons = device.place(torch.from_numpy(np.stack([a["skeleton"] for a in asked])).float() / 255)
     words = trainee.embed(device.place(trainee.tokens([""] * count + [a["caption"] for a in asked])))
-    side = SCENE // family.VAE_FACTOR
+    side = SCENE // VAE_FACTOR
     latents = torch.randn(count, 4, side, side, generator=torch.Generator().manual_seed(5))
     latents = device.place(latents)
     scheduler = DPMSolverMultistepScheduler(**family.SCHEDULER)

@@ -176,9 +176,8 @@ def train(
     vae = vae.requires_grad_(False)
     torch.manual_seed(0)
     trainee = Trainee(work, device)
-    if counters := load_checkpoint(work / FILE, **trainee.parts()):
-        plan.resume(counters)
-        trainee.to_device()
+    plan.start(load_checkpoint(work / FILE, **trainee.parts()))
+    trainee.to_device()
     if plan.finished:
         return trainee
     schedule, counts = NoiseSchedule(device), BATCH[device.type]

@@ -29,6 +29,7 @@ from generation.miniature.training.checkpoints import (
 )
 from generation.miniature.training.device import Device
 from generation.miniature.training.drawing import Supply
+from generation.miniature.training.latents import LATENT_CHANNELS, VAE_FACTOR
 from generation.miniature.world import scenes
 from generation.miniature.world.pen import SCENE, View
 
@@ -72,8 +73,8 @@ def reconstruction_loss(copy: torch.Tensor, picture: torch.Tensor) -> torch.Tens
 
 def training_step(vae, device: Device, picture: torch.Tensor, step: int) -> torch.Tensor:
     torch.manual_seed(step)
-    small = CROP // family.VAE_FACTOR
-    noise = torch.randn((len(picture), family.LATENT_CHANNELS, small, small), device=device.type)
+    small = CROP // VAE_FACTOR
+    noise = torch.randn((len(picture), LATENT_CHANNELS, small, small), device=device.type)
     with device.autocast():
         if step % 3 == 2:
             with torch.no_grad():
@@ -126,8 +127,7 @@ def train(work: Path, plan: Plan, device: Device, save_seconds: float = 120) -> 
     torch.manual_seed(0)
     vae = family.build_vae().to(device.type, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(vae.parameters(), lr=1e-3, weight_decay=1e-4, fused=True)
-    if counters := load_checkpoint(work / FILE, vae=vae, optimizer=optimizer):
-        plan.resume(counters)
+    plan.start(load_checkpoint(work / FILE, vae=vae, optimizer=optimizer))
     if plan.finished:
         return vae
     kind = device.type
