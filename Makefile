@@ -22,7 +22,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 WEIGHTS := generation/miniature/weights
 UNET := unet/diffusion_pytorch_model.safetensors
-BENCHMARKS = $(filter-out measures quality likeness settings screenshots sd15 sd15_parts sd15_shaped gpu plain_diffusers plain_lora,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/*.py)))
+BENCHMARKS = $(filter-out measures pixels quality likeness settings screenshots sd15 sd15_parts sd15_shaped gpu plain_diffusers plain_lora,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/*.py)))
 
 help:
 	@echo "make demo    five photos in, a picture out: trains, paints, says where the picture is"
