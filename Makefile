@@ -1,4 +1,4 @@
-# make demo | run | test | lint | bench | bench-quality | bench-sd15 | bench-gpu | screenshots | clean. Each makes what it needs; nothing has to be activated.
+# `make help` names the targets. Each makes what it needs; nothing has to be activated.
 #   make run PORT=9000              another port
 #   make run OPEN_API=0             takes tokens only, also on this host
 #   make demo PYTHON=python3.12     another interpreter (3.11 or newer)
@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev database demo run test lint bench bench-quality bench-sd15 bench-gpu screenshots clean
+.PHONY: help setup setup-dev database demo run test test-fast lint bench bench-quality bench-sd15 bench-gpu screenshots clean
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -28,6 +28,7 @@ help:
 	@echo "make demo    five photos in, a picture out: trains, paints, says where the picture is"
 	@echo "make run     web and worker on http://127.0.0.1:$(PORT), until Ctrl-C"
 	@echo "make test    all tests, one whole training and generation among them"
+	@echo "make test-fast   the tests that need no model, no server and no browser, in a minute"
 	@echo "make lint    style, types of file, migrations, settings"
 	@echo "make bench   measurements, printed as tables"
 	@echo "make bench-quality   what the pictures are worth: a table and a contact sheet, in half an hour"
@@ -80,6 +81,9 @@ run: database
 
 test: setup-dev
 	$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+test-fast: .venv/installed-dev
+	$(RUN) -m pytest --fast -n auto --maxprocesses 4 --dist worksteal
 
 lint: setup-dev
 	$(BIN)/ruff check .

@@ -32,7 +32,7 @@ LIMIT = 2.0  # seconds
 
 
 def make_weights(folder: Path) -> bytes:
-    from benchmarks.harness.job_folders import make_lora
+    from benchmarks.harness.small_models import make_lora
 
     unet = Path(get_profile().inpaint_model.id) / "unet"
     return make_lora(unet, folder / "lora.safetensors").read_bytes()

@@ -29,7 +29,7 @@ def least_seconds(work) -> tuple[float, object]:
 def main() -> None:
     import torch
 
-    from benchmarks.harness.job_folders import make_lora
+    from benchmarks.harness.small_models import make_lora
     from generation.models import hardware, pipelines
     from generation.models.profiles import get_profile
 

@@ -31,7 +31,7 @@ from pathlib import Path
 
 from PIL import Image, ImageChops
 
-from benchmarks.harness.job_folders import make_lora
+from benchmarks.harness.small_models import make_lora
 from generation import generator
 from generation.job_folder import ORDER
 from generation.miniature import demo_content

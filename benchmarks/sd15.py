@@ -39,7 +39,7 @@ CGROUPS = (  # where one is made, the files of its limit and its peak, how /proc
 def prepare(family: Path, lora: Path) -> dict[str, str]:
     """In a process of its own, which takes torch with it when it ends; the variables that name the family."""
     from benchmarks import sd15_shaped
-    from benchmarks.harness.job_folders import make_lora
+    from benchmarks.harness.small_models import make_lora
 
     variables = sd15_shaped.write_family(family)
     make_lora(family / "inpaint" / "unet", lora, rank=32)

@@ -1,13 +1,23 @@
-"""Every test has a data folder of its own; ``server_and_worker`` starts the real processes."""
+"""Every test has a data folder of its own. Fixtures for several test files are in ``fixtures/``.
+
+A test that uses a model, a service or a browser is marked so here, by the fixtures that it asks for; one that
+takes seconds for another reason is marked ``slow`` where it stands. ``--fast`` leaves all of them out.
+"""
 
 from __future__ import annotations
 
+import collections
 import os
+import re
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
+import django
 import pytest
+
+pytest_plugins = ("tests.fixtures.content", "tests.fixtures.models", "tests.fixtures.services")
 
 # Before the settings are read: nothing of a test may reach the folders that people use.
 _SCRATCH = Path(tempfile.mkdtemp(prefix="cartolina-tests-"))
@@ -16,18 +26,55 @@ os.environ["TMP_DATA_DIR"] = str(_SCRATCH / "tmp_data")
 os.environ["TRAINING_APP_DIR"] = str(_SCRATCH / "training-app")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OPEN_API"] = "1"
+os.environ["DJANGO_SETTINGS_MODULE"] = "djangoproject.settings"  # pytest-django's option reads them too soon
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# `make setup` cuts this model out of another one. Before that, the other one stands in for it, so that jobs
+# are accepted: only tests that paint need the model itself.
+_WEIGHTS = Path(__file__).resolve().parent.parent / "generation" / "miniature" / "weights"
+if not (_WEIGHTS / "detail").exists():
+    os.environ.setdefault("DETAIL_MODEL", str(_WEIGHTS / "inpaint"))
 
-_LONGEST = (  # first, so that none of them is still running when another process has nothing left to do
-    *("test_isolation", "test_studio", "test_train_network", "test_launch", "test_training_dispatcher"),
-    *("test_whole_road", "test_survival", "test_sd15_road", "test_generator", "test_timeouts", "test_desk"),
+django.setup()
+
+_MARK_OF = {"small_models": "models", "server_and_worker": "service", "browser": "browser"}
+_SLOW_FILE = re.compile(
+    r"^pytestmark = pytest\.mark\.(models|slow)"
+    r"|^(import|from) (torch|diffusers|safetensors\.torch|benchmarks\.harness\.small_models)\b",
+    re.MULTILINE,
 )
 
 
-def pytest_collection_modifyitems(items):
-    order = {name: place for place, name in enumerate(_LONGEST)}
-    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+def pytest_addoption(parser):
+    parser.addoption("--fast", action="store_true", help="leave out models, services, browsers, slow tests")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """With ``--fast``, a file that is marked as a whole or imports torch isn't even imported."""
+    if config.getoption("fast") and collection_path.suffix == ".py":
+        return bool(_SLOW_FILE.search(collection_path.read_text())) or None
+    return None
+
+
+def pytest_itemcollected(item):
+    if item.config.getoption("fast") and "torch" in sys.modules:
+        raise pytest.UsageError(f"{item.path} imports torch: mark it, or import in the test")
+
+
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        for fixture in _MARK_OF.keys() & set(item.fixturenames):
+            item.add_marker(_MARK_OF[fixture])
+    if config.getoption("fast"):
+        config.hook.pytest_deselected(items=[item for item in items if _is_slow(item)])
+        items[:] = [item for item in items if not _is_slow(item)]
+    # Files with many slow tests first: none is still running when another process has nothing left to do.
+    slow_tests = collections.Counter(item.path for item in items if _is_slow(item))
+    items.sort(key=lambda item: -slow_tests[item.path])
+
+
+def _is_slow(item) -> bool:
+    return any(item.get_closest_marker(name) for name in ("slow", *_MARK_OF.values()))
 
 
 def pytest_unconfigure(config):
@@ -45,28 +92,3 @@ def own_data_folder(tmp_path, settings):
     for folder in (settings.DATA_DIR, settings.TMP_DATA_DIR, settings.TRAINING_APP_DIR):
         folder.mkdir()
     return settings.DATA_DIR
-
-
-@pytest.fixture
-def catalogue(transactional_db):
-    """One place with two images, and two actions: "waving" with three shots, "sitting" with one."""
-    from benchmarks.harness.catalogue import make_catalogue
-
-    return make_catalogue()
-
-
-@pytest.fixture
-def photos() -> list[bytes]:
-    """Five photos of one drawn person, as PNG files."""
-    from benchmarks.harness.catalogue import make_photos
-
-    return make_photos()
-
-
-@pytest.fixture(scope="module")
-def server_and_worker(tmp_path_factory):
-    """gunicorn and worker with a data folder of their own; both are ended, and must end, at last."""
-    from benchmarks.harness.running_service import running
-
-    with running(tmp_path_factory.mktemp("service"), small=False, threads=4) as service:
-        yield service

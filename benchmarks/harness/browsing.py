@@ -6,11 +6,8 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
-
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-background-networking"]
-needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium")
 EXPECTED_ERRORS = (
     "net::ERR_",
     "htmx:sendError",

@@ -19,6 +19,7 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from safetensors.torch import save_file
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -172,3 +173,19 @@ def make_safety_checker(folder: Path, *, refuses: bool) -> Path:
         folder / "feature_extractor"
     )
     return folder
+
+
+def make_lora(unet_folder: Path, path: Path, rank: int = 4) -> Path:
+    """A LoRA in kohya's format with random weights for the attention layers of a UNet."""
+    with torch.device("meta"):
+        unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(unet_folder))
+    generator = torch.Generator().manual_seed(3)
+    tensors = {}
+    for name, module in unet.named_modules():
+        if isinstance(module, torch.nn.Linear) and "attentions" in name and ".attn" in name:
+            key = "lora_unet_" + name.replace(".", "_")
+            tensors[f"{key}.lora_down.weight"] = torch.randn(rank, module.in_features, generator=generator)
+            tensors[f"{key}.lora_up.weight"] = torch.randn(module.out_features, rank, generator=generator)
+            tensors[f"{key}.alpha"] = torch.tensor(float(rank))
+    save_file(tensors, path)
+    return path

@@ -10,13 +10,11 @@ import pytest
 from PIL import Image
 
 from benchmarks.harness.api_client import post_json
-from benchmarks.harness.browsing import chromium, needs_chromium
 from benchmarks.harness.desk import cookies, log_in, make_editor, wait_for_proposals
 from generation.miniature import demo_content
 from generation.miniature.world import scenes
 from generation.miniature.world.pen import View
 
-pytestmark = needs_chromium
 expect = pytest.importorskip("playwright.sync_api").expect
 DESK = "/admin/diffuser_api"
 MOST_CLICKS = 25
@@ -40,12 +38,6 @@ def pictures(tmp_path_factory):
 def site(server_and_worker):
     make_editor(server_and_worker)
     return server_and_worker
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,10 @@ import urllib.request
 import pytest
 
 from benchmarks.harness import ROOT
-from benchmarks.harness.browsing import chromium, needs_chromium, visit
+from benchmarks.harness.browsing import visit
 from benchmarks.harness.running_service import free_port
 
 SERVER = ROOT / "docs" / "front-end" / "serve.py"
-pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,9 +42,9 @@ def front_end(server_and_worker):
         process.wait()
 
 
-def test_it_paints_a_picture_and_says_what_is_wrong(front_end, browser_files):
+def test_it_paints_a_picture_and_says_what_is_wrong(front_end, browser, browser_files):
     url, token = front_end
-    with chromium() as browser, visit(browser, url) as guest:
+    with visit(browser, url) as guest:
         page = guest.page
         page.goto("/")
         page.wait_for_selector("[name=place] option:nth-child(10)", state="attached")

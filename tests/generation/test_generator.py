@@ -4,26 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from PIL import Image, ImageChops
+from PIL import Image
 
 from benchmarks.harness import ROOT
-from benchmarks.harness.job_folders import make_job, make_lora
-from benchmarks.harness.small_models import make_small_family
+from benchmarks.harness.job_folders import make_job, same_pixels
 from generation import generator, generator_classic, job_folder
-
-
-@pytest.fixture(scope="module")
-def family(tmp_path_factory):
-    made = make_small_family(tmp_path_factory.mktemp("family"))
-    make_lora(made / "inpaint" / "unet", made / "lora.safetensors")
-    names = {"INPAINT_MODEL": "inpaint", "CONTROLNET_MODEL": "controlnet", "DETAIL_MODEL": "text2img"}
-    with pytest.MonkeyPatch.context() as patch:
-        for variable, name in names.items():
-            patch.setenv(variable, str(made / name))
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +20,6 @@ def whole_run(family, tmp_path_factory):
     events = []
     picture = generator.generate(job, events.append)
     return job, picture, events
-
-
-def same_pixels(a: Path, b: Path) -> bool:
-    with Image.open(a) as first, Image.open(b) as second:
-        return first.size == second.size and ImageChops.difference(first, second).getbbox() is None
 
 
 def test_every_step_leaves_its_picture(whole_run):
@@ -55,9 +37,7 @@ def test_every_step_is_a_process_of_its_own_and_says_what_it_took(whole_run):
     assert [(r["index"], r["step"]) for r in reports] == list(enumerate(events[0]["steps"], 1))
     assert len({r["pid"] for r in reports} | {os.getpid()}) == 6
     for report in reports:
-        assert (
-            report["import_seconds"] >= 0 and report["load_seconds"] > 0 and report["inference_seconds"] > 0
-        )
+        assert "import_seconds" in report and report["load_seconds"] > 0 and report["inference_seconds"] > 0
         assert report["peak_rss_mb"] > 100 and report["peak_gpu_mb"] >= 0
 
 

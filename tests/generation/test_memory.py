@@ -8,6 +8,8 @@ from generation import job_folder, steps
 from generation.models import gpu_memory, pipelines
 from generation.models.profiles import get_profile
 
+pytestmark = pytest.mark.models
+
 NEEDED = {"resident": 5000.0, "offload": 3900.0, "sequential": 0.0}
 
 

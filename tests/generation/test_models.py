@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,6 @@ import torch
 from benchmarks.harness import ROOT
 from benchmarks.harness.hub import Hub
 from benchmarks.harness.small_disks import small_disk
-from benchmarks.harness.small_models import make_small_family
 from diffuser_api.models import Job
 from generation import steps
 from generation.models import hardware, pipelines, profiles
@@ -22,9 +22,10 @@ from generation.models.profiles import get_profile
 from generation.processes import step_server
 
 
-@pytest.fixture(scope="module")
-def family(tmp_path_factory):
-    return make_small_family(tmp_path_factory.mktemp("family"))
+@pytest.fixture
+def own_models(small_models, tmp_path):
+    """A copy whose files may be changed."""
+    return shutil.copytree(small_models, tmp_path / "models")
 
 
 def test_stable_diffusion_is_taken_from_the_hub_by_commit():
@@ -70,13 +71,13 @@ def test_a_template_notices_a_change_in_a_folder_with_a_relative_path(monkeypatc
     assert step_server.models_stamp(get_profile()) != before
 
 
-def test_a_folder_of_the_half_precision_variant_is_read(family, monkeypatch):
+def test_a_folder_of_the_half_precision_variant_is_read(own_models, monkeypatch):
     """As Stable Diffusion's inpainting model is published: no other safetensors."""
     names = {"INPAINT_MODEL": "inpaint", "CONTROLNET_MODEL": "controlnet", "DETAIL_MODEL": "text2img"}
     for variable, name in names.items():
-        monkeypatch.setenv(variable, str(family / name))
+        monkeypatch.setenv(variable, str(own_models / name))
     before = pipelines.Shelf().fetch("pose", get_profile())
-    for path in family.rglob("*.safetensors"):
+    for path in own_models.rglob("*.safetensors"):
         path.rename(path.with_name(path.name.replace(".safetensors", ".fp16.safetensors")))
     after = pipelines.Shelf().fetch("pose", get_profile())
     for part in ("unet", "vae", "text_encoder", "controlnet"):
@@ -84,10 +85,10 @@ def test_a_folder_of_the_half_precision_variant_is_read(family, monkeypatch):
             assert torch.equal(tensor, after[part].state_dict()[key]), (part, key)
 
 
-def test_weights_that_are_cut_off_are_a_model_that_can_not_be_loaded(family, monkeypatch):
+def test_weights_that_are_cut_off_are_a_model_that_can_not_be_loaded(own_models, monkeypatch):
     for variable, name in (("INPAINT_MODEL", "inpaint"), ("CONTROLNET_MODEL", "controlnet")):
-        monkeypatch.setenv(variable, str(family / name))
-    for part in (family / "inpaint" / "unet", family / "controlnet"):
+        monkeypatch.setenv(variable, str(own_models / name))
+    for part in (own_models / "inpaint" / "unet", own_models / "controlnet"):
         [weights] = part.glob("*.safetensors")
         whole = weights.read_bytes()
         weights.write_bytes(whole[: len(whole) // 2])

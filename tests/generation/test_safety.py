@@ -3,46 +3,43 @@
 import urllib.error
 
 import pytest
-from PIL import Image, ImageChops
 
 from benchmarks.harness.api_client import get_bytes, post_json, wait_for
-from benchmarks.harness.job_folders import make_job
+from benchmarks.harness.job_folders import make_job, same_pixels
 from benchmarks.harness.running_service import WISH
 from benchmarks.harness.running_worker import wait_until
-from benchmarks.harness.small_models import make_safety_checker, make_small_family
+from benchmarks.harness.small_models import make_safety_checker
 from generation import generator, generator_classic, job_folder
 from generation.models import hub, profiles
 from generation.models.safety import PictureRefused
 
+pytestmark = pytest.mark.usefixtures("family")
 
-@pytest.fixture(scope="module", autouse=True)
-def family(tmp_path_factory):
-    made = make_small_family(tmp_path_factory.mktemp("family"))
-    make_safety_checker(made / "strict", refuses=True)
-    make_safety_checker(made / "lenient", refuses=False)
-    names = {"INPAINT_MODEL": "inpaint", "CONTROLNET_MODEL": "controlnet", "DETAIL_MODEL": "text2img"}
-    with pytest.MonkeyPatch.context() as patch:
-        for variable, name in names.items():
-            patch.setenv(variable, str(made / name))
-        yield made
+
+@pytest.fixture(scope="module")
+def checkers(tmp_path_factory):
+    """A folder with two safety checkers: ``strict`` refuses every picture, ``lenient`` none."""
+    folder = tmp_path_factory.mktemp("checkers")
+    make_safety_checker(folder / "strict", refuses=True)
+    make_safety_checker(folder / "lenient", refuses=False)
+    return folder
 
 
 @pytest.mark.parametrize("generate", [generator.generate, generator_classic.generate])
-def test_a_refused_picture_is_kept_nowhere(generate, family, tmp_path, monkeypatch):
-    monkeypatch.setenv("SAFETY_MODEL", str(family / "strict"))
+def test_a_refused_picture_is_kept_nowhere(generate, checkers, tmp_path, monkeypatch):
+    monkeypatch.setenv("SAFETY_MODEL", str(checkers / "strict"))
     job = make_job(tmp_path / "12345678")
     with pytest.raises(PictureRefused, match="another seed or other words"):
         generate(job)
     assert not job_folder.picture_path(job, 4).exists()
 
 
-def test_what_is_not_refused_is_the_same_picture(family, tmp_path, monkeypatch):
+def test_what_is_not_refused_is_the_same_picture(checkers, tmp_path, monkeypatch):
     plain = generator.generate(make_job(tmp_path / "plain"))
-    monkeypatch.setenv("SAFETY_MODEL", str(family / "lenient"))
+    monkeypatch.setenv("SAFETY_MODEL", str(checkers / "lenient"))
     monkeypatch.setenv("SAFETY_CHECK", "required")
     judged = generator.generate(make_job(tmp_path / "judged"))
-    with Image.open(plain) as first, Image.open(judged) as second:
-        assert ImageChops.difference(first, second).getbbox() is None
+    assert same_pixels(plain, judged)
 
 
 def test_a_check_that_is_required_and_missing_paints_nothing(tmp_path, monkeypatch):
@@ -66,9 +63,9 @@ def test_only_a_required_check_is_a_needed_model(monkeypatch):
 
 
 @pytest.fixture
-def strict_service(family, request):
+def strict_service(checkers, request):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SAFETY_MODEL", str(family / "strict"))
+        patch.setenv("SAFETY_MODEL", str(checkers / "strict"))
         yield request.getfixturevalue("server_and_worker")
 
 

@@ -8,23 +8,11 @@ import pytest
 import torch
 from PIL import Image, ImageChops
 
-from benchmarks.harness.job_folders import make_job, make_lora
-from benchmarks.harness.small_models import make_small_family
+from benchmarks.harness.job_folders import make_job
 from generation import job_folder, steps
 from generation.models import pipelines, profiles
 from generation.models.profiles import get_profile
 from generation.picture import canvas, face_colours
-
-
-@pytest.fixture(scope="module")
-def family(tmp_path_factory):
-    made = make_small_family(tmp_path_factory.mktemp("family"))
-    make_lora(made / "inpaint" / "unet", made / "lora.safetensors")
-    names = {"INPAINT_MODEL": "inpaint", "CONTROLNET_MODEL": "controlnet", "DETAIL_MODEL": "text2img"}
-    with pytest.MonkeyPatch.context() as patch:
-        for variable, name in names.items():
-            patch.setenv(variable, str(made / name))
-        yield made
 
 
 def painted(name, job, *, index=1, picture=None, seed=None):

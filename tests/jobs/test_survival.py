@@ -6,27 +6,18 @@ import pytest
 from django.core.files.base import ContentFile
 
 from benchmarks.harness.clients import make_job
-from benchmarks.harness.job_folders import make_lora
 from benchmarks.harness.running_worker import is_gone, step_of, wait_until, worker
-from benchmarks.harness.small_models import make_small_family
 from diffuser_api.jobs import life, run_generation
 from diffuser_api.models import Job, LoraModel
 from generation import job_folder as folders
 
-
-@pytest.fixture(scope="module", autouse=True)
-def family(tmp_path_factory):
-    made = make_small_family(tmp_path_factory.mktemp("family"))
-    with pytest.MonkeyPatch.context() as patch:
-        for variable, name in (("INPAINT", "inpaint"), ("CONTROLNET", "controlnet"), ("DETAIL", "text2img")):
-            patch.setenv(f"{variable}_MODEL", str(made / name))
-        yield made
+pytestmark = pytest.mark.usefixtures("family")
 
 
 @pytest.fixture
-def folder(catalogue, family, tmp_path):
+def folder(catalogue, family):
     """Of a job that an earlier attempt has brought to its fifth and last step."""
-    weights = make_lora(family / "inpaint" / "unet", tmp_path / "lora.safetensors").read_bytes()
+    weights = (family / "lora.safetensors").read_bytes()
     lora = LoraModel.objects.create(code="12345678", file=ContentFile(weights, "12345678.safetensors"))
     job = make_job(lora=lora)
     folder = run_generation.folder_of(job.code)

@@ -9,26 +9,10 @@ import pytest
 from benchmarks.harness.catalogue import make_photos
 from benchmarks.harness.clients import make_job
 from benchmarks.harness.running_worker import is_gone, step_of, wait_until
-from benchmarks.harness.small_models import make_small_family
 from diffuser_api.jobs import life, run_generation
 from diffuser_api.models import Job
-from generation.processes import isolation
 
-
-@pytest.fixture(scope="module", autouse=True)
-def family(tmp_path_factory):
-    made = make_small_family(tmp_path_factory.mktemp("family"))
-    with pytest.MonkeyPatch.context() as patch:
-        names = {
-            "INPAINT": "inpaint",
-            "CONTROLNET": "controlnet",
-            "DETAIL": "text2img",
-            "TRAINING": "inpaint",
-        }
-        for variable, name in names.items():
-            patch.setenv(f"{variable}_MODEL", str(made / name))
-        yield made
-    isolation.chosen().close()
+pytestmark = pytest.mark.usefixtures("family")
 
 
 def run(job: Job) -> Job:

@@ -12,21 +12,11 @@ from benchmarks.harness.api_client import get_json, post, post_photos, wait_for
 from benchmarks.harness.catalogue import make_photos
 from benchmarks.harness.running_service import words_of
 from benchmarks.harness.running_worker import wait_until
-from benchmarks.harness.small_models import make_small_family
 
 POST_BACK = ROOT / "training-app" / "post-back.py"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def family(tmp_path_factory):
-    """Trained with the real profile's 1500 steps, so there is time to disturb it."""
-    made = make_small_family(tmp_path_factory.mktemp("family"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MODEL_PROFILE", "sd15")
-        for variable, name in (("INPAINT", "inpaint"), ("CONTROLNET", "controlnet"), ("DETAIL", "text2img")):
-            patch.setenv(f"{variable}_MODEL", str(made / name))
-        patch.setenv("TRAINING_MODEL", str(made / "text2img"))
-        yield made
+pytestmark = pytest.mark.usefixtures("sd15_family")  # its 1500 steps leave time to disturb a training
 
 
 @pytest.fixture

@@ -4,7 +4,11 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from benchmarks.harness import ROOT
+
+pytestmark = pytest.mark.slow
 
 
 def test_kills_lose_and_double_nothing():

@@ -7,28 +7,17 @@ from PIL import Image
 
 from benchmarks.harness.api_client import get_bytes, post_json, post_photos, wait_for
 from benchmarks.harness.catalogue import make_photos
-from benchmarks.harness.small_models import make_small_family
 
 
-@pytest.fixture(scope="module", autouse=True)
-def family(tmp_path_factory):
-    made = make_small_family(tmp_path_factory.mktemp("family"))
-    names = {
-        "INPAINT_MODEL": "inpaint",
-        "CONTROLNET_MODEL": "controlnet",
-        "DETAIL_MODEL": "text2img",
-        "TRAINING_MODEL": "text2img",
-    }
+@pytest.fixture(scope="module")
+def service(sd15_family, request):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MODEL_PROFILE", "sd15")
         patch.setenv("TRAINING_STEPS", "10")
-        for variable, name in names.items():
-            patch.setenv(variable, str(made / name))
-        yield made
+        yield request.getfixturevalue("server_and_worker")
 
 
-def test_photos_to_picture(family, server_and_worker):
-    _, training = post_photos(f"{server_and_worker.url}/api/lora-training/", make_photos())
+def test_photos_to_picture(service, small_models):
+    _, training = post_photos(f"{service.url}/api/lora-training/", make_photos())
     trained = wait_for(training["status_url"], 900)[-1]
     assert trained["status"] == "succeeded", trained
     request = {
@@ -41,11 +30,13 @@ def test_photos_to_picture(family, server_and_worker):
         "gender": "woman",
         "selected_lora": training["lora_code"],
     }
-    _, answer = post_json(f"{server_and_worker.url}/api/generate-image/", request)
+    _, answer = post_json(f"{service.url}/api/generate-image/", request)
     assert answer["lora_used"] is True and answer["action"] == "jumping"
     painted = wait_for(answer["status_url"], 600)[-1]
     assert painted["status"] == "succeeded", painted
     assert [timing["step"] for timing in painted["timings"]][-1] == "face"
-    assert painted["timings"][0]["models"] == [f"{family.name}/{name}" for name in ("inpaint", "controlnet")]
+    assert painted["timings"][0]["models"] == [
+        f"{small_models.name}/{name}" for name in ("inpaint", "controlnet")
+    ]
     width, height = Image.open(io.BytesIO(get_bytes(answer["output_url"]))).size
     assert 512 * 512 <= width * height <= 512 * 768

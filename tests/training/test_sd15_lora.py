@@ -12,6 +12,8 @@ from benchmarks import sd15_shaped
 from benchmarks.harness import ROOT
 from benchmarks.harness.kohya_lora import RANK, kohyas_tensors
 
+pytestmark = pytest.mark.models
+
 
 @pytest.fixture(scope="module")
 def trainer():

@@ -14,14 +14,8 @@ from safetensors.torch import load_file
 
 from benchmarks.harness import ROOT
 from benchmarks.harness.kohya_lora import METADATA
-from benchmarks.harness.small_models import make_small_family
 
 TRAINER = ROOT / "kohya-scripts" / "train_network.py"
-
-
-@pytest.fixture(scope="module")
-def family(tmp_path_factory):
-    return make_small_family(tmp_path_factory.mktemp("family"))
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +41,11 @@ def train(model: Path, photos: Path, output: Path, *options: str) -> subprocess.
 
 
 @pytest.fixture(scope="module")
-def trained(family, photos, tmp_path_factory):
+def trained(small_models, photos, tmp_path_factory):
     """A run on the 4-channel model with everything that launch.bash switches on."""
     output = tmp_path_factory.mktemp("output")
     done = train(
-        *(family / "text2img", photos, output, "--output_name", "visitor"),
+        *(small_models / "text2img", photos, output, "--output_name", "visitor"),
         *("--enable_bucket", "--bucket_no_upscale", "--cache_latents", "--min_snr_gamma", "5"),
         *("--lr_scheduler", "cosine", "--mixed_precision", "fp16", "--save_precision", "fp16"),
         *("--save_model_as", "safetensors", "--sdpa", "--save_every_n_steps", "3", "--save_state"),
@@ -82,14 +76,14 @@ def test_keys_shapes_and_metadata_are_kohyas(trained):
     assert json.loads(metadata["ss_dataset_dirs"]) == {"2_sks person": {"n_repeats": 2, "img_count": 3}}
 
 
-def test_it_writes_its_own_small_files_only(trained, family):
+def test_it_writes_its_own_small_files_only(trained, small_models):
     names = {str(path.relative_to(trained[1])) for path in trained[1].rglob("*") if path.is_file()}
     checkpoint = "visitor-step00000003"
     assert names == {
         *("visitor.safetensors", f"{checkpoint}.safetensors"),
         *(f"{checkpoint}-state/state.pt", "visitor-state/state.pt"),
     }
-    unet = family / "text2img" / "unet" / "diffusion_pytorch_model.safetensors"
+    unet = small_models / "text2img" / "unet" / "diffusion_pytorch_model.safetensors"
     assert (trained[1] / "visitor.safetensors").stat().st_size < unet.stat().st_size / 2
 
 
@@ -98,10 +92,10 @@ def test_it_writes_its_own_small_files_only(trained, family):
     [("text2img", StableDiffusionPipeline), ("inpaint", StableDiffusionInpaintPipeline)],
 )
 def test_the_lora_loads_in_plain_diffusers_and_changes_what_is_painted(
-    folder, pipeline_class, trained, family
+    folder, pipeline_class, trained, small_models
 ):
     """A LoRA of the 4-channel UNet fits the 9-channel one too: conv_in isn't adapted."""
-    pipeline = pipeline_class.from_pretrained(family / folder, safety_checker=None)
+    pipeline = pipeline_class.from_pretrained(small_models / folder, safety_checker=None)
     pipeline.set_progress_bar_config(disable=True)
     inputs = {"prompt": "sks person", "num_inference_steps": 2, "width": 64, "height": 64}
     if folder == "inpaint":
@@ -119,10 +113,10 @@ def test_the_lora_loads_in_plain_diffusers_and_changes_what_is_painted(
     assert torch.allclose(before, paint(), atol=1e-5)
 
 
-def test_a_resumed_run_ends_where_an_unbroken_one_does(trained, family, photos, tmp_path):
+def test_a_resumed_run_ends_where_an_unbroken_one_does(trained, small_models, photos, tmp_path):
     options = ("--enable_bucket", "--bucket_no_upscale", "--cache_latents", "--min_snr_gamma", "5")
     resumed = train(
-        *(family / "text2img", photos, tmp_path, "--output_name", "visitor", *options),
+        *(small_models / "text2img", photos, tmp_path, "--output_name", "visitor", *options),
         *("--lr_scheduler", "cosine", "--save_precision", "fp16"),
         *("--resume", str(trained[1] / "visitor-step00000003-state")),
     )
@@ -150,7 +144,7 @@ def test_debiased_an_error_of_the_picture_counts_the_same_at_every_noise_level(m
 
 
 @pytest.mark.parametrize("folder", ["text2img", "inpaint"])
-def test_with_alpha_mask_the_loss_counts_where_a_picture_is_opaque(folder, family, tmp_path):
+def test_with_alpha_mask_the_loss_counts_where_a_picture_is_opaque(folder, small_models, tmp_path):
     picture = Image.radial_gradient("L").resize((64, 64)).convert("RGBA")
 
     def first_loss(name: str, alpha: Image.Image, *options: str) -> float:
@@ -158,7 +152,7 @@ def test_with_alpha_mask_the_loss_counts_where_a_picture_is_opaque(folder, famil
         picture.putalpha(alpha)
         picture.save(tmp_path / name / "1_sks person" / "photo.png")
         options = ("--max_train_steps", "1", "--cache_latents", *options)
-        done = train(family / folder, tmp_path / name, tmp_path / "output", *options)
+        done = train(small_models / folder, tmp_path / name, tmp_path / "output", *options)
         assert done.returncode == 0, done.stderr[-3000:]
         return next(line["loss"] for line in map(json.loads, done.stdout.splitlines()) if line.get("loss"))
 
@@ -169,9 +163,9 @@ def test_with_alpha_mask_the_loss_counts_where_a_picture_is_opaque(folder, famil
     assert first_loss("half", half, "--alpha_mask") != pytest.approx(plain, rel=1e-3)
 
 
-def test_an_inpainting_model_learns_and_the_loss_falls(family, photos, tmp_path):
+def test_an_inpainting_model_learns_and_the_loss_falls(small_models, photos, tmp_path):
     done = train(
-        *(family / "inpaint", photos, tmp_path, "--cache_latents", "--train_batch_size", "4"),
+        *(small_models / "inpaint", photos, tmp_path, "--cache_latents", "--train_batch_size", "4"),
         *("--max_train_steps", "250", "--network_train_unet_only"),
     )
     assert done.returncode == 0, done.stderr[-3000:]
@@ -181,11 +175,11 @@ def test_an_inpainting_model_learns_and_the_loss_falls(family, photos, tmp_path)
     assert not [name for name in load_file(tmp_path / "last.safetensors") if name.startswith("lora_te")]
 
 
-def test_sample_pictures_are_painted_on_the_way(family, photos, tmp_path):
+def test_sample_pictures_are_painted_on_the_way(small_models, photos, tmp_path):
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("# a comment\nsks person --w 64 --h 64 --s 2 --d 5\nan empty street --s 2\n")
     done = train(
-        *(family / "text2img", photos, tmp_path / "output", "--max_train_steps", "2"),
+        *(small_models / "text2img", photos, tmp_path / "output", "--max_train_steps", "2"),
         *("--sample_prompts", str(prompts), "--sample_every_n_steps", "1"),
     )
     assert done.returncode == 0, done.stderr[-3000:]
@@ -202,8 +196,8 @@ def test_sample_pictures_are_painted_on_the_way(family, photos, tmp_path):
         (["--sample_every_n_steps", "5"], "needs --sample_prompts"),
     ],
 )
-def test_a_wrong_option_is_refused_before_any_work(options, reason, family, photos, tmp_path):
-    done = train(family / "text2img", photos, tmp_path / "output", *options)
+def test_a_wrong_option_is_refused_before_any_work(options, reason, small_models, photos, tmp_path):
+    done = train(small_models / "text2img", photos, tmp_path / "output", *options)
     assert done.returncode == 2 and reason in done.stderr.splitlines()[-1]
     assert not (tmp_path / "output").exists()
 
@@ -230,11 +224,11 @@ def _broken_picture(photos: Path) -> None:
         (_broken_picture, "can't read the picture face.png"),
     ],
 )
-def test_bad_photos_end_it_with_the_reason_as_the_last_line(prepare, reason, family, tmp_path):
+def test_bad_photos_end_it_with_the_reason_as_the_last_line(prepare, reason, small_models, tmp_path):
     photos = tmp_path / "photos"
     photos.mkdir()
     prepare(photos)
-    done = train(family / "text2img", photos, tmp_path / "output")
+    done = train(small_models / "text2img", photos, tmp_path / "output")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: ") and reason in done.stderr.splitlines()[-1]
 
