@@ -23,15 +23,10 @@ def settings_in_example() -> set[str]:
 
 def settings_in_code() -> set[str]:
     names = set(READ_BY_DJANGO.findall((ROOT / "djangoproject/settings.py").read_text()))
-    others = [
-        "generation/models/profiles.py",
-        "generation/poses/skeleton.py",
-        "generation/processes/isolation.py",
-        "generation/processes/fork_server.py",
-        "generation/models/hardware.py",
-    ]
     names |= set(profiles.VARIABLES)
-    return names | {name for path in others for name in READ_BY_GENERATION.findall((ROOT / path).read_text())}
+    for path in (ROOT / "generation").rglob("*.py"):
+        names |= set(READ_BY_GENERATION.findall(path.read_text()))
+    return names
 
 
 def compose() -> dict:
@@ -51,12 +46,11 @@ def test_compose_publishes_one_port_on_this_host_alone():
     assert ports == ["127.0.0.1:8000:8000"]
 
 
-def test_compose_runs_web_and_worker_from_one_image():
+def test_compose_starts_the_gpu_worker_only_when_it_is_asked_for():
+    """On a host without a GPU it can't start."""
     services = compose()["services"]
-    assert {service["image"] for service in services.values()} == {"cartolina"}
     assert services["worker-gpu"]["profiles"] == ["gpu"]
     assert "profiles" not in services["web"] and "profiles" not in services["worker"]
-    assert services["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"][0]["driver"] == "nvidia"
 
 
 def test_compose_keeps_what_must_outlive_a_container():
@@ -76,11 +70,8 @@ def test_dockerfile_copies_and_runs_what_exists():
     copied = [source for source in re.findall(r"^COPY (?!--from)(\S+) \S+$", text, re.M) if source != "."]
     modules = [name for name in re.findall(r"python -m ([\w.]+)", text) if name.startswith("generation.")]
     scripts = re.findall(r"python (\w+\.py)", text)
-    assert copied == ["requirements.txt"] and modules == ["generation.miniature.assemble"]
-    assert scripts == ["manage.py"]
     for path in (*copied, *scripts, *(name.replace(".", "/") + ".py" for name in modules)):
         assert (ROOT / path).is_file(), path
-    assert (ROOT / "djangoproject/wsgi.py").is_file()
 
 
 def test_image_runs_as_nobody_special_and_says_how_it_is():
@@ -95,11 +86,13 @@ def test_image_leaves_secrets_and_visitors_pictures_out():
     assert {".env", ".git", "data/*", "tmp_data", "training-app/training-input/*"} <= set(left_out)
 
 
-def test_make_names_its_targets():
-    result = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    named = re.findall(r"^make ([\w-]+)", result.stdout, re.M)
-    benches = ["bench", "bench-quality", "bench-sd15", "bench-gpu"]
-    assert named == ["demo", "run", "test", "lint", *benches, "screenshots", "clean"]
+def test_every_target_that_help_and_readme_name_exists():
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    named = re.findall(r"\bmake ([a-z][\w-]*)", shown) + re.findall(
+        r"`make ([a-z][\w-]*)", (ROOT / "README.md").read_text()
+    )
+    rules = re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(), re.M)
+    assert "test" in named and set(named) <= set(rules)
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])
