@@ -350,6 +350,15 @@ def test_nothing_new_is_answered_with_nothing(catalogue):
     assert changed.status_code == 200 and b"<html" not in changed.content
 
 
+def test_an_open_page_says_that_its_picture_was_erased_in_another_tab(catalogue):
+    anna, _, _ = come()
+    job = ask(anna, catalogue)
+    assert anna.post(f"/jobs/{job.code}/delete/").status_code == 302
+    told = anna.get(f"/jobs/{job.code}/", headers={"HX-Request": "true"})
+    assert told.status_code == 200 and "This has been erased." in told.content.decode()
+    assert anna.get(f"/jobs/{job.code}/").status_code == 404
+
+
 # --- markup and languages -----------------------------------------------------------------------------------
 
 
