@@ -44,9 +44,9 @@ def generation_at(step: int, weights: bytes) -> tuple[str, list[bytes]]:
     from django.core.files.base import ContentFile
     from django.db import transaction
 
-    from diffuser_api.jobs import life, run_generation
+    from diffuser_api.jobs import folders, life, run_generation
     from diffuser_api.models import ActionImage, LoraModel, PoiImage
-    from generation import job_folder as folders
+    from generation import job_folder
 
     lora, _ = LoraModel.objects.get_or_create(
         code="12345678", defaults={"file": ContentFile(weights, "12345678.safetensors")}
@@ -56,16 +56,16 @@ def generation_at(step: int, weights: bytes) -> tuple[str, list[bytes]]:
     place, action = PoiImage.objects.first(), ActionImage.objects.first()
     with transaction.atomic():
         job = life.create_generation(place, action, lora, 1, **person)
-        folder = run_generation.folder_of(job.code)
+        folder = folders.generation_folder(job.code)
         if step:
             folder.mkdir(parents=True)
             run_generation.fill(folder, job)
-            folders.prepare(folder)
-            background = folders.Inputs.read(folder).background
+            job_folder.prepare(folder)
+            background = job_folder.Inputs.read(folder).background
         for index in range(1, step):
             record = {"code": job.code, "seed": 1, "steps": []}
             noise = Image.effect_noise(background.size, 80).convert("RGB")
-            folders.write_picture(noise, folders.picture_path(folder, index), record)
+            job_folder.write_picture(noise, job_folder.picture_path(folder, index), record)
     return job.code, [words.encode()]
 
 

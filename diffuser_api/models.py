@@ -173,7 +173,7 @@ class Job(Owned):
     kind = models.CharField(max_length=10, choices=Kind)
     status = models.CharField(max_length=9, choices=Status, default=Status.QUEUED, db_index=True)
     attempt = models.PositiveSmallIntegerField(default=1)
-    worker = models.CharField(max_length=64, blank=True, editable=False)  # processes.name() of who runs it
+    worker = models.CharField(max_length=64, blank=True, editable=False)  # processes.name() of its run
     parameters = models.JSONField(default=dict)
     poi_image = models.ForeignKey(PoiImage, null=True, blank=True, on_delete=models.SET_NULL)
     action_image = models.ForeignKey(ActionImage, null=True, blank=True, on_delete=models.SET_NULL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import reverse
 
 from diffuser_api.jobs import queue
-from diffuser_api.jobs.run_generation import folder_of
+from diffuser_api.jobs.folders import generation_folder
 from diffuser_api.models import Job
 from generation.job_folder import picture_path
 
@@ -35,7 +35,7 @@ def step_pictures(job: Job) -> list[dict]:
     """Those in the job's folder: while it runs, and on the worker's own machine."""
     if job.kind != Job.Kind.GENERATION:
         return []
-    there = [k for k in range(len(job.steps) + 1) if picture_path(folder_of(job.code), k).exists()]
+    there = [k for k in range(len(job.steps) + 1) if picture_path(generation_folder(job.code), k).exists()]
     return [
         {
             "name": job.steps[index - 1] if index else "the place",

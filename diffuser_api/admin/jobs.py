@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 from diffuser_api.admin import job_panel
 from diffuser_api.admin.pages import module
 from diffuser_api.jobs import life, retention
-from diffuser_api.jobs.run_generation import folder_of
+from diffuser_api.jobs.folders import generation_folder
 from diffuser_api.models import Job
 from generation.job_folder import ORDER, picture_path
 
@@ -154,7 +154,7 @@ class JobAdmin(CodeAdmin):
         if index > len(ORDER):
             raise Http404
         try:
-            file = picture_path(folder_of(job.code), index).open("rb")
+            file = picture_path(generation_folder(job.code), index).open("rb")
         except OSError as error:
             raise Http404 from error
         return FileResponse(file, content_type="image/png", headers={"Cache-Control": "private, max-age=300"})

@@ -21,7 +21,7 @@ from django.db.models import QuerySet, Value
 from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
-from diffuser_api.jobs import lease, processes, queue, wake_up
+from diffuser_api.jobs import folders, processes, queue, wake_up
 from diffuser_api.models import ActionImage, Client, Job, LoraModel, PoiImage, TrainingPhoto
 from diffuser_api.operations import checks, disk
 from diffuser_api.webhooks import outbox
@@ -183,46 +183,24 @@ def claim_next() -> Job | None:
     return None
 
 
-def run(job: Job) -> None:
-    """Do a claimed job; whatever goes wrong ends in a row that says so, and in no folder that nobody owns."""
-    try:
-        with lease.hold(lambda: not is_lost(job), lambda: beat(job)):
-            _dispatcher(job.kind).run(job)
-    except lease.Stopped:
-        requeue(job, attempt=job.attempt)
-    except lease.Lost:
-        log.info("job %s: broken off", job.code)
-    except lease.TimedOut as late:
-        fail(job, "timed_out", f"{late}, and was ended.")
-    except Exception as error:
-        log.exception("job %s: unexpected error", job.code)
-        reason = "Something went wrong on our side; the log of the worker tells what."
-        fail(job, "disk_full" if disk.is_full(error) else "internal_error", reason)
-    finally:
-        clear_up(job)
-
-
-def _dispatcher(kind: str):
-    from diffuser_api.jobs import run_generation, run_training
-
-    return {Job.Kind.TRAINING: run_training, Job.Kind.GENERATION: run_generation}[kind]
-
-
-def clear_up(job: Job) -> None:
-    """Remove the working files of a job that is finished or deleted; a waiting one goes on from them."""
-    if not Job.objects.filter(pk=job.pk, status__in=UNFINISHED).exists():
-        _dispatcher(job.kind).clear_up(job.code)
+def _run(job: Job) -> QuerySet[Job]:
+    """The row, as long as it names this run of the job. It names a run until another one claims the job, or
+    until the job is cancelled or queued again; the run that has ended the job stays named."""
+    return Job.objects.filter(pk=job.pk, worker=job.worker, attempt=job.attempt)
 
 
 def _held(job: Job) -> QuerySet[Job]:
-    """The row, as long as this run of the job is the one that counts."""
-    return Job.objects.filter(pk=job.pk, status=Job.Status.RUNNING, worker=job.worker, attempt=job.attempt)
+    return _run(job).filter(status=Job.Status.RUNNING)
 
 
 def is_lost(job: Job) -> bool:
-    """Whether a job that we run was cancelled, deleted or given away. One that has ended is not lost."""
-    ended = Job.objects.filter(pk=job.pk, status__in=(Job.Status.SUCCEEDED, Job.Status.FAILED))
-    return not (_held(job).exists() or ended.exists())
+    """Whether a job that we run was cancelled, deleted or given away."""
+    return not _run(job).exists()
+
+
+def is_held(job: Job) -> bool:
+    """Whether it is still ours to end: it isn't lost, and no delivery has ended it."""
+    return _held(job).exists()
 
 
 def beat(job: Job) -> None:
@@ -260,7 +238,6 @@ def requeue(job: Job, attempt: int) -> bool:
 
 def retry(job: Job, error_code: str, error_message: str) -> bool:
     """What killed a run may be gone the next time: another attempt; after the last one it failed of this."""
-    lease.check()  # a worker that stops ends its processes too: no attempt is lost by that
     if job.attempt < MAX_ATTEMPTS:
         return requeue(job, job.attempt + 1)
     return fail(job, error_code, error_message + GAVE_UP, gave_up=True)
@@ -273,7 +250,7 @@ def _end(rows: QuerySet[Job], status: Job.Status, **fields) -> bool:
     """To an end state; False when somebody else was first. A training's photos go with it."""
     with transaction.atomic():
         code = rows.values_list("code", flat=True).first()
-        changed = rows.update(status=status, finished_at=Now(), token_hash="", worker="", **fields)
+        changed = rows.update(status=status, finished_at=Now(), token_hash="", **fields)
         if changed:
             TrainingPhoto.objects.filter(job__code=code).delete()
             outbox.announce(code)
@@ -324,7 +301,7 @@ def fail(job: Job, error_code: str, error_message: str, gave_up: bool = False) -
     """``error_message`` is a sentence that a person can act on. What fails while the disk is full failed of
     that. ``gave_up``: the death of a process ended the last attempt too."""
     if (error_code == "disk_full" or disk.is_full()) and _held(job).exists():
-        _dispatcher(job.kind).clear_up(job.code)  # it goes in any case, and the row needs room to be written
+        folders.remove(job.code)  # they go in any case, and the row needs room to be written
         error_code, error_message = "disk_full", f"{disk.TEXT} ({error_message})"
     fields = {"error_code": error_code, "error_message": error_message, "gave_up": gave_up}
     return _end(_held(job), Job.Status.FAILED, **fields)
@@ -339,7 +316,13 @@ def cancel(code: str) -> bool:
     if _end(waiting, Job.Status.CANCELLED):
         clear_up(job)  # of an earlier attempt
         return True
-    return _end(Job.objects.filter(pk=job.pk, status=Job.Status.RUNNING), Job.Status.CANCELLED)
+    return _end(Job.objects.filter(pk=job.pk, status=Job.Status.RUNNING), Job.Status.CANCELLED, worker="")
+
+
+def clear_up(job: Job) -> None:
+    """Remove the working files of a job that is finished or deleted; a waiting one goes on from them."""
+    if not Job.objects.filter(pk=job.pk, status__in=UNFINISHED).exists():
+        folders.remove(job.code)
 
 
 # --- the token of post-back.py ------------------------------------------------------------------------------

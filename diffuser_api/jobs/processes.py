@@ -1,8 +1,8 @@
-"""Who is who among this machine's processes, by names that outlive a pid; and dead workers' orphans.
+"""Workers and what they start, told apart by names that outlive a pid; and the end of dead workers' orphans.
 
 A worker's name is its machine, its pid and the time that it started, so a pid used again is nobody's name.
 All that a worker starts carries the name in its environment: that is how orphans are found, however the
-worker ended. Reads Linux's /proc; knows nothing of jobs.
+worker ended. For Linux; knows nothing of jobs.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ import contextlib
 import functools
 import logging
 import os
-import select
-import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
+
+import psutil
 
 log = logging.getLogger(__name__)
 MARK = "CARTOLINA_WORKER"  # the environment variable that holds the worker's name
@@ -31,7 +30,10 @@ def machine() -> str:
 
 
 def started(pid: int) -> int | None:
-    """When a process started, in clock ticks since the machine did; None when there is none, or a zombie."""
+    """When a process started, in clock ticks since the machine did; None when there is none, or a zombie.
+
+    psutil tells the time of day instead, and that of another process changes when the clock is set.
+    """
     try:
         fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -60,78 +62,54 @@ def is_alive(worker: str) -> bool:
     return str(started(int(pid))) == start
 
 
-def _mark_of(pid: int) -> str | None:
-    try:
-        variables = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
-    except OSError:  # gone, or another user's
-        return None
-    prefix = f"{MARK}=".encode()
-    return next((v.removeprefix(prefix).decode() for v in variables if v.startswith(prefix)), None)
-
-
 def tree_mb() -> float:
     """Memory of this process and all that it has started, in 2**20 bytes; what they share counts once."""
-    own = os.getpid()
-    pids = [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()]
-    return sum(_memory_kb(pid) for pid in pids if pid == own or _mark_of(pid) == name(own)) / 1024
+    this, total = psutil.Process(), 0
+    for process in (this, *this.children(recursive=True)):
+        with contextlib.suppress(psutil.Error):  # gone meanwhile, or a zombie
+            total += process.memory_full_info().pss
+    return total / 2**20
 
 
-def _memory_kb(pid: int) -> int:
-    try:
-        text = (PROC / str(pid) / "smaps_rollup").read_text()
-    except OSError:  # gone meanwhile, or a zombie
-        return 0
-    return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
-
-
-def orphans() -> Iterator[int]:
-    """File descriptors (see pidfd_open(2)) of processes whose worker is dead. The caller closes them."""
-    for pid in [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()]:
-        if not _mark_of(pid):
-            continue
-        try:
-            process = os.pidfd_open(pid)
-        except OSError:
-            continue
-        worker = _mark_of(pid)  # read again: from here on the descriptor means this process and no later one
-        if worker and is_here(worker) and not is_alive(worker):
-            yield process
-        else:
-            os.close(process)
+def orphans() -> list[psutil.Process]:
+    """Processes whose worker is dead."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):  # gone meanwhile, or another user's
+            worker = process.environ().get(MARK, "")
+            if is_here(worker) and not is_alive(worker):
+                found.append(process)
+    return found
 
 
 def end_orphans() -> int:
     """Ends them and returns how many there were; none is left when this returns."""
-    found = list(orphans())
-    try:
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            for process in found:
-                with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(process, number)
-            deadline = time.monotonic() + SECONDS_TO_END
-            if all([_has_ended(process, deadline) for process in found]):
-                break
-    finally:
+    found = orphans()
+    for end in (psutil.Process.terminate, psutil.Process.kill):
         for process in found:
-            os.close(process)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                end(process)
+        if _have_ended(found):
+            break
     if found:
         log.warning("%d processes of dead workers ended", len(found))
     return len(found)
 
 
-def _has_ended(process: int, deadline: float) -> bool:
-    """Waits for it. A descriptor of a process can be read from once the process has ended."""
-    return bool(select.select([process], [], [], max(0.0, deadline - time.monotonic()))[0])
+def _have_ended(found: list[psutil.Process]) -> bool:
+    """Waits for them, for ``SECONDS_TO_END`` at most. A zombie has ended; its parent may still ask how."""
+    deadline = time.monotonic() + SECONDS_TO_END
+    while any(started(process.pid) for process in found):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def end_worker(worker: str) -> None:
     """SIGKILL for a worker of this machine that hangs."""
-    pid = int(worker.split("-")[2])
-    with contextlib.suppress(OSError):
-        process = os.pidfd_open(pid)
-        try:
-            if is_alive(worker):
-                signal.pidfd_send_signal(process, signal.SIGKILL)
-                _has_ended(process, time.monotonic() + SECONDS_TO_END)
-        finally:
-            os.close(process)
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(int(worker.split("-")[2]))
+        if is_alive(worker):
+            process.kill()
+            _have_ended([process])

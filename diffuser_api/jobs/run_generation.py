@@ -12,7 +12,8 @@ from pathlib import Path
 from django.conf import settings
 from PIL import Image
 
-from diffuser_api.jobs import lease, life
+from diffuser_api.jobs import folders, life
+from diffuser_api.jobs.lease import Lease, database_errors_tolerated
 from diffuser_api.models import Job
 from generation import generator
 from generation.job_folder import ORDER, picture_path
@@ -21,33 +22,30 @@ from generation.models.safety import PictureRefused
 from generation.request import GenerationRequest, InvalidRequest
 
 
-def run(job: Job) -> None:
-    """Ends with the job succeeded, failed or queued again. What its folder holds already stays."""
-    folder = folder_of(job.code)
+def run(job: Job, lease: Lease) -> None:
+    """Ends with the job succeeded, failed or queued again. What its folder holds already stays.
+
+    Raises Lost, Stopped or TimedOut if the run is broken off.
+    """
+    folder = folders.generation_folder(job.code)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not can_go_on(folder):
-            clear_up(job.code)
+            folders.remove(job.code)
             folder.mkdir()
             fill(folder, job)
-        with lease.breakable():
-            picture = generator.generate(folder, lambda event: follow(job, event))
+        picture = generator.generate(folder, lambda event: follow(job, event, lease))
         life.finish_generation(job, picture)
     except InvalidRequest as error:
         life.fail(job, "unusable_files", f"A file of the catalogue can't be used: {error}")
     except PictureRefused as error:
         life.fail(job, "picture_refused", str(error))
     except generator.StepFailed as error:
-        end = life.retry if error.killed else life.fail
-        end(job, "step_failed", str(error))
-
-
-def folder_of(code: str) -> Path:
-    return Path(settings.TMP_DATA_DIR) / code
-
-
-def clear_up(code: str) -> None:
-    shutil.rmtree(folder_of(code), ignore_errors=True)
+        if not error.killed:
+            life.fail(job, "step_failed", str(error))
+            return
+        lease.check()  # a worker that stops may have ended the step with it: that costs no attempt
+        life.retry(job, "step_failed", str(error))
 
 
 def can_go_on(folder: Path) -> bool:
@@ -105,13 +103,13 @@ def fill(folder: Path, job: Job) -> None:
     ).save(folder)
 
 
-def follow(job: Job, event: dict) -> None:
-    """Write an event of the generator to the job's row."""
+def follow(job: Job, event: dict, lease: Lease) -> None:
+    """Write an event of the generator to the job's row. Raises Lost, Stopped or TimedOut."""
     values = {key: value for key, value in event.items() if key != "event"}
-    with lease.undisturbed():
-        if event["event"] == "begin":
-            lease.limit(settings.STEP_TIMEOUT, f"Step {event['step']}", "STEP_TIMEOUT")
-        elif event["event"] == "progress":
+    if event["event"] == "begin":
+        lease.set_limit(settings.STEP_TIMEOUT, f"Step {event['step']}", "STEP_TIMEOUT")
+    with database_errors_tolerated():
+        if event["event"] == "progress":
             life.progress(job, **values)
         elif event["event"] == "step":
             life.add_timing(job, values)

@@ -22,7 +22,8 @@ from typing import IO
 
 from django.conf import settings
 
-from diffuser_api.jobs import lease, life, processes
+from diffuser_api.jobs import folders, life, processes
+from diffuser_api.jobs.lease import SECONDS_BETWEEN_LOOKS, Lease, database_errors_tolerated
 from diffuser_api.models import Job
 from generation import training_set
 from generation.models.profiles import ModelProfile, get_profile
@@ -39,27 +40,33 @@ PASSED_ON |= {"http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROX
 PASSED_ON_PREFIXES = ("HF_", "CUDA_", "NVIDIA_", "OMP_", "GOMP_")
 
 
-def run(job: Job) -> None:
-    """Returns when the training has ended. Success is written by the LoRA's arrival over HTTP; if that didn't
-    happen, the job is failed here, with the reason, or goes on another time from where a signal ended it."""
+def run(job: Job, lease: Lease) -> None:
+    """Returns when the training has ended. The trainer delivers its LoRA, or the reason why there is none, by
+    HTTP, and the delivery ends the job. Without one, the job fails here, or goes on another time from where a
+    signal ended it. Raises Lost, Stopped or TimedOut if the run is broken off.
+    """
     profile = get_profile()
     log = collections.deque(maxlen=KEPT_LINES)
     try:
         lay_out_photos(job, profile)
-        status = follow(job, start(job, profile), log)
+        status = follow(job, start(job, profile), log, lease)
     finally:
-        Job.objects.filter(pk=job.pk).update(log="".join(log)[-KEPT_LOG:])
+        with database_errors_tolerated():
+            Job.objects.filter(pk=job.pk).update(log="".join(log)[-KEPT_LOG:])
+    if not life.is_held(job):
+        return
     if status == 0:
         life.fail(job, "training_failed", "the training ended, but its LoRA did not arrive")
     elif 0 < status < 128:
         life.fail(job, "training_failed", find_reason(log, status))
     else:
+        lease.check()  # a worker that stops may have ended the training with it: that costs no attempt
         life.retry(job, "training_failed", find_reason(log, status))
 
 
 def lay_out_photos(job: Job, profile: ModelProfile) -> Path:
     """The folder that the trainer reads, as ``generation.training_set`` makes it."""
-    folder = app_folder() / "training-input" / job.code
+    folder = folders.training_input(job.code)
     shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was cut off; its checkpoint stays
     photos = [Path(photo.file.path) for photo in job.photos.order_by("index")]
     training_set.write(photos, folder, profile.training, detectors(profile.name))
@@ -90,7 +97,7 @@ def environment(job: Job, profile: ModelProfile) -> dict[str, str]:
         "MODEL_PROFILE": profile.name,
         "MODEL": profile.training_model.id,
         "MODEL_REVISION": profile.training_model.revision or "",
-        "TRAINING_APP_DIR": str(app_folder()),
+        "TRAINING_APP_DIR": str(folders.training_app()),
         "SERVER_URL": settings.SERVER_URL,
         "LORA_CODE": job.code,
         "CALLBACK_TOKEN": life.issue_token(job),
@@ -98,20 +105,21 @@ def environment(job: Job, profile: ModelProfile) -> dict[str, str]:
     }
 
 
-def follow(job: Job, process: subprocess.Popen, log: collections.deque[str]) -> int:
+def follow(job: Job, process: subprocess.Popen, log: collections.deque[str], lease: Lease) -> int:
     """Reads both streams until the process has ended, and returns its exit status (negative: a signal).
 
-    Whatever interrupts this, the whole session is ended before it is left.
+    Raises Lost, Stopped or TimedOut. However this is left, the whole session has ended by then.
     """
-    lease.limit(settings.TRAINING_TIMEOUT, "The training", "TRAINING_TIMEOUT")
+    lease.set_limit(settings.TRAINING_TIMEOUT, "The training", "TRAINING_TIMEOUT")
     try:
-        with lease.breakable():
-            for stream, line in lines_of(process):
+        for stream, line in lines_of(process):
+            if line:
                 log.append(line)
-                if stream == "stdout" and (values := parse_progress(line)):
-                    with lease.undisturbed():
-                        write_progress(job, values)
-            return process.wait()
+            if stream == "stdout" and (values := parse_progress(line)):
+                with database_errors_tolerated():
+                    write_progress(job, values)
+            lease.check()
+        return process.wait()
     finally:
         end_session(process)
 
@@ -124,7 +132,8 @@ def write_progress(job: Job, values: dict) -> None:
 
 
 def lines_of(process: subprocess.Popen) -> Iterator[tuple[str, str]]:
-    """("stdout" or "stderr", line), until the process has ended and all that it wrote is read."""
+    """("stdout" or "stderr", line), until the process has ended and all that it wrote is read; ("", "") when
+    no line has come for ``SECONDS_BETWEEN_LOOKS``."""
     arrived: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
 
     def read(name: str, stream: IO[bytes]) -> None:
@@ -133,15 +142,21 @@ def lines_of(process: subprocess.Popen) -> Iterator[tuple[str, str]]:
                 arrived.put((name, line.decode(errors="replace").replace("\0", "")))
         arrived.put(None)
 
-    def watch() -> None:
-        process.wait()
-        end_session(process)  # a child that outlived bash would hold the streams open
-
-    threading.Thread(target=watch, daemon=True).start()
     for name in ("stdout", "stderr"):
         threading.Thread(target=read, args=(name, getattr(process, name)), daemon=True).start()
-    for _ in range(2):
-        yield from iter(arrived.get, None)
+    open_streams, has_ended = 2, False
+    while open_streams or not has_ended:
+        if not has_ended and process.poll() is not None:
+            has_ended = True
+            end_session(process)  # a child that outlived bash would hold the streams open
+        try:
+            line = arrived.get(timeout=SECONDS_BETWEEN_LOOKS)
+        except queue.Empty:
+            line = ("", "")
+        if line is None:
+            open_streams -= 1
+        else:
+            yield line
 
 
 def end_session(process: subprocess.Popen) -> None:
@@ -170,12 +185,3 @@ def find_reason(log: collections.deque[str], status: int) -> str:
     if status < 0:
         return f"the training was ended by signal {-status}"
     return last.removeprefix("error: ") or f"the training ended with status {status}"
-
-
-def clear_up(code: str) -> None:
-    for folder in ("training-input", "training-output"):
-        shutil.rmtree(app_folder() / folder / code, ignore_errors=True)
-
-
-def app_folder() -> Path:
-    return Path(settings.TRAINING_APP_DIR).resolve()

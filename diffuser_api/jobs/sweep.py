@@ -20,7 +20,7 @@ from django.db import Error, connection
 from django.utils import timezone
 
 from diffuser_api.api import idempotency
-from diffuser_api.jobs import life, processes, retention, run_generation, run_training
+from diffuser_api.jobs import folders, life, processes, retention
 from diffuser_api.models import Job, LoraModel, TrainingPhoto
 from diffuser_api.photos import gate
 
@@ -83,13 +83,9 @@ def is_dead(job: Job) -> bool:
 
 def remove_folders() -> None:
     """Working folders of jobs that are finished or gone. Folders that aren't named by a code are not ours."""
-    training = run_training.app_folder()
-    places = [Path(settings.TMP_DATA_DIR), training / "training-input", training / "training-output"]
-    there = {path.name for place in places if place.is_dir() for path in place.iterdir()}
-    codes = {name for name in there if CODE.fullmatch(name)}
+    codes = {name for name in folders.names() if CODE.fullmatch(name)}
     for code in codes - set(Job.objects.filter(status__in=life.UNFINISHED).values_list("code", flat=True)):
-        run_generation.clear_up(code)
-        run_training.clear_up(code)
+        folders.remove(code)
         log.warning("job %s: folders without an owner removed", code)
 
 

@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 from PIL import Image
 
-from diffuser_api.jobs.run_generation import folder_of
+from diffuser_api.jobs.folders import generation_folder
 from diffuser_api.models import ActionImage, Job
 from diffuser_api.photos.pictures import as_png, open_stored
 from generation.job_folder import ORDER, PREVIEW, picture_path
@@ -64,7 +64,7 @@ def step(request, code, index):
     if index > len(ORDER):
         raise Http404
     try:
-        return FileResponse(picture_path(folder_of(job.code), index).open("rb"), headers=OWN)
+        return FileResponse(picture_path(generation_folder(job.code), index).open("rb"), headers=OWN)
     except OSError as error:
         raise Http404 from error
 
@@ -73,7 +73,7 @@ def step(request, code, index):
 @require_safe
 def preview(request, code):
     """Of the first step while it paints; when that is over meanwhile, its picture."""
-    folder = folder_of(_generation(request, code).code)
+    folder = generation_folder(_generation(request, code).code)
     for path in (folder / PREVIEW, picture_path(folder, 1)):
         with contextlib.suppress(OSError):
             return FileResponse(path.open("rb"), headers=OWN)

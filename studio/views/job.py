@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from diffuser_api.api.serializers import JobSerializer, output_url
-from diffuser_api.jobs import life, retention, run_generation, run_training
+from diffuser_api.jobs import folders, life, retention
 from diffuser_api.models import Job
 from generation.job_folder import PREVIEW, newest_index
 from studio import forms, sentences, visitors
@@ -46,7 +46,7 @@ def _context(request, job: Job) -> dict:
     """``version`` changes with everything that the page shows."""
     told = JobSerializer(job, context={"request": request}).data
     picture = job.kind == Job.Kind.GENERATION
-    folder = run_generation.folder_of(job.code)
+    folder = folders.generation_folder(job.code)
     newest = None if job.is_finished or not picture else newest_index(folder)
     context = {
         "job": job,
@@ -80,7 +80,7 @@ def _preview(folder: Path) -> str:
 
 def samples_of(job: Job) -> list[Path]:
     """What a training has painted on its way, the newest first."""
-    folder = run_training.app_folder() / "training-output" / job.code / "sample"
+    folder = folders.training_output(job.code) / "sample"
     return sorted(folder.glob("*.png"), reverse=True)[:4]
 
 

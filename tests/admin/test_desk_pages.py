@@ -15,7 +15,7 @@ from benchmarks.harness.admin_forms import management, stored
 from benchmarks.harness.catalogue import _drawn, png_file
 from benchmarks.harness.hostile_files import bomb
 from diffuser_api.jobs import life
-from diffuser_api.jobs.run_generation import folder_of
+from diffuser_api.jobs.folders import generation_folder
 from diffuser_api.models import Action, ActionImage, Job, Poi, PoiImage
 from diffuser_api.photos.pictures import as_png
 from generation.job_folder import picture_path
@@ -242,7 +242,7 @@ def test_a_jobs_page_has_chart_and_pictures(admin_client, job):
     steps = [{"step": "pose", **timing}, {"step": MARKUP, **timing}]
     changed = {"status": "running", "started_at": now, "timings": steps, "step": "detail", "progress": 0.3}
     Job.objects.update(**changed)
-    folder = folder_of(job.code)
+    folder = generation_folder(job.code)
     folder.mkdir()
     Image.new("RGB", (8, 8), "red").save(picture_path(folder, 1))
     page = admin_client.get(f"{DESK}/job/{job.pk}/change/").content.decode()

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from benchmarks.harness.clients import make_job
-from diffuser_api.jobs import life, queue, wake_up
+from diffuser_api.jobs import life, queue, runner, wake_up
 from diffuser_api.models import Job, PoiImage
 
 
@@ -109,7 +109,7 @@ def test_the_estimate_is_learned_from_earlier_jobs(job):
 
 def test_a_job_whose_place_was_deleted_fails_with_a_reason(job, settings):
     PoiImage.objects.all().delete()
-    life.run(life.claim(job.code))
+    runner.run(life.claim(job.code))
     failed = Job.objects.get()
     assert failed.status == "failed" and "deleted" in failed.error_message
     assert not list(settings.TMP_DATA_DIR.iterdir())
@@ -117,7 +117,7 @@ def test_a_job_whose_place_was_deleted_fails_with_a_reason(job, settings):
 
 def test_a_job_whose_model_is_missing_fails_with_a_reason(job, settings, monkeypatch, tmp_path):
     monkeypatch.setenv("CONTROLNET_MODEL", str(tmp_path / "nowhere"))
-    life.run(life.claim(job.code))
+    runner.run(life.claim(job.code))
     failed = Job.objects.get()
     assert (failed.status, failed.error_code) == ("failed", "step_failed")
     assert "nowhere" in failed.error_message

@@ -7,16 +7,21 @@ from django.db.migrations.recorder import MigrationRecorder
 OLD_TABLE = "django_tasks_database_dbtaskresult"
 
 
-def migrate(name: str) -> None:
+def migrate_to(name: str) -> None:
     MigrationExecutor(connection).migrate([("diffuser_api", name)])
+
+
+def migrate_to_the_newest() -> None:
+    executor = MigrationExecutor(connection)
+    executor.migrate(executor.loader.graph.leaf_nodes("diffuser_api"))
 
 
 def test_the_table_of_messages_goes_with_its_migrations(transactional_db):
     recorder = MigrationRecorder(connection)
-    migrate("0008_likeness_of_checkpoints")
+    migrate_to("0008_likeness_of_checkpoints")
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE TABLE {OLD_TABLE} (id integer)")
     recorder.record_applied("django_tasks_database", "0001_initial")
-    migrate("0009_one_queue")
+    migrate_to_the_newest()
     assert OLD_TABLE not in connection.introspection.table_names()
     assert not recorder.migration_qs.filter(app="django_tasks_database").exists()

@@ -7,9 +7,9 @@ from django.core.files.base import ContentFile
 
 from benchmarks.harness.clients import make_job
 from benchmarks.harness.running_worker import is_gone, step_of, wait_until, worker
-from diffuser_api.jobs import life, run_generation
+from diffuser_api.jobs import folders, life, run_generation
 from diffuser_api.models import Job, LoraModel
-from generation import job_folder as folders
+from generation import job_folder
 
 pytestmark = pytest.mark.usefixtures("family")
 
@@ -20,14 +20,14 @@ def folder(catalogue, family):
     weights = (family / "lora.safetensors").read_bytes()
     lora = LoraModel.objects.create(code="12345678", file=ContentFile(weights, "12345678.safetensors"))
     job = make_job(lora=lora)
-    folder = run_generation.folder_of(job.code)
+    folder = folders.generation_folder(job.code)
     folder.mkdir()
     run_generation.fill(folder, job)
-    folders.prepare(folder)
-    background = folders.Inputs.read(folder).background
+    job_folder.prepare(folder)
+    background = job_folder.Inputs.read(folder).background
     for index in (1, 2, 3, 4):
         record = {"code": job.code, "seed": 1, "steps": []}
-        folders.write_picture(background, folders.picture_path(folder, index), record)
+        job_folder.write_picture(background, job_folder.picture_path(folder, index), record)
     return folder
 
 
@@ -72,7 +72,7 @@ def test_a_cancelled_picture_ends_with_its_processes_and_its_folder(folder):
 
 
 def test_a_broken_picture_of_an_earlier_attempt_is_painted_again(folder):
-    whole, broken = folders.picture_path(folder, 3), folders.picture_path(folder, 4)
+    whole, broken = job_folder.picture_path(folder, 3), job_folder.picture_path(folder, 4)
     broken.write_bytes(broken.read_bytes()[: broken.stat().st_size // 2])
     assert run_generation.can_go_on(folder)
     assert whole.exists() and not broken.exists()

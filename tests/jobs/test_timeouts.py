@@ -9,7 +9,7 @@ import pytest
 from benchmarks.harness.catalogue import make_photos
 from benchmarks.harness.clients import make_job
 from benchmarks.harness.running_worker import is_gone, step_of, wait_until
-from diffuser_api.jobs import life, run_generation
+from diffuser_api.jobs import folders, life, runner
 from diffuser_api.models import Job
 
 pytestmark = pytest.mark.usefixtures("family")
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("family")
 
 def run(job: Job) -> Job:
     """This process is the worker, so that the limit can change when the models are loaded."""
-    life.run(life.claim(job.code))
+    runner.run(life.claim(job.code))
     return Job.objects.get(pk=job.pk)
 
 
@@ -40,7 +40,7 @@ def test_a_step_that_hangs(catalogue, settings):
     assert run(make_job()).status == "succeeded"  # the models are loaded
     settings.STEP_TIMEOUT = 3
     job = make_job()
-    folder = run_generation.folder_of(job.code)
+    folder = folders.generation_folder(job.code)
     failed, step = run_hanging(job, lambda: step_of(psutil.Process(), folder))
     assert (failed.status, failed.error_code, failed.attempt) == ("failed", "timed_out", 1)
     assert failed.error_message == "Step pose took longer than 3 s, the limit of STEP_TIMEOUT, and was ended."

@@ -14,7 +14,7 @@ from django.db import connection
 from benchmarks.harness.api_requests import a_request
 from benchmarks.harness.clients import make_job
 from benchmarks.harness.small_disks import full, small_disk
-from diffuser_api.jobs import life
+from diffuser_api.jobs import life, runner
 from diffuser_api.models import Job
 from diffuser_api.operations import disk
 
@@ -101,7 +101,7 @@ def test_photos_that_find_no_room(client, catalogue, photos, working_disk):
 def test_a_job_that_finds_no_room(catalogue, working_disk):
     job = life.claim(make_job().code)
     with full(working_disk):
-        life.run(job)
+        runner.run(job)
     failed = Job.objects.get()
     assert (failed.status, failed.error_code) == ("failed", "disk_full")
     assert failed.error_message.startswith(disk.TEXT)

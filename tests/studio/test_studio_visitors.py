@@ -20,7 +20,7 @@ import studio.urls
 from benchmarks.harness import ROOT
 from benchmarks.harness.catalogue import make_catalogue, make_photos
 from benchmarks.harness.clients import make_job, make_lora
-from diffuser_api.jobs import life, run_generation
+from diffuser_api.jobs import folders, life
 from diffuser_api.models import Client, Job, LoraModel, Poi
 from diffuser_api.photos.pictures import as_png
 from generation.job_folder import picture_path
@@ -76,7 +76,7 @@ def test_a_visitor_sees_their_own_things_and_nobody_elses(catalogue, tmp_path):
     bruno, _, name = come()
     job = finish(ask(anna, catalogue), tmp_path)
     running = ask(anna, catalogue)
-    folder = run_generation.folder_of(running.code)
+    folder = folders.generation_folder(running.code)
     folder.mkdir()
     picture_path(folder, 0).write_bytes(as_png(Image.new("RGB", (8, 8))))
     make_lora("30000001", client, name)

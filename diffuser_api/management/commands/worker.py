@@ -10,7 +10,7 @@ import time
 from django.core.management.base import BaseCommand
 from django.db import Error, close_old_connections, connection
 
-from diffuser_api.jobs import lease, life, processes, sweep, wake_up
+from diffuser_api.jobs import life, processes, runner, sweep, wake_up
 from generation.processes import isolation
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Worker:
         """False when no job is queued."""
         job = life.claim_next()
         if job:
-            life.run(job)
+            runner.run(job, lambda: self.is_stopping)
         return job is not None
 
     def pause(self, wait, seconds: float) -> None:
@@ -60,7 +60,6 @@ class Worker:
         last_resort = threading.Timer(SECONDS_TO_LEAVE, os._exit, [1])
         last_resort.daemon = True
         last_resort.start()
-        lease.stop()
 
 
 class Command(BaseCommand):
