@@ -92,7 +92,7 @@ def test_every_url_is_in_the_table():
 
 
 @pytest.mark.parametrize("column", COLUMNS)
-def test_the_table(column, world, client, admin_user):
+def test_every_url_answers_each_caller_as_the_table_says(column, world, client, admin_user):
     headers, names = world
     if column == "staff":
         client.force_login(admin_user)
@@ -107,7 +107,7 @@ def test_the_table(column, world, client, admin_user):
 
 
 @pytest.mark.parametrize("column", COLUMNS[:-1])
-def test_the_admin_is_for_staff(column, world, client):
+def test_the_admins_urls_are_closed_to_all_but_staff(column, world, client):
     headers, _ = world
     paths = [(name, path) for name, path in urls() if name.startswith("admin:")]
     assert len(paths) > 40
@@ -156,7 +156,7 @@ def test_a_withdrawn_token_and_a_client_that_is_off_are_refused(client, world):
     assert answer.status_code == 401 and "withdrawn" in answer.json()["detail"]
 
 
-def test_a_token_that_is_none(client, world):
+def test_a_malformed_token_is_unauthorized(client, world):
     for value in ("", "Bearer", "Bearer cart_", "Bearer cart_é\x80", "Basic eDp5", "bearer " + "x" * 9000):
         answer = client.get(f"/api/jobs/{world[1]['job']}/", headers={"Authorization": value})
         assert answer.status_code == 401, value
@@ -185,7 +185,7 @@ def test_a_client_sees_all_its_visitors_and_a_visitor_itself(client, world):
     assert client.get(f"/data/outputs/{names['picture']}", headers=whole).status_code == 200
 
 
-def test_an_odd_visitor_is_refused(client, world):
+def test_a_visitor_header_that_is_too_long_or_has_other_characters_is_refused(client, world):
     for visitor in ("x" * 65, "two words", "caffè", "a\tb"):
         headers = world[0]["the owner"] | {"X-Visitor": visitor}
         answer = client.get(f"/api/jobs/{world[1]['job']}/", headers=headers)
@@ -195,7 +195,7 @@ def test_an_odd_visitor_is_refused(client, world):
 @pytest.mark.parametrize(
     ("column", "used"), [("the owner", True), ("another visitor", False), ("another client", False)]
 )
-def test_a_lora_is_its_owners_alone(column, used, client, world):
+def test_only_the_owner_of_a_lora_gets_pictures_with_it(column, used, client, world):
     headers, _ = world
     make_lora("12345678", Client.objects.get(name="owner"), "anna")
     request = a_request(selected_lora="12345678")
@@ -203,7 +203,7 @@ def test_a_lora_is_its_owners_alone(column, used, client, world):
     assert answer.status_code == 202 and answer.json()["lora_used"] is used
 
 
-def test_a_trained_lora_has_its_jobs_owner(world):
+def test_a_trained_lora_belongs_to_the_owner_of_its_job(world):
     owner = Client.objects.get(name="owner")
     job = life.claim(life.create_training(make_photos(), client=owner, visitor="anna").code)
     life.finish_training(job, b"weights")
@@ -211,7 +211,7 @@ def test_a_trained_lora_has_its_jobs_owner(world):
     assert (lora.client, lora.visitor) == (owner, "anna")
 
 
-def test_what_was_made_without_a_token_is_no_clients(client, world, settings):
+def test_a_job_made_without_a_token_is_hidden_from_clients(client, world, settings):
     settings.OPEN_API = True
     code = make_job().code
     assert client.get(f"/api/jobs/{code}/").status_code == 200
@@ -222,7 +222,7 @@ def test_what_was_made_without_a_token_is_no_clients(client, world, settings):
 # --- pictures -----------------------------------------------------------------------------------------------
 
 
-def test_a_signed_url_is_for_everybody_until_it_expires(client, world, monkeypatch, settings):
+def test_a_signed_url_opens_for_anybody_until_it_expires(client, world, monkeypatch, settings):
     headers, names = world
     owner = {"Authorization": headers["the owner"]["Authorization"]}
     url = client.get(f"/api/jobs/{names['picture']}/", headers=owner).json()["output_url"]
@@ -241,13 +241,13 @@ def test_a_forged_signature_opens_nothing(client, world):
         assert client.get(f"/data/outputs/{world[1]['picture']}", {"sig": sig}).status_code == 404
 
 
-def test_a_signature_is_for_one_picture(client, world):
+def test_the_signature_of_another_picture_opens_nothing(client, world):
     _, names = world
     answer = client.get(f"/data/outputs/{names['picture']}", {"sig": tokens.sign_output(names["job"])})
     assert answer.status_code == 404
 
 
-def test_plain_urls_are_everybodys(client, world, settings):
+def test_with_plain_output_urls_anybody_may_open_a_picture(client, world, settings):
     settings.OUTPUT_URLS = "plain"
     headers, names = world
     owner = {"Authorization": headers["the owner"]["Authorization"]}
@@ -283,7 +283,7 @@ def test_the_open_api_is_closed_to_others_and_says_why(request_, word, client, c
     assert client.get(f"/data/outputs/{picture.code}", **request_).status_code == 404
 
 
-def test_another_sites_page_cannot_send_work_to_this_host(client, catalogue):
+def test_a_page_of_another_site_is_refused_by_the_open_api(client, catalogue):
     answer = send_form(client, "cross-site")
     assert answer.status_code == 401 and "another site" in answer.json()["detail"]
     assert send_form(client, "same-origin").status_code == 202
@@ -300,7 +300,7 @@ def test_a_token_works_on_an_open_api_from_anywhere(client, catalogue):
     assert answer.status_code == 200
 
 
-def test_a_training_belongs_to_who_sent_it(client, world):
+def test_a_training_belongs_to_the_client_and_visitor_that_sent_it(client, world):
     headers, _ = world
     client.defaults["HTTP_AUTHORIZATION"] = headers["the owner"]["Authorization"]
     client.defaults["HTTP_X_VISITOR"] = "anna"

@@ -51,7 +51,7 @@ def test_an_action_with_its_three_shots_on_one_page(admin_client):
         ("face_mask", Image.new("L", (256, 256), 255), "leaves the subject mask"),
     ],
 )
-def test_masks_are_checked(field, mask, word, admin_client):
+def test_a_wrong_mask_is_refused_with_the_reason(field, mask, word, admin_client):
     body = action_body(**{f"images-0-{field}": png_file(mask, "mask")})
     answer = admin_client.post("/admin/diffuser_api/action/add/", body)
     assert answer.status_code == 200 and word in answer.content.decode()

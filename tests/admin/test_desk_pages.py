@@ -71,7 +71,7 @@ def test_a_skeleton_alone_makes_a_shot(admin_client):
     assert shot.kind == "skeleton" and as_array(shot.subject_mask).any() and as_array(shot.face_mask).any()
 
 
-def test_where_nobody_is_the_page_says_what_to_do(admin_client):
+def test_a_picture_without_a_person_is_refused_with_what_to_do(admin_client):
     answer = add(admin_client, one_shot(_drawn()["place"]))
     assert answer.status_code == 200 and "No person was found" in answer.content.decode()
     assert not Action.objects.exists()
@@ -90,7 +90,7 @@ def test_joints_that_were_placed_by_hand_make_the_skeleton(admin_client):
     assert abs(read[openpose.NECK][0] - joints[openpose.NECK][0]) < 3
 
 
-def test_nothing_hostile_is_kept_with_joints_or_as_a_mask(admin_client, own_data_folder):
+def test_hostile_joints_and_masks_are_refused_and_leave_no_file(admin_client, own_data_folder):
     joints = json.dumps(scenes.random_scene(scenes.HELD_OUT).pose.visible())
     white = as_png(Image.new("L", (256, 256), 255))
     for hostile in (b"GIF89a<script>", bomb(8_000)):
@@ -107,7 +107,7 @@ def test_nothing_hostile_is_kept_with_joints_or_as_a_mask(admin_client, own_data
 @pytest.mark.parametrize(
     "joints", ["[", "[1]", "{}", "[[1, 2]]", json.dumps([["x", 1]] + [None] * 17), "[" * 9999]
 )
-def test_joints_that_are_none_are_refused(joints, admin_client):
+def test_malformed_joints_are_refused(joints, admin_client):
     answer = add(admin_client, one_shot(figure(), **{"images-0-joints": joints}))
     assert answer.status_code == 200 and not Action.objects.exists()
 
@@ -126,7 +126,7 @@ def test_a_phones_picture_of_a_place_is_upright(admin_client):
     assert shown[0].mean() > shown[-1].mean() and b"a camera" not in kept
 
 
-def test_what_is_no_picture_is_refused_with_a_reason(admin_client, own_data_folder):
+def test_a_file_that_is_no_picture_is_refused_with_the_reason(admin_client, own_data_folder):
     body = management(TOTAL_FORMS="1", MAX_NUM_FORMS="1000") | {"name": "Lago", "images-0-name": "view"}
     body |= {"images-0-description": "a lake", "images-0-image": ContentFile(b"<svg/>", f"{MARKUP}.jpg")}
     page = admin_client.post(f"{DESK}/poi/add/", body).content.decode()
@@ -137,7 +137,7 @@ def test_what_is_no_picture_is_refused_with_a_reason(admin_client, own_data_fold
 # --- what the pages' scripts ask for ------------------------------------------------------------------------
 
 
-def test_a_proposal(admin_client):
+def test_a_proposal_for_a_picture_has_joints_and_masks(admin_client):
     answer = admin_client.post(f"{DESK}/action/propose/", {"picture": png_file(figure(), "a")})
     said = answer.json()
     assert answer.status_code == 200 and said["size"] == [512, 512] and said["shot_type"] == "MES"
@@ -158,13 +158,13 @@ def test_a_large_picture_is_made_smaller(admin_client):
     assert said["size"] == [1024, 1024]
 
 
-def test_a_proposal_of_what_is_no_picture(admin_client):
+def test_a_proposal_for_a_file_that_is_no_picture_is_refused(admin_client):
     for body in ({}, {"picture": ContentFile(b"GIF89a", "a.gif")}, {"picture": ContentFile(b"", "a.png")}):
         answer = admin_client.post(f"{DESK}/action/propose/", body)
         assert answer.status_code == 400 and answer.json()["message"]
 
 
-def test_masks_of_moved_joints(admin_client):
+def test_moved_joints_get_new_masks(admin_client):
     joints = json.dumps(scenes.random_scene(scenes.HELD_OUT).pose.visible())
     body = {"joints": joints, "width": 256, "height": 256}
     assert set(admin_client.post(f"{DESK}/action/masks/", body).json()) == {"subject_mask", "face_mask"}
@@ -172,7 +172,7 @@ def test_masks_of_moved_joints(admin_client):
         assert admin_client.post(f"{DESK}/action/masks/", body | wrong).status_code == 400
 
 
-def test_what_is_stored_can_be_corrected(admin_client, catalogue):
+def test_a_stored_shot_can_be_corrected(admin_client, catalogue):
     shot = ActionImage.objects.filter(shot_type="MES").first()
     said = admin_client.get(f"{DESK}/action/shots/{shot.pk}/").json()
     assert sum(seen for _, _, seen in said["joints"]) >= 16 and said["subject_mask"]
@@ -205,7 +205,7 @@ def test_the_preview_shows_place_mask_and_pose(admin_client, catalogue):
     assert admin_client.get(f"{DESK}/action/try.png", {"place": "0"}).status_code == 404
 
 
-def test_painted_once(admin_client, catalogue):
+def test_a_trial_makes_one_job_with_its_values(admin_client, catalogue):
     place, shot = PoiImage.objects.first(), ActionImage.objects.filter(shot_type="MES").first()
     body = {
         "place": place.pk,
@@ -236,7 +236,7 @@ def job(catalogue) -> Job:
     return life.create_generation(place, shot, None, 7, **words)
 
 
-def test_a_jobs_page_has_chart_and_pictures(admin_client, job):
+def test_a_jobs_page_shows_its_chart_and_pictures(admin_client, job):
     now = timezone.now()
     timing = {"import_seconds": 1.0, "load_seconds": 0.5, "inference_seconds": 2.5}
     steps = [{"step": "pose", **timing}, {"step": MARKUP, **timing}]
@@ -254,7 +254,7 @@ def test_a_jobs_page_has_chart_and_pictures(admin_client, job):
         assert admin_client.get(f"{DESK}/job/{job.pk}/steps/{gone}.png").status_code == 404
 
 
-def test_cancel_and_run_again(admin_client, job):
+def test_a_job_is_cancelled_and_run_again_on_its_page(admin_client, job):
     assert admin_client.get(f"{DESK}/job/{job.pk}/cancel/").status_code == 405
     admin_client.post(f"{DESK}/job/{job.pk}/cancel/")
     job.refresh_from_db()
@@ -269,7 +269,7 @@ def test_cancel_and_run_again(admin_client, job):
     assert "be run again" in page and Job.objects.count() == 2
 
 
-def test_a_server_without_room_says_so(admin_client, job, settings):
+def test_a_full_disk_refuses_another_run_and_a_trial(admin_client, job, settings):
     settings.MIN_FREE_MB = 2**40
     trial = {"place": job.poi_image.pk, "shot": job.action_image.pk, "paint": "1"}
     for url, body in ((f"{DESK}/job/{job.pk}/again/", {}), (f"{DESK}/action/try/", trial)):
@@ -278,7 +278,7 @@ def test_a_server_without_room_says_so(admin_client, job, settings):
     assert Job.objects.count() == 1
 
 
-def test_cancel_and_run_again_in_the_list(admin_client, job):
+def test_jobs_are_cancelled_and_run_again_in_the_list(admin_client, job):
     training = Job.objects.create(code="00000001", kind="training", status="failed", error_code="no_faces")
     body = {"_selected_action": [job.pk, training.pk]}
     admin_client.post(f"{DESK}/job/", body | {"action": "cancel_selected"})
@@ -289,7 +289,7 @@ def test_cancel_and_run_again_in_the_list(admin_client, job):
     assert "photos are deleted" in page.content.decode()
 
 
-def test_the_list_is_filtered(admin_client, job):
+def test_the_list_of_jobs_is_filtered(admin_client, job):
     other = ActionImage.objects.get(action__name="sitting")
     failed = {"kind": "training", "status": "failed", "error_code": "no_faces"}
     Job.objects.create(code="00000001", action_image=other, **failed)
@@ -318,7 +318,7 @@ PAGES = ("action/propose/", "action/masks/", "action/shots/{shot}/", "action/try
          "job/{job}/panel/", "job/{job}/steps/1.png", "job/{job}/cancel/", "job/{job}/again/")  # fmt: skip
 
 
-def test_the_pages_are_for_those_who_may(client, job, django_user_model):
+def test_the_pages_are_closed_to_staff_without_the_permission(client, job, django_user_model):
     shot = ActionImage.objects.first()
     urls = [f"{DESK}/{page.format(shot=shot.pk, job=job.pk)}" for page in PAGES]
     for url in urls:

@@ -50,7 +50,7 @@ def warm(catalogue, client):
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_a_missing_field(field, client, own_data_folder):
+def test_a_missing_field_is_refused_by_name(field, client, own_data_folder):
     body = a_request()
     del body[field]
     began = time.process_time()
@@ -59,7 +59,7 @@ def test_a_missing_field(field, client, own_data_folder):
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda value: repr(value)[:20])
 @pytest.mark.parametrize("field", ["poi_name", "action_shot_type", "age", "seed", "dynamic_action_selection"])
-def test_a_wrong_value(field, wrong, client, own_data_folder):
+def test_a_wrong_value_is_refused(field, wrong, client, own_data_folder):
     if field == "seed" and wrong is None:
         wrong = "none"  # null itself means: draw one
     began = time.process_time()
@@ -71,14 +71,14 @@ def test_a_wrong_value(field, wrong, client, own_data_folder):
     "wrong", ["x" * 5000, "a\0b", "\ud800", ["list"], {"a": 1}], ids=lambda value: repr(value)[:20]
 )
 @pytest.mark.parametrize("field", ["other_details", "action_prompt", "selected_lora"])
-def test_a_wrong_text(field, wrong, client, own_data_folder):
+def test_a_wrong_text_is_refused_by_its_field(field, wrong, client, own_data_folder):
     began = time.process_time()
     answer = client.post(GENERATE, a_request(**{field: wrong}), "application/json")
     assert_refused(answer, began, own_data_folder, [field])
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "one", True, "1e3", "٣" * 3000])
-def test_a_seed_out_of_range(seed, client, own_data_folder):
+def test_a_seed_out_of_range_is_refused(seed, client, own_data_folder):
     began = time.process_time()
     assert_refused(
         client.post(GENERATE, a_request(seed=seed), "application/json"), began, own_data_folder, ["seed"]
@@ -101,7 +101,7 @@ def test_a_seed_out_of_range(seed, client, own_data_folder):
     ],
     ids=["empty", "open", "list", "text", "null", "not utf-8", "deep", "nan", "number", "huge"],
 )
-def test_a_body_that_is_no_request(body, client, own_data_folder):
+def test_a_malformed_body_is_refused(body, client, own_data_folder):
     began = time.process_time()
     assert_refused(client.post(GENERATE, body, "application/json"), began, own_data_folder)
 
@@ -109,7 +109,7 @@ def test_a_body_that_is_no_request(body, client, own_data_folder):
 @pytest.mark.parametrize(
     "body", [b"", b"--x", b'--x\r\nContent-Disposition: form-data; name="images"\r\n\r\n', b"\x00" * 500]
 )
-def test_a_multipart_body_that_is_none(body, client, own_data_folder):
+def test_a_malformed_multipart_body_is_refused(body, client, own_data_folder):
     for url in (GENERATE, TRAIN):
         began = time.process_time()
         assert_refused(client.post(url, body, "multipart/form-data; boundary=x"), began, own_data_folder)
@@ -124,7 +124,7 @@ def test_more_than_five_photos_can_weigh_is_refused_unread(client, own_data_fold
     assert_refused(answer, began, own_data_folder, ["8 MB large; at most 6 MB"])
 
 
-def test_too_many_fields(client, own_data_folder):
+def test_too_many_fields_are_refused(client, own_data_folder):
     began = time.process_time()
     assert_refused(client.post(GENERATE, {f"f{k}": "x" for k in range(500)}), began, own_data_folder)
 
@@ -166,7 +166,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
-def test_a_bad_photo(name, client, own_data_folder):
+def test_a_bad_photo_is_refused_with_its_code(name, client, own_data_folder):
     content, code = BAD_FILES[name]
     photos = make_photos()
     files = [SimpleUploadedFile("holiday.jpg", photo) for photo in (*photos[:4], content)]
@@ -190,18 +190,18 @@ def test_a_file_name_is_never_a_path(name, client, own_data_folder, photos):
     assert_refused(answer, began, own_data_folder)
 
 
-def test_the_same_photo_five_times(client, own_data_folder, photos):
+def test_the_same_photo_five_times_is_refused(client, own_data_folder, photos):
     files = [SimpleUploadedFile("a.png", photos[0]) for _ in range(5)]
     began = time.process_time()
     answer = client.post(TRAIN, {"images": files})
     assert_refused(answer, began, own_data_folder, ["duplicate"])
 
 
-def test_texts_instead_of_files(client, own_data_folder):
+def test_texts_instead_of_files_are_refused(client, own_data_folder):
     began = time.process_time()
     assert_refused(client.post(TRAIN, {"images": ["a", "b", "c", "d", "e"]}), began, own_data_folder)
 
 
-def test_json_instead_of_files_is_the_wrong_kind_of_body(client, transactional_db):
+def test_json_instead_of_files_is_an_unsupported_media_type(client, transactional_db):
     answer = client.post(TRAIN, {"images": []}, "application/json")
     assert answer.status_code == 415 and "multipart" not in answer.json()["detail"].lower()

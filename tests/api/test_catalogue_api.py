@@ -9,7 +9,7 @@ from PIL import Image
 from diffuser_api.models import PoiImage
 
 
-def test_places_with_their_images(client, catalogue):
+def test_places_are_listed_with_their_images(client, catalogue):
     [poi] = client.get("/api/pois/").json()
     assert poi["name"] == "Piazza"
     assert [image["name"] for image in poi["images"]] == ["dusk", "noon"]
@@ -18,7 +18,7 @@ def test_places_with_their_images(client, catalogue):
     assert Image.open(io.BytesIO(thumbnail.content)).size == (256, 256)
 
 
-def test_actions_with_their_shots(client, catalogue):
+def test_actions_are_listed_with_their_shots(client, catalogue):
     sitting, waving = client.get("/api/actions/").json()
     assert [shot["shot_type"] for shot in waving["shots"]] == ["CLS", "FUS", "MES"]
     assert sitting["description"] == "sitting cross-legged on the ground"
@@ -44,7 +44,7 @@ def test_nothing_else_of_the_data_is_served(url, client, catalogue):
 
 
 @pytest.mark.parametrize("url", ["/", "/healthz", "/readyz", "/api/schema/", "/api/docs/", "/admin/login/"])
-def test_pages_answer(url, client, transactional_db):
+def test_every_page_answers(url, client, transactional_db):
     assert client.get(url).status_code == 200
 
 

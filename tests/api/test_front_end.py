@@ -42,7 +42,7 @@ def front_end(server_and_worker):
         process.wait()
 
 
-def test_it_paints_a_picture_and_says_what_is_wrong(front_end, browser, browser_files):
+def test_the_front_end_paints_a_picture_and_shows_errors(front_end, browser, browser_files):
     url, token = front_end
     with visit(browser, url) as guest:
         page = guest.page

@@ -15,7 +15,7 @@ def a_lora(code="12345678") -> LoraModel:
     return LoraModel.objects.create(code=code, file=png_file(Image.new("L", (1, 1)), "lora"))
 
 
-def test_answers_at_once_with_where_to_look(client, catalogue):
+def test_a_request_is_answered_at_once_with_the_jobs_urls(client, catalogue):
     answer = client.post(URL, a_request(), "application/json")
     assert answer.status_code == 202
     body = answer.json()
@@ -48,7 +48,7 @@ def test_a_free_text_picks_the_action(spelling, client, catalogue):
     assert 0.2 < answer["action_score"] <= 1
 
 
-def test_a_text_like_no_action_gets_the_nearest_names(client, catalogue):
+def test_a_text_unlike_every_action_is_refused_with_the_nearest_names(client, catalogue):
     request = a_request(dynamic_action_selection=True, action_prompt="quarterly tax accounting software")
     answer = client.post(URL, request, "application/json")
     assert answer.status_code == 400
@@ -81,7 +81,7 @@ def test_with_a_lora_there_is_a_face_step(client, catalogue):
         ({"dynamic_action_selection": True}, "action_prompt", "needed"),
     ],
 )
-def test_a_refusal_names_what_there_is(change, field, word, client, catalogue):
+def test_an_unknown_name_is_refused_with_the_known_names(change, field, word, client, catalogue):
     answer = client.post(URL, a_request(**change), "application/json")
     assert answer.status_code == 400
     assert word in answer.json()[field][0]

@@ -89,7 +89,7 @@ def test_a_key_is_kept_for_a_day(client, catalogue):
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\tb"])
-def test_a_key_that_is_none_is_refused(key, client, catalogue):
+def test_a_malformed_key_is_refused(key, client, catalogue):
     answer = ask(client, key)
     assert answer.status_code == 400 and "Idempotency-Key" in answer.json()
     assert not Job.objects.exists()

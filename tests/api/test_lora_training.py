@@ -74,7 +74,7 @@ def test_colour_modes_become_plain_rgb(mode, client, transactional_db, photos):
 
 
 @pytest.mark.parametrize("count", [0, 1, 4, 6, 12])
-def test_any_other_number_is_refused(count, client, transactional_db, photos):
+def test_any_number_of_photos_but_five_is_refused(count, client, transactional_db, photos):
     answer = send(client, (photos * 3)[:count])
     assert answer.status_code == 400
     reason = answer.json()["images"][0]

@@ -73,7 +73,7 @@ def test_pages_need_no_script_of_their_own(path, client, db):
     assert not re.search(r"""(src|href)=["'](https?:)?//""", page)
 
 
-def test_logs_tell_no_prompt_no_file_name_and_no_token(client, transactional_db, caplog, catalogue):
+def test_logs_hold_no_prompt_no_file_name_and_no_token(client, transactional_db, caplog, catalogue):
     caplog.set_level(logging.INFO)
     secret = "my grandmother's pearl necklace"
     for body in (a_request(other_details=secret), a_request(action_name=secret, other_details="x" * 500)):
@@ -86,7 +86,7 @@ def test_logs_tell_no_prompt_no_file_name_and_no_token(client, transactional_db,
     assert "pearl" not in caplog.text and "token-of-somebody" not in caplog.text
 
 
-def test_an_event_is_one_line():
+def test_a_logged_event_is_one_line():
     formatter = OneLine("%(levelname)s %(message)s")
     try:
         raise ValueError("two\nlines")

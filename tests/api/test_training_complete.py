@@ -97,7 +97,7 @@ def test_a_token_of_another_job_is_refused(client, training, photos):
     assert deliver(client, other.code, token, lora=lora_file(a_lora())).status_code == 403
 
 
-def test_a_failure_is_told_with_its_reason(client, training):
+def test_a_reported_failure_fails_the_job_with_its_reason(client, training):
     job, token = training
     assert deliver(client, job.code, token, error="The loss is not a number.").status_code == 204
     answer = client.get(f"/api/jobs/{job.code}/").json()

@@ -59,11 +59,11 @@ def test_a_job_that_takes_longer_is_answered_with_202(catalogue):
 @pytest.mark.parametrize(
     "prefer", ["", "wait", "wait=-5", "wait=soon", "waiting=60", "wait=0", "respond-async"]
 )
-def test_what_cannot_be_understood_is_not_waited_for(prefer, catalogue):
+def test_a_malformed_or_zero_wait_is_answered_at_once(prefer, catalogue):
     assert ask(prefer).status_code == 202
 
 
-def test_beyond_the_room_nobody_waits(catalogue, settings):
+def test_with_all_waiting_places_taken_a_request_is_answered_at_once(catalogue, settings):
     """All places are taken by clients who wait long: the next one is answered at once."""
     threads = [threading.Thread(target=ask, args=["wait=20"]) for _ in range(settings.WAITING_REQUESTS)]
     for thread in threads:

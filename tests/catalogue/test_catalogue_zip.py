@@ -56,7 +56,7 @@ def clear() -> None:
     Action.objects.all().delete()
 
 
-def test_the_round_trip_is_exact(catalogue, own_data_folder):
+def test_an_exported_catalogue_imports_as_it_was(catalogue, own_data_folder):
     ActionImage.objects.filter(shot_type="CLS").update(kind="photo")
     Poi.objects.create(name="<b>è un altro posto</b> 🏝")
     before, files, content = rows(), stored(own_data_folder), exported()
@@ -92,7 +92,7 @@ def test_an_import_updates_by_name_and_leaves_the_rest(catalogue, own_data_folde
     assert len(stored(own_data_folder)) == before
 
 
-def test_the_commands(catalogue, tmp_path, capsys):
+def test_the_commands_export_and_import_the_catalogue(catalogue, tmp_path, capsys):
     file, before = tmp_path / "catalogue.zip", rows()
     call_command("export_catalogue", file)
     clear()
@@ -105,7 +105,7 @@ def test_the_commands(catalogue, tmp_path, capsys):
         call_command("import_catalogue", file)
 
 
-def test_the_buttons(catalogue, admin_client):
+def test_the_admins_buttons_export_and_import_the_catalogue(catalogue, admin_client):
     before = rows()
     for model in ("poi", "action"):
         page = admin_client.get(f"/admin/diffuser_api/{model}/").content.decode()
@@ -122,7 +122,7 @@ def test_the_buttons(catalogue, admin_client):
     assert "Nothing was imported" in page and "<img src=x>" not in page
 
 
-def test_only_editors_may(catalogue, client, django_user_model):
+def test_only_editors_may_export_and_import(catalogue, client, django_user_model):
     for user in (None, django_user_model.objects.create_user("staff", is_staff=True)):
         if user:
             client.force_login(user)
@@ -237,7 +237,7 @@ def test_a_part_that_is_larger_than_the_zip_says_is_refused(catalogue):
         transfer.read(io.BytesIO(lying))
 
 
-def test_damaged_twice_and_encrypted(catalogue):
+def test_damaged_repeated_and_encrypted_parts_are_refused(catalogue):
     content = exported()
     for broken in (content[: len(content) // 2], content[:-30], b""):
         with pytest.raises(transfer.CatalogueRefused):

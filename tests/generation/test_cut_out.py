@@ -37,7 +37,7 @@ def test_the_place_comes_back_around_the_subject(seed):
 
 
 @pytest.mark.parametrize("inside", [0, 255])
-def test_with_nothing_to_tell_apart_the_painting_stays(inside):
+def test_a_mask_that_is_all_full_or_all_empty_leaves_the_painting_as_it_is(inside):
     place, painted = Image.new("RGB", (64, 64), "navy"), Image.new("RGB", (64, 64), "gold")
     mask, no_bones = Image.new("L", (64, 64), inside), Image.new("RGB", (64, 64))
     assert (np.asarray(cut_out(painted, place, no_bones, mask)) == np.asarray(painted)).all()

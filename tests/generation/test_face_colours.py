@@ -33,7 +33,7 @@ def fitted_inside(picture: Image.Image, mask: Image.Image, skeleton: Image.Image
     return Image.composite(face_colours.fit_to_neck(picture, mask, skeleton, LIMIT, detectors), picture, mask)
 
 
-def test_a_face_that_fits_its_neck_stays():
+def test_a_face_of_its_necks_colour_keeps_it():
     picture, mask, skeleton = drawn()
     assert face_colours.fit_to_neck(picture, mask, skeleton, LIMIT, detectors) is picture
 
@@ -49,7 +49,7 @@ def test_a_face_of_another_colour_moves_towards_the_neck_by_the_limit_at_most(of
     assert np.linalg.norm(after - before, axis=2).max() < LIMIT + 1.5  # colours are rounded to 8 bits
 
 
-def test_eyes_and_hair_stay_where_skin_moves():
+def test_eyes_and_hair_keep_their_colour_where_skin_changes():
     picture, mask, skeleton = drawn((0, 12, 0))
     fitted = fitted_inside(picture, mask, skeleton)
     moved = np.abs(np.asarray(fitted).astype(int) - np.asarray(picture)).max(axis=2)
@@ -62,7 +62,7 @@ def test_eyes_and_hair_stay_where_skin_moves():
 
 
 @pytest.mark.parametrize("lost", ["face", "mask", "neck"])
-def test_what_is_not_seen_moves_nothing(lost):
+def test_without_a_face_a_mask_or_a_skeleton_no_colour_moves(lost):
     picture, mask, skeleton = drawn((0, 12, 0))
     if lost == "face":
         picture = real.faceless("drawn").resize((SIDE, SIDE))

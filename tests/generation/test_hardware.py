@@ -16,19 +16,19 @@ from generation.models import hardware
         ({}, torch.float32),
     ],
 )
-def test_the_instructions_decide(capabilities, dtype, monkeypatch):
+def test_the_processors_instructions_decide_the_number_format(capabilities, dtype, monkeypatch):
     monkeypatch.delenv("CPU_DTYPE", raising=False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     assert hardware.fast_cpu_dtype() == dtype
 
 
 @pytest.mark.parametrize("name", ["float32", "bfloat16"])
-def test_a_setting_decides_first(name, monkeypatch):
+def test_the_setting_decides_before_the_processors_instructions(name, monkeypatch):
     monkeypatch.setenv("CPU_DTYPE", name)
     assert hardware.fast_cpu_dtype() == getattr(torch, name)
 
 
-def test_another_format_is_named(monkeypatch):
+def test_an_unknown_number_format_is_refused_by_name(monkeypatch):
     monkeypatch.setenv("CPU_DTYPE", "float64")
     with pytest.raises(ValueError, match="CPU_DTYPE='float64' is not one of auto, float32, bfloat16"):
         hardware.fast_cpu_dtype()

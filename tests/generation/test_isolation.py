@@ -256,7 +256,9 @@ def test_a_changed_model_or_setting_renews_the_template(family, template, monkey
         ("benchmarks.harness.ended_at_once", 1, "ended before the step began"),
     ],
 )
-def test_a_template_that_ends_before_the_step_begins(module, status, said, family, tmp_path):
+def test_a_template_that_ends_before_the_step_begins_gives_its_status_and_reason(
+    module, status, said, family, tmp_path
+):
     """A signal's end can be tried again, as a killed step's; another would come again."""
     job = make_job(tmp_path / "1")
     with (tmp_path / "stderr").open("w+") as stderr:
@@ -266,7 +268,7 @@ def test_a_template_that_ends_before_the_step_begins(module, status, said, famil
         assert said in stderr.read()
 
 
-def test_an_unknown_way_is_named(monkeypatch):
+def test_an_unknown_step_isolation_is_refused_with_the_known_ones(monkeypatch):
     monkeypatch.setenv("STEP_ISOLATION", "thread")
     with pytest.raises(ValueError, match="template, spawn, resident"):
         isolation.chosen_name()

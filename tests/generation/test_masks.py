@@ -58,7 +58,7 @@ def test_any_joint_may_be_missing():
             assert set(np.unique(np.asarray(mask))) <= {0, 255}
 
 
-def test_of_no_joints_there_are_no_masks():
+def test_without_joints_both_masks_are_empty():
     assert mask_drawing.subject_mask([None] * 18, SIZE).getbbox() is None
     assert mask_drawing.face_mask([None] * 18, SIZE).getbbox() is None
 
@@ -87,7 +87,7 @@ def test_a_skeletons_picture_is_read_back_to_its_joints(way):
             assert joint is None or math.dist(joint, (read[0] / times, read[1] / times)) < 3
 
 
-def test_other_pictures_are_no_skeletons():
+def test_photographs_plain_pictures_and_drawings_are_not_read_as_skeletons():
     assert openpose.read(Image.open(ROOT / "benchmarks/harness/pictures/hopper.jpg")) is None
     assert openpose.read(Image.new("RGB", SIZE)) is None
     assert openpose.read(Image.new("RGB", SIZE, "red")) is None

@@ -17,7 +17,7 @@ NEEDED = {"resident": 5000.0, "offload": 3900.0, "sequential": 0.0}
     ("free", "plan"),
     [(24_000, "resident"), (5000, "resident"), (4999, "offload"), (3000, "sequential"), (0, "sequential")],
 )
-def test_the_first_plan_that_fits(free, plan):
+def test_the_first_memory_plan_that_fits_is_chosen(free, plan):
     assert gpu_memory.choose(NEEDED, free) == plan
 
 
@@ -44,7 +44,7 @@ def test_slices_and_tiles_paint_the_same(tmp_path, monkeypatch):
     assert np.abs(painted() - whole).mean() < 1  # of 255: bfloat16 rounds elsewhere when attention is sliced
 
 
-def test_a_plan_that_there_isnt_is_named(monkeypatch):
+def test_an_unknown_memory_plan_is_refused_by_name(monkeypatch):
     monkeypatch.setenv("MEMORY_PLAN", "tight")
     with pytest.raises(ValueError, match="MEMORY_PLAN='tight' is not one of auto"):
         get_profile()

@@ -171,7 +171,7 @@ def test_a_cut_off_download_goes_on_where_it_was(manage, hub):
     assert hub.begun_at == [0, 10 * 2**20]  # the library writes pieces of that size
 
 
-def test_a_server_that_cuts_off_for_good_is_told_and_what_is_whole_stays(manage, hub, tmp_path):
+def test_a_download_that_never_ends_is_reported_and_whole_files_stay(manage, hub, tmp_path):
     hub.cuts = 100
     broken = manage("--fetch")
     assert broken.returncode == 1 and "try again" in broken.stderr and "Traceback" not in broken.stderr
@@ -181,7 +181,7 @@ def test_a_server_that_cuts_off_for_good_is_told_and_what_is_whole_stays(manage,
     assert manage("--fetch", "--verify").returncode == 0
 
 
-def test_what_has_another_hash_is_not_kept(manage, hub, tmp_path):
+def test_a_file_with_another_hash_is_not_kept(manage, hub, tmp_path):
     hub.flipped = True
     refused = manage("--fetch")
     assert refused.returncode == 1 and "hasn't its published hash" in refused.stderr
@@ -194,7 +194,7 @@ def test_another_commit_than_asked_for_is_refused(manage, hub):
     assert refused.returncode == 1 and f"answers with commit {hub.commit}" in refused.stderr
 
 
-def test_an_unknown_file_and_an_absent_server_are_told(manage, hub):
+def test_an_unknown_file_and_an_absent_server_are_reported(manage, hub):
     weights = hub.files.pop("diffusion_pytorch_model.safetensors")
     assert "404" in (gone := manage("--fetch")).stderr and gone.returncode == 1
     hub.files["diffusion_pytorch_model.safetensors"] = weights
@@ -203,7 +203,7 @@ def test_an_unknown_file_and_an_absent_server_are_told(manage, hub):
     assert "Traceback" not in gone.stderr + absent.stderr
 
 
-def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(manage, hub, tmp_path):
+def test_a_disk_that_is_too_small_is_reported_before_anything_is_fetched(manage, hub, tmp_path):
     (tmp_path / "hf").mkdir()
     try:
         with small_disk(tmp_path / "hf", 8):

@@ -18,13 +18,13 @@ def test_denoising_steps_shorten_every_step_and_leave_each_at_least_one(monkeypa
 
 @pytest.mark.parametrize("variable", ["DENOISING_STEPS", "TRAINING_STEPS", "FACE_CANDIDATES"])
 @pytest.mark.parametrize("text", ["0", "-1", "two", "1.5"])
-def test_a_number_that_cannot_be_is_named(variable, text, monkeypatch):
+def test_a_number_out_of_range_is_refused_by_name(variable, text, monkeypatch):
     monkeypatch.setenv(variable, text)
     with pytest.raises(ValueError, match=f"{variable}='{text}'"):
         get_profile()
 
 
-def test_what_is_not_asked_for_stays(monkeypatch):
+def test_one_setting_leaves_the_rest_of_the_profile_as_it_was(monkeypatch):
     monkeypatch.setenv("TRAINING_STEPS", "7")
     profile = get_profile("miniature")
     assert profile.training.steps == 7 and profile.pose == MINIATURE.pose

@@ -47,7 +47,7 @@ def test_body_and_face_get_the_visitors_skin():
     assert "skin" not in prompts.scene_prompt(a_request(), MINIATURE.style, count_words)
 
 
-def test_without_details_nothing_is_worn():
+def test_without_details_the_prompt_names_no_clothes():
     assert "wearing" not in prompts.scene_prompt(a_request(other_details=""), STYLE, count_words)
 
 

@@ -34,7 +34,7 @@ def test_a_refused_picture_is_kept_nowhere(generate, checkers, tmp_path, monkeyp
     assert not job_folder.picture_path(job, 4).exists()
 
 
-def test_what_is_not_refused_is_the_same_picture(checkers, tmp_path, monkeypatch):
+def test_an_accepted_picture_is_the_same_as_without_the_check(checkers, tmp_path, monkeypatch):
     plain = generator.generate(make_job(tmp_path / "plain"))
     monkeypatch.setenv("SAFETY_MODEL", str(checkers / "lenient"))
     monkeypatch.setenv("SAFETY_CHECK", "required")
@@ -69,7 +69,7 @@ def strict_service(checkers, request):
         yield request.getfixturevalue("server_and_worker")
 
 
-def test_the_job_fails_with_the_reason(strict_service):
+def test_a_job_whose_picture_is_refused_fails_with_the_reason(strict_service):
     status, answer = post_json(f"{strict_service.url}/api/generate-image/", WISH)
     assert status == 202
     last = wait_for(answer["status_url"], 300)[-1]

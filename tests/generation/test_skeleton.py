@@ -73,7 +73,7 @@ def test_by_default_the_embedded_detectors_find_the_pose(tmp_path):
     assert (drawn & known).sum() > 0.4 * (drawn | known).sum()
 
 
-def test_by_default_nobody_is_found_where_nobody_is(picture, tmp_path):
+def test_by_default_a_place_without_a_person_is_refused(picture, tmp_path):
     result = run_skeleton(picture, tmp_path / "out.png", POSE_DETECTOR="")
     assert (result.returncode, len(result.stderr.splitlines())) == (1, 1)
     assert "no person" in result.stderr
@@ -84,19 +84,19 @@ def test_another_detector_is_refused(picture, tmp_path):
     assert result.returncode == 1 and "POSE_DETECTOR" in result.stderr
 
 
-def test_folder_without_weights(tmp_path):
+def test_a_folder_without_weights_is_refused_with_the_missing_file(tmp_path):
     with pytest.raises(SkeletonError, match="body_pose_model.pth"):
         find_weights(str(tmp_path))
 
 
-def test_no_person_is_found(picture, tmp_path, weights_that_see_nothing):
+def test_a_picture_without_a_person_is_refused(picture, tmp_path, weights_that_see_nothing):
     result = run_skeleton(picture, tmp_path / "out.png", POSE_DETECTOR_MODEL=str(weights_that_see_nothing))
     assert result.returncode == 1
     assert "no person" in result.stderr.splitlines()[-1]
     assert not (tmp_path / "out.png").exists()
 
 
-def test_broken_picture(tmp_path):
+def test_a_broken_picture_is_refused_by_name(tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"not a picture")
     result = run_skeleton(broken, tmp_path / "out.png", HF_HUB_OFFLINE="1")
@@ -116,7 +116,7 @@ def test_transparency_becomes_white_and_orientation_is_applied(tmp_path):
     assert picture.getpixel((10, 10)) == (255, 255, 255)
 
 
-def test_usage():
+def test_a_missing_argument_prints_the_usage():
     result = run_skeleton("only-one.png")
     assert result.returncode == 2
     assert "usage" in result.stderr

@@ -25,7 +25,7 @@ def test_drawn_people_have_the_tone_that_their_captions_say():
 @pytest.mark.parametrize(
     ("picture", "tones"), [(real.astronaut, ("pale", "light", "tan")), (real.obama, ("tan", "dark"))]
 )
-def test_the_tone_in_a_photograph(picture, tones):
+def test_the_tone_in_a_photograph_is_one_of_the_expected(picture, tones):
     photo = picture()
     assert skin.tone([skin.measure(photo, real_people.find_faces(photo)[0])]) in tones
 

@@ -36,7 +36,7 @@ def test_pose_and_detail_change_the_subject_mask_only(name, size, family, tmp_pa
     assert np.abs(before - after)[inside].mean() > 1
 
 
-def test_a_look_at_the_first_step_shows_the_subject_and_changes_nothing(family, tmp_path):
+def test_a_preview_of_the_first_step_shows_the_subject_and_changes_nothing(family, tmp_path):
     job = make_job(tmp_path)
     inputs, _, plain = painted("pose", job)
 
@@ -66,7 +66,7 @@ def test_face_changes_the_face_mask_only(family, tmp_path):
     assert np.abs(before - after)[inside].mean() > 1
 
 
-def test_lora_at_scale_zero_is_no_lora_at_one_another_face_and_at_a_half_between(family, tmp_path):
+def test_a_lora_changes_nothing_at_scale_0_the_face_at_1_and_half_of_it_at_a_half(family, tmp_path):
     lora = family / "lora.safetensors"
     _, _, without = painted("face", make_job(tmp_path / "none"))
     _, _, zero = painted("face", make_job(tmp_path / "zero", lora=lora, lora_scale=0.0))
@@ -134,7 +134,7 @@ def test_loading_does_not_change_the_files_of_a_model(family, tmp_path):
     assert before == {path: path.read_bytes() for path in sorted(family.rglob("*")) if path.is_file()}
 
 
-def test_a_missing_model_folder_is_named(monkeypatch, tmp_path):
+def test_a_missing_model_folder_is_refused_by_name(monkeypatch, tmp_path):
     monkeypatch.setenv("INPAINT_MODEL", str(tmp_path / "nowhere"))
     with pytest.raises(pipelines.ModelMissing, match="nowhere"):
         pipelines.Shelf().pipeline("face", get_profile())
@@ -152,13 +152,13 @@ def test_pickled_weights_are_not_loaded(family, tmp_path, monkeypatch):
         pipelines.Shelf().pipeline("face", get_profile())
 
 
-def test_unknown_profile_names_the_known(monkeypatch):
+def test_an_unknown_profile_is_refused_with_the_known_ones(monkeypatch):
     monkeypatch.setenv("MODEL_PROFILE", "sdxl")
     with pytest.raises(ValueError, match="miniature, sd15"):
         get_profile()
 
 
-def test_a_mask_that_is_no_picture_is_named(tmp_path):
+def test_a_mask_that_is_no_picture_is_refused_by_name(tmp_path):
     job = make_job(tmp_path)
     (job / "face-mask.png").write_bytes(os.urandom(100))
     with pytest.raises(job_folder.InvalidRequest, match="face_mask"):

@@ -56,7 +56,7 @@ def test_the_profile_chooses_the_detectors(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["obama", "hopper", "astronaut"])
-def test_the_face_in_a_photograph_with_the_eyes_above_the_nose(name):
+def test_the_face_in_a_photograph_is_found_with_the_eyes_above_the_nose(name):
     [face] = real_people.find_faces(getattr(real, name)())
     left, top, right, bottom = face.box
     assert face.confidence > 0.5 and all(left < x < right and top < y < bottom for x, y in face.points)
@@ -65,12 +65,12 @@ def test_the_face_in_a_photograph_with_the_eyes_above_the_nose(name):
 
 
 @pytest.mark.parametrize("world", WORLDS)
-def test_no_face_in_a_place(world):
+def test_no_face_is_found_in_a_place(world):
     assert real.DETECTORS[world].find_faces(real.faceless(world)) == []
 
 
 @pytest.mark.parametrize("world", WORLDS)
-def test_two_faces_the_larger_first(world):
+def test_two_faces_are_found_the_larger_first(world):
     both = real.beside(real.stranger(world), real.portrait(world), 0.6)
     found = real.DETECTORS[world].find_faces(both)
     assert len(found) == 2 and found[0].width > found[1].width
@@ -125,7 +125,7 @@ def test_the_joints_of_drawn_people_are_where_they_were_drawn():
     assert len(off) > 200 and sum(off) / len(off) < 0.05
 
 
-def test_the_outline_of_a_drawn_person():
+def test_the_outline_of_a_drawn_person_is_found():
     scene = scenes.random_scene(scenes.HELD_OUT + 503, shot="MES")
     seen = real.DETECTORS["drawn"].person_mask(scenes.draw_scene(scene, View(pixels=512)))
     seen, known = np.asarray(seen) > 127, np.asarray(scenes.silhouette(scene, View(pixels=512))) > 127
@@ -134,7 +134,7 @@ def test_the_outline_of_a_drawn_person():
 
 @pytest.mark.parametrize("see", ["read_pose", "person_mask"])
 @pytest.mark.parametrize("world", WORLDS)
-def test_nobody_in_a_place(world, see):
+def test_nobody_is_found_in_a_place(world, see):
     seen = getattr(real.DETECTORS[world], see)(real.faceless(world))
     assert seen is None or np.mean(np.asarray(seen) > 127) < 0.02
 
@@ -158,7 +158,7 @@ def test_the_skeleton_is_openpose_drawing_pixel_for_pixel(monkeypatch):
         assert theirs.any() and np.array_equal(np.asarray(openpose.draw(joints, (512, 384))), theirs)
 
 
-def test_joints_that_are_not_sure_are_not_drawn():
+def test_uncertain_joints_are_not_drawn():
     pose = [None] * 18
     pose[0], pose[1] = Joint(100, 50, 0.9), Joint(100, 150, 0.1)
     drawn = np.asarray(openpose.picture_of(pose, (512, 512)))
@@ -193,7 +193,7 @@ def test_each_function_works_alone_from_the_command_line_without_torch(tmp_path)
     assert said["likeness"]["same_person"] is False
 
 
-def test_a_place_and_a_broken_file_are_told_in_one_line(tmp_path):
+def test_a_place_and_a_broken_file_are_refused_in_one_line(tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     real.faceless("photographs").save(tmp_path / "place.png")
     for path in (tmp_path / "broken.jpg", tmp_path / "place.png"):
@@ -203,7 +203,7 @@ def test_a_place_and_a_broken_file_are_told_in_one_line(tmp_path):
 
 
 @pytest.mark.parametrize("profile", ["sd15", "miniature"])
-def test_a_pose_from_a_picture(tmp_path, profile):
+def test_a_pose_is_read_from_a_picture(tmp_path, profile):
     path = tmp_path / "someone.png"
     figure = scenes.random_scene(scenes.HELD_OUT + 503, shot="MES")
     picture = real.obama() if profile == "sd15" else scenes.draw_scene(figure, View(pixels=512))

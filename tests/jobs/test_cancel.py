@@ -9,7 +9,7 @@ def cancel(client, code: str):
     return client.post(f"/api/jobs/{code}/cancel/")
 
 
-def test_a_waiting_job_ends_at_once(client, catalogue, settings):
+def test_cancelling_a_waiting_job_ends_it_at_once(client, catalogue, settings):
     job = make_job()
     (settings.TMP_DATA_DIR / job.code).mkdir()  # of an earlier attempt
     answer = cancel(client, job.code)
@@ -18,13 +18,13 @@ def test_a_waiting_job_ends_at_once(client, catalogue, settings):
     assert not list(settings.TMP_DATA_DIR.iterdir())
 
 
-def test_a_training_loses_its_photos_at_once(client, transactional_db, photos, own_data_folder):
+def test_cancelling_a_training_deletes_its_photos_at_once(client, transactional_db, photos, own_data_folder):
     job = life.create_training(photos)
     assert cancel(client, job.code).status_code == 202
     assert not list(own_data_folder.glob("photos/*"))
 
 
-def test_a_running_job_is_lost_to_its_worker(client, catalogue):
+def test_a_running_job_is_taken_from_its_worker(client, catalogue):
     running = life.claim(make_job().code)
     assert cancel(client, running.code).status_code == 202
     assert life.is_lost(running) and not life.fail(running, "step_failed", "late")

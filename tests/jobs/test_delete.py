@@ -70,7 +70,7 @@ ways = pytest.mark.parametrize("way", [delete_by_api, delete_on_its_page, delete
 
 
 @ways
-def test_a_picture_goes_alone(way, visitor, client, admin_client):
+def test_deleting_a_picture_deletes_nothing_else(way, visitor, client, admin_client):
     way(client, admin_client, Job, visitor["done"])
     assert set(Job.objects.values_list("code", flat=True)) == set(visitor.values()) - {visitor["done"]}
     assert stored() == {f"loras/{visitor['training']}.safetensors", f"outputs/{visitor['other']}.png"}
@@ -78,19 +78,19 @@ def test_a_picture_goes_alone(way, visitor, client, admin_client):
 
 @ways
 @pytest.mark.parametrize("model", [Job, LoraModel])
-def test_a_training_or_a_lora_takes_all_of_the_visitor_along(model, way, visitor, client, admin_client):
+def test_deleting_a_training_or_a_lora_deletes_all_of_that_visitor(model, way, visitor, client, admin_client):
     way(client, admin_client, model, visitor["training"])
     assert [job.code for job in Job.objects.all()] == [visitor["other"]]
     assert not LoraModel.objects.exists() and stored() == {f"outputs/{visitor['other']}.png"}
 
 
-def test_a_waiting_training_goes_with_its_photos(client, transactional_db, photos):
+def test_deleting_a_waiting_training_deletes_its_photos(client, transactional_db, photos):
     job = life.create_training(photos)
     assert client.delete(f"/api/jobs/{job.code}/").status_code == 204
     assert not stored() and not Job.objects.exists() and not TrainingPhoto.objects.exists()
 
 
-def test_a_running_job_is_lost_to_its_worker(client, catalogue):
+def test_a_running_job_is_taken_from_its_worker(client, catalogue):
     running = life.claim(make_job().code)
     assert client.delete(f"/api/jobs/{running.code}/").status_code == 204
     assert life.is_lost(running)
@@ -107,7 +107,7 @@ def test_a_worker_outlives_the_deletion_of_the_job_that_it_runs(client, catalogu
     assert not Worker(interval=0.1).run_next()
 
 
-def test_what_is_deleted_is_overwritten_in_the_database(client, visitor, settings):
+def test_deleted_rows_are_overwritten_in_the_database(client, visitor, settings):
     files = [Path(settings.DATABASES["default"]["TEST"]["NAME"])]
     files += [files[0].with_name(f"{files[0].name}-wal")]
 
@@ -137,14 +137,14 @@ def age(code: str, days: int) -> None:
     LoraModel.objects.filter(code=code).update(created_at=before)
 
 
-def test_nothing_goes_by_age_unless_it_is_asked_for(visitor):
+def test_without_the_setting_nothing_is_deleted_by_age(visitor):
     for code in visitor.values():
         age(code, 5000)
     before = stored()
     assert "pictures: 0 deleted" in retention() and stored() == before
 
 
-def test_pictures_and_loras_go_by_age(visitor, settings):
+def test_pictures_and_loras_are_deleted_by_age(visitor, settings):
     settings.KEEP_OUTPUTS_DAYS, settings.KEEP_LORAS_DAYS = 30, 7
     age(visitor["done"], 31)
     age(visitor["other"], 29)
@@ -157,7 +157,7 @@ def test_pictures_and_loras_go_by_age(visitor, settings):
     assert Job.objects.filter(code=visitor["waiting"]).exists()
 
 
-def test_photos_of_an_ended_training_go_whatever_became_of_it(transactional_db, photos):
+def test_photos_of_an_ended_training_are_deleted_however_it_ended(transactional_db, photos):
     job = life.create_training(photos)
     Job.objects.update(status="failed")  # as if the power had gone just then
     assert f"photos: 1 deleted: {job.code}" in retention()

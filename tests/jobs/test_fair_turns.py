@@ -72,7 +72,7 @@ def test_the_estimate_counts_the_jobs_whose_turn_comes_before(two, monkeypatch):
     assert (queue.eta_seconds(first), queue.eta_seconds(last)) == (20, 60)
 
 
-def test_a_full_queue_is_one_clients_alone(two, client, settings):
+def test_a_full_queue_of_one_client_refuses_no_other(two, client, settings):
     settings.MAX_JOBS_WAITING = 3
     (_, many), (_, few) = two
     url, body = "/api/generate-image/", a_request()
@@ -110,7 +110,7 @@ def test_an_address_that_asks_too_often_is_told_when_to_come_again(client, catal
     assert client.get("/healthz").status_code == client.get("/readyz").status_code == 200
 
 
-def test_a_client_is_counted_by_itself(two, client, settings):
+def test_requests_of_each_client_are_counted_apart(two, client, settings):
     settings.CLIENT_RATE, settings.ADDRESS_RATE = (3, 3600), (1, 3600)
     (_, many), (_, few) = two
     assert [client.get("/api/pois/", headers=many).status_code for _ in range(4)] == [200] * 3 + [429]
@@ -147,7 +147,7 @@ def test_counting_is_exact_among_threads(settings):
     assert len(passed) == 160 and sum(passed) == 50
 
 
-def test_a_damaged_counter_closes_nothing(client, catalogue, settings):
+def test_a_damaged_counter_refuses_no_request(client, catalogue, settings):
     (settings.DATA_DIR / "throttles.sqlite3").write_bytes(b"not a database" * 100)
     assert client.get("/api/pois/").status_code == 200
     settings.ADDRESS_RATE = (1, 3600)
@@ -167,7 +167,9 @@ def test_a_damaged_counter_closes_nothing(client, catalogue, settings):
         (1, "2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
     ],
 )
-def test_the_address_behind_proxies(proxies, forwarded, address, rf, settings):
+def test_the_visitors_address_is_found_behind_as_many_proxies_as_set(
+    proxies, forwarded, address, rf, settings
+):
     settings.NUM_PROXIES = proxies
     request = rf.get("/", headers={"X-Forwarded-For": forwarded} if forwarded else {})
     assert throttles.address_of(request) == address

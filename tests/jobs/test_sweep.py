@@ -63,7 +63,7 @@ def test_a_living_workers_job_is_left_alone(job):
         living.kill()
 
 
-def test_a_job_that_its_worker_has_dropped_waits_again(job):
+def test_a_job_that_its_worker_has_dropped_is_queued_again(job):
     """Its last word could not be written, say, while the database was locked."""
     mine = life.claim(job.code)
     Job.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=300))
@@ -106,7 +106,7 @@ def test_a_dead_workers_processes_end_and_others_do_not(dead_worker, transaction
             process.wait()
 
 
-def test_folders_without_an_owner_go_and_others_stay(job, settings):
+def test_folders_of_no_job_are_removed_and_others_stay(job, settings):
     training = settings.TRAINING_APP_DIR
     places = [settings.TMP_DATA_DIR, training / "training-input", training / "training-output"]
     for place in places:
@@ -118,7 +118,7 @@ def test_folders_without_an_owner_go_and_others_stay(job, settings):
         assert sorted(path.name for path in place.iterdir()) == sorted([job.code, "request-by-hand"])
 
 
-def test_files_without_a_row_go_once_they_are_old(job, own_data_folder):
+def test_old_files_of_no_row_are_removed(job, own_data_folder):
     kept = default_storage.save("outputs/kept.png", ContentFile(b"x"))
     Job.objects.update(output=kept)
     for name in ("outputs/1.png", "loras/1.safetensors", "photos/1.jpg", "pois/1.png"):
@@ -130,7 +130,7 @@ def test_files_without_a_row_go_once_they_are_old(job, own_data_folder):
     assert left == {"pois/1.png"} and default_storage.exists(kept)
 
 
-def test_a_run_that_was_given_away_can_write_nothing(job, dead_worker, tmp_path):
+def test_a_run_whose_job_was_given_away_writes_nothing(job, dead_worker, tmp_path):
     mine = given_to(dead_worker, job)
     sweep.sweep()
     theirs = life.claim(job.code)

@@ -36,7 +36,7 @@ def run_hanging(job: Job, find) -> tuple[Job, psutil.Process]:
     return ended, held[0]
 
 
-def test_a_step_that_hangs(catalogue, settings):
+def test_a_step_that_hangs_is_ended_and_its_job_fails(catalogue, settings):
     assert run(make_job()).status == "succeeded"  # the models are loaded
     settings.STEP_TIMEOUT = 3
     job = make_job()
@@ -58,7 +58,7 @@ def session_of(code: str) -> list[psutil.Process]:
     return found
 
 
-def test_a_training_that_hangs(catalogue, settings):
+def test_a_training_that_hangs_is_ended_and_fails(catalogue, settings):
     settings.TRAINING_TIMEOUT = 5
     job = life.create_training(make_photos())
     session = []

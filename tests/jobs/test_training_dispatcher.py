@@ -46,7 +46,7 @@ def trained_a_little(training) -> bool:
     return get_json(training["status_url"])["progress"] > 0
 
 
-def test_a_model_that_is_not_there_fails_it_at_once(family, training, server_and_worker):
+def test_a_missing_model_fails_the_training_at_once(family, training, server_and_worker):
     hidden = family / "text2img"
     away = hidden.rename(family / "away")
     try:

@@ -74,7 +74,7 @@ def test_dockerfile_copies_and_runs_what_exists():
         assert (ROOT / path).is_file(), path
 
 
-def test_image_runs_as_nobody_special_and_says_how_it_is():
+def test_image_runs_without_root_and_has_a_health_check():
     text = dockerfile()
     assert int(re.findall(r"^USER (\d+)$", text, re.M)[-1]) > 0
     health_check = re.search(r"http://127\.0\.0\.1:8000(/\w+)", text)
@@ -96,7 +96,7 @@ def test_every_target_that_help_and_readme_name_exists():
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])
-def test_make_refuses_an_old_python_and_says_so(tmp_path, target):
+def test_make_refuses_an_old_python_by_name(tmp_path, target):
     folder = tmp_path / "a folder with spaces"
     folder.mkdir()
     shutil.copy(ROOT / "Makefile", folder)
@@ -113,6 +113,6 @@ def test_make_refuses_an_old_python_and_says_so(tmp_path, target):
     assert not (folder / ".venv").exists()
 
 
-def test_what_the_shell_runs_is_executable():
+def test_shell_scripts_are_executable():
     for path in (".ci/run", "training-app/launch.bash"):
         assert os.access(ROOT / path, os.X_OK), path

@@ -52,7 +52,7 @@ def test_of_two_disks_with_equally_named_folders_both_are_looked_at(settings, tm
     assert "10 MB free for cartolina" in disk.problem()
 
 
-def test_a_full_database(client, catalogue):
+def test_a_full_database_answers_as_a_full_disk(client, catalogue):
     """SQLite's own limit of pages says the same as a disk that has no more."""
     client.raise_request_exception = False
     with connection.cursor() as cursor:
@@ -74,13 +74,13 @@ def make_the_last_page_full():
             make_job()
 
 
-def test_other_errors_stay_what_they_are(client, catalogue, monkeypatch):
+def test_an_error_that_is_no_full_disk_answers_500(client, catalogue, monkeypatch):
     client.raise_request_exception = False
     monkeypatch.setattr(life, "create_generation", lambda *args, **kwargs: 1 / 0)
     assert client.post(URL, a_request(), "application/json").status_code == 500
 
 
-def test_half_a_file_is_not_kept(working_disk, settings):
+def test_a_file_that_finds_no_room_is_removed(working_disk, settings):
     settings.MEDIA_ROOT = working_disk
     with pytest.raises(OSError, match="No space left"):
         default_storage.save("outputs/1.png", ContentFile(bytes(8 * 2**20)))
@@ -88,7 +88,7 @@ def test_half_a_file_is_not_kept(working_disk, settings):
     default_storage.save("outputs/1.png", ContentFile(bytes(2**20)))
 
 
-def test_photos_that_find_no_room(client, catalogue, photos, working_disk):
+def test_a_photo_that_finds_no_room_is_refused_with_507(client, catalogue, photos, working_disk):
     client.raise_request_exception = False
     with full(working_disk):
         answer = client.post("/api/photos/check/", {"image": ContentFile(photos[0], name="1.png")})
@@ -98,7 +98,7 @@ def test_photos_that_find_no_room(client, catalogue, photos, working_disk):
     )
 
 
-def test_a_job_that_finds_no_room(catalogue, working_disk):
+def test_a_job_that_finds_no_room_fails_and_leaves_no_folder(catalogue, working_disk):
     job = life.claim(make_job().code)
     with full(working_disk):
         runner.run(job)

@@ -19,7 +19,7 @@ def catalogue(db):
     return make_catalogue()
 
 
-def test_all_is_well(client, catalogue):
+def test_a_healthy_server_is_ready(client, catalogue):
     parts = ("status", "database", "queue", "disk", "models", "worker")
     assert client.get("/readyz").json() == dict.fromkeys(parts, "ok")
     assert client.get("/healthz").json() == {"status": "ok"}
@@ -32,18 +32,18 @@ def not_ready(client, part: str, *others: str) -> str:
     return answer.json()[part]
 
 
-def test_a_full_disk(client, catalogue, settings):
+def test_a_full_disk_is_not_ready(client, catalogue, settings):
     settings.MIN_FREE_MB = 2**40
     assert "MB free" in not_ready(client, "disk")
 
 
-def test_a_missing_model(client, catalogue, monkeypatch, tmp_path):
+def test_a_missing_model_is_not_ready(client, catalogue, monkeypatch, tmp_path):
     monkeypatch.setenv("INPAINT_MODEL", str(tmp_path / "nowhere"))
     said = not_ready(client, "models")
     assert "manage.py models" in said and "nowhere" not in said
 
 
-def test_a_missing_table(client, transactional_db):
+def test_a_missing_table_is_not_ready(client, transactional_db):
     table = Job._meta.db_table
     with connection.schema_editor() as editor:
         editor.execute(f"ALTER TABLE {table} RENAME TO away")
@@ -54,7 +54,7 @@ def test_a_missing_table(client, transactional_db):
             editor.execute(f"ALTER TABLE away RENAME TO {table}")
 
 
-def test_no_worker(client, catalogue):
+def test_jobs_that_no_worker_takes_are_not_ready(client, catalogue):
     first, second = make_job(), make_job()
     assert client.get("/readyz").status_code == 200
     long_ago = timezone.now() - 2 * health.LONGEST_SILENCE
@@ -78,7 +78,7 @@ def scrape(client) -> dict[tuple, float]:
     }
 
 
-def test_metrics_are_there_with_their_token_alone(client, catalogue, settings):
+def test_metrics_are_shown_only_with_their_token(client, catalogue, settings):
     assert client.get("/metrics", headers={"Authorization": "Bearer "}).status_code == 404
     settings.METRICS_TOKEN = "scrape-me"
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "scrape-me"}):

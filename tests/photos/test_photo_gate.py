@@ -56,7 +56,7 @@ CASES = {
 
 @pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("code", CASES)
-def test_a_finding_and_the_photo_just_good_enough(code, world):
+def test_a_bad_photo_gets_its_finding_and_one_just_good_enough_none(code, world):
     bad, good = CASES[code]
     assert code in codes(bad(real.portrait(world), world), world)
     assert codes(good(real.portrait(world), world), world) == set()
@@ -80,7 +80,7 @@ def embedding(picture: Image.Image, world: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("world", WORLDS)
-def test_another_person_among_the_five(world):
+def test_another_person_among_the_five_is_found(world):
     if world == "drawn":
         mine = [embedding(photo, world) for photo in real.drawn(3)]
     else:
@@ -138,14 +138,16 @@ def test_no_file_is_a_bad_request(client):
     assert client.post(CHECK, {"image": "text"}).status_code == 400
 
 
-def test_a_file_that_is_no_picture_is_told_by_the_check_too(client, settings):
+def test_the_check_refuses_a_file_that_is_no_picture(client, settings):
     settings.PHOTO_CHECKS = "off"
     answer = check(client, b"hello").json()
     assert not answer["accepted"] and [one["code"] for one in answer["findings"]] == ["not_a_picture"]
     assert [one["code"] for one in check(client, b"").json()["findings"]] == ["empty"]
 
 
-def test_strict_refuses_what_warn_only_tells_and_off_does_not_see(client, transactional_db, settings, photos):
+def test_findings_refuse_photos_when_strict_and_are_only_shown_when_warning(
+    client, transactional_db, settings, photos
+):
     wrong = [*photos[:3], real.saved(real.drawn(8)[1], "PNG"), real.saved(real.faceless("drawn"), "PNG")]
     expected = [(4, "another_person"), (5, "no_face")]
     refused = send(client, wrong)
@@ -266,7 +268,7 @@ def test_a_photo_that_ends_the_process_is_refused_and_the_others_are_not(
     assert [(one["index"], one["code"]) for one in answer.json()["images"]] == [(2, "too_heavy")]
 
 
-def test_limits_hold_in_the_process_itself():
+def test_memory_and_time_limits_hold_in_the_photo_process():
     code = (
         "from generation.vision import gate_process; gate_process.limit_process()\n"
         "try: kept = bytearray(700 * 2**20)\n"

@@ -16,7 +16,7 @@ def service(sd15_family, request):
         yield request.getfixturevalue("server_and_worker")
 
 
-def test_photos_to_picture(service, small_models):
+def test_five_photos_become_a_picture(service, small_models):
     _, training = post_photos(f"{service.url}/api/lora-training/", make_photos())
     trained = wait_for(training["status_url"], 900)[-1]
     assert trained["status"] == "succeeded", trained

@@ -83,7 +83,7 @@ def test_the_picture_is_the_place_with_somebody_in_it(generation):
     assert moved[mask].mean() > 15
 
 
-def test_nothing_is_left_behind(generation, server_and_worker):
+def test_no_working_file_is_left_behind(generation, server_and_worker):
     assert server_and_worker.working_files() == []
     stored = {path.parent.name for path in (server_and_worker.folder / "data").rglob("*") if path.is_file()}
     assert {"loras", "outputs"} <= stored

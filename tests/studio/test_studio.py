@@ -207,7 +207,7 @@ def test_photos_that_cannot_be_taken_are_marked_with_the_reason(server_and_worke
         accessible(page, "refused by the server")
 
 
-def test_with_the_keyboard_alone(server_and_worker, browser, files):
+def test_a_picture_is_made_with_the_keyboard_alone(server_and_worker, browser, files):
     with visit(browser, server_and_worker.url, reduced_motion="reduce") as guest:
         page, choosers = guest.page, []
         page.on("filechooser", lambda chooser: choosers.append(chooser))
@@ -258,7 +258,7 @@ def test_with_the_keyboard_alone(server_and_worker, browser, files):
         page.wait_for_selector(".job.cancelled, .job.succeeded", timeout=SECONDS * 1000)
 
 
-def test_without_javascript(server_and_worker, browser, files):
+def test_a_picture_is_made_without_javascript(server_and_worker, browser, files):
     with visit(browser, server_and_worker.url, java_script_enabled=False) as guest:
         page = guest.page
         page.goto("/you/")
@@ -287,7 +287,7 @@ def test_without_javascript(server_and_worker, browser, files):
             page.get_by_role("link", name="Keep it").click()
 
 
-def test_a_server_that_is_gone_for_a_while(server_and_worker, browser):
+def test_a_page_goes_on_when_the_server_was_gone_for_a_while(server_and_worker, browser):
     with visit(browser, server_and_worker.url) as guest:
         page = guest.page
         page.goto("/postcard/")
@@ -339,7 +339,7 @@ Job.objects.filter(code="{code}").update(status="failed", error_code="{error}", 
 """
 
 
-def test_what_went_wrong_is_said(server_and_worker, browser):
+def test_a_failed_job_says_what_to_do(server_and_worker, browser):
     with visit(browser, server_and_worker.url) as guest:
         page = guest.page
         page.goto("/postcard/")
@@ -353,7 +353,7 @@ def test_what_went_wrong_is_said(server_and_worker, browser):
         assert page.locator("[name=gender][value=woman]").is_checked()
 
 
-def test_the_first_page_is_light(server_and_worker, browser):
+def test_the_first_page_is_small(server_and_worker, browser):
     with visit(browser, server_and_worker.url) as guest:
         sizes = {}
         guest.context.on(

@@ -95,7 +95,7 @@ def test_a_visitor_sees_their_own_things_and_nobody_elses(catalogue, tmp_path):
     assert not Job.objects.get(code=running.code).is_finished
 
 
-def test_every_page_but_the_catalogues_figures_asks_who_comes():
+def test_every_page_but_the_catalogues_figures_needs_a_visitor():
     open_to_all = [
         url.name for url in studio.urls.urlpatterns if not hasattr(url.callback, "is_for_visitors")
     ]
@@ -103,7 +103,7 @@ def test_every_page_but_the_catalogues_figures_asks_who_comes():
 
 
 @pytest.mark.parametrize("value", ["anna", "anna:1:x", "", "a b c:1wW:AAAA"])
-def test_a_cookie_that_is_not_ours_makes_a_new_visitor(value, catalogue):
+def test_a_forged_cookie_makes_a_new_visitor(value, catalogue):
     _, client, name = come()
     make_job(client, name)
     stranger = Browser()
@@ -119,7 +119,7 @@ def test_the_api_shows_nothing_of_the_studio(catalogue, settings):
     assert Browser().get(f"/api/jobs/{job.code}/").status_code == 404
 
 
-def test_leaving_makes_the_next_one_somebody_else(catalogue):
+def test_after_leaving_the_next_visitor_is_another(catalogue):
     anna, _, name = come()
     job = ask(anna, catalogue)
     assert anna.post("/leave/").status_code == 302
@@ -152,7 +152,7 @@ def test_open_api_opens_it_to_this_host_alone(settings, db):
     assert Browser(headers={"X-Forwarded-For": "192.0.2.7"}).get("/you/").status_code == 404
 
 
-def test_what_is_too_large_is_refused_before_it_is_read(settings, db):
+def test_a_body_that_is_too_large_is_refused_before_it_is_read(settings, db):
     settings.MAX_UPLOAD_MB = 1
     photo = SimpleUploadedFile("big.png", bytes(7 * 2**20))
     assert Browser().post("/you/", {"images": photo}).status_code == 413
@@ -190,9 +190,7 @@ def test_a_code_with_its_letters_opens_the_face_elsewhere(catalogue):
     assert not LoraModel.objects.exists() and not Job.objects.exists()
 
 
-def test_the_digits_are_enough_for_ones_own_and_for_one_made_without_a_token_on_this_host(
-    catalogue, settings
-):
+def test_digits_alone_open_the_visitors_own_face_and_one_made_without_a_token(catalogue, settings):
     anna, client, name = come()
     make_lora("30000001", client, name)
     make_lora("30000002")
@@ -251,20 +249,20 @@ def test_a_photo_is_judged_in_the_language_of_the_page(db):
         ({"face": "1234\x005678"}, "Choose a face."),
     ],
 )
-def test_what_is_wrong_is_said_beside_it(changes, sentence, catalogue):
+def test_a_wrong_field_is_refused_with_a_sentence(changes, sentence, catalogue):
     answer = Browser().post("/postcard/", wish(catalogue, **changes))
     assert answer.status_code == 400 and sentence in html.unescape(answer.content.decode())
     assert not Job.objects.exists()
 
 
-def test_words_pick_a_figure(catalogue):
+def test_words_choose_an_action(catalogue):
     anna, _, _ = come()
     said = anna.get("/postcard/figure/", {"words": "greeting somebody by waving", "shot": "MES"})
     assert "waving" in said.content.decode() and "data-figure" in said.content.decode()
     assert ask(anna, catalogue, how="words", words="waving at a friend").parameters["action"] == "waving"
 
 
-def test_a_picture_is_asked_for_again_or_changed(catalogue, tmp_path):
+def test_a_picture_is_requested_again_or_changed(catalogue, tmp_path):
     anna, _, _ = come()
     first = finish(ask(anna, catalogue, clothes="a blue hat"), tmp_path)
     form = anna.get(f"/postcard/?from={first.code}").content.decode()
@@ -274,7 +272,7 @@ def test_a_picture_is_asked_for_again_or_changed(catalogue, tmp_path):
     assert second.parameters == first.parameters and second.seed != first.seed
 
 
-def test_clothes_are_chosen_in_any_language_and_said_in_english(catalogue, tmp_path):
+def test_clothes_chosen_in_any_language_are_english_in_the_prompt(catalogue, tmp_path):
     anna, _, _ = come()
     form = anna.get("/postcard/", headers={"Accept-Language": "it"}).content.decode()
     assert "cappotto" in form and "arancione" in form
@@ -299,7 +297,7 @@ def test_clothes_are_chosen_in_any_language_and_said_in_english(catalogue, tmp_p
         (("", "", "a coat of mine"), "a coat of mine"),
     ],
 )
-def test_what_is_said_of_clothes_gives_the_choices_back(chosen, said):
+def test_a_phrase_of_clothes_gives_the_choices_back(chosen, said):
     assert clothes.phrase(*chosen) == said
     assert tuple(clothes.choices(said).values()) == chosen
 
@@ -317,7 +315,7 @@ def no_model(settings, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("take_away", [no_room, no_model])
-def test_a_server_that_takes_no_job_says_so(take_away, catalogue, tmp_path, settings, monkeypatch):
+def test_a_server_that_takes_no_job_says_why(take_away, catalogue, tmp_path, settings, monkeypatch):
     settings.PHOTO_CHECKS = "off"
     anna, _, _ = come()
     done = finish(ask(anna, catalogue), tmp_path)
@@ -339,7 +337,7 @@ def test_the_catalogue_may_lose_what_a_picture_was_made_of(catalogue, tmp_path):
     assert anna.get("/pictures/").status_code == anna.get("/postcard/").status_code == 200
 
 
-def test_nothing_new_is_answered_with_nothing(catalogue):
+def test_a_poll_without_news_is_answered_with_204(catalogue):
     anna, _, _ = come()
     job = ask(anna, catalogue)
     page = anna.get(f"/jobs/{job.code}/").content.decode()

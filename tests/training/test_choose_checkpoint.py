@@ -71,7 +71,7 @@ def test_a_picture_without_a_face_is_farther_than_a_stranger(output):
 
 
 @pytest.mark.parametrize("lacking", ["photos", "sample"])
-def test_with_nothing_to_compare_the_last_stays(lacking, output):
+def test_with_nothing_to_compare_the_last_checkpoint_is_kept(lacking, output):
     folder = output.parent / "photos" if lacking == "photos" else output / "sample"
     for path in folder.rglob("*.png"):
         path.unlink()

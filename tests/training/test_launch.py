@@ -122,7 +122,7 @@ def test_a_lora_is_delivered_and_nothing_is_left(line_ends, project, receiver, s
     assert left_behind(project) == []
 
 
-def test_a_failure_at_once_is_told_with_its_reason(project, receiver):
+def test_a_failure_at_once_is_reported_with_its_reason(project, receiver):
     process = start(project, receiver, project / "no-model")
     process.communicate(timeout=300)
     assert process.returncode == 1
@@ -130,7 +130,7 @@ def test_a_failure_at_once_is_told_with_its_reason(project, receiver):
     assert left_behind(project) == []
 
 
-def test_a_failure_in_the_middle_is_told_with_its_reason(project, receiver, small_models):
+def test_a_failure_in_the_middle_is_reported_with_its_reason(project, receiver, small_models):
     """A learning rate so high that the loss soon is no number."""
     process = start(project, receiver, small_models / "text2img", UNET_LR="1e30", MAX_TRAIN_STEPS="100")
     process.communicate(timeout=300)
@@ -139,7 +139,7 @@ def test_a_failure_in_the_middle_is_told_with_its_reason(project, receiver, smal
     assert left_behind(project) == []
 
 
-def test_a_killed_trainer_is_told_as_such(project, receiver, small_models):
+def test_a_killed_trainer_is_reported_as_killed(project, receiver, small_models):
     process = start(project, receiver, small_models / "text2img", MAX_TRAIN_STEPS="100000")
     trainer_of(process).kill()
     process.communicate(timeout=60)
@@ -194,7 +194,9 @@ def test_sample_pictures_show_what_is_learned_meanwhile(project, receiver, small
     assert left_behind(project) == []
 
 
-def test_checkpoints_are_compared_with_the_photos_and_the_distances_told(project, receiver, small_models):
+def test_checkpoints_are_compared_with_the_photos_and_their_distances_reported(
+    project, receiver, small_models
+):
     """Of a network that paints no faces all are alike, so the last one is taken."""
     (project / "generation").symlink_to(ROOT / "generation")
     [photos] = (project / "training-app" / "training-input" / CODE).iterdir()
@@ -227,7 +229,7 @@ def test_the_trainer_ends_when_the_shell_is_killed(project, receiver, small_mode
 
 
 @pytest.mark.parametrize("code", ["", "1234567", "123456789", "../12345", "1234567\n", "١٢٣٤٥٦٧٨"])
-def test_a_code_that_is_none_is_refused(code):
+def test_a_malformed_code_is_refused(code):
     done = subprocess.run(
         ["bash", str(ROOT / "training-app" / "launch.bash"), code], capture_output=True, text=True, timeout=30
     )
@@ -242,7 +244,7 @@ def post_back(url: str, *arguments: str, token: str | None = "the token") -> sub
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 
-def test_an_absent_server_is_waited_for():
+def test_post_back_tries_again_until_the_server_is_there():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -256,7 +258,7 @@ def test_an_absent_server_is_waited_for():
     assert receiver.field("error") == b"out of memory"
 
 
-def test_a_server_in_trouble_is_tried_again():
+def test_post_back_tries_again_after_a_server_error():
     receiver = Receiver(503, 429, 204)
     process = post_back(receiver.url, "--error", "out of memory")
     process.communicate(timeout=60)
@@ -265,7 +267,7 @@ def test_a_server_in_trouble_is_tried_again():
 
 
 @pytest.mark.parametrize("status", [400, 403, 409, 302])
-def test_a_refusal_is_final(status):
+def test_post_back_gives_up_when_it_is_refused(status):
     receiver = Receiver(status)
     process = post_back(receiver.url, "--error", "out of memory")
     _, errors = process.communicate(timeout=60)
@@ -274,7 +276,7 @@ def test_a_refusal_is_final(status):
     assert len(receiver.requests) == 1
 
 
-def test_without_a_token_nothing_is_sent(receiver):
+def test_post_back_without_a_token_sends_nothing(receiver):
     process = post_back(receiver.url, "--error", "out of memory", token=None)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1 and "CALLBACK_TOKEN is not set" in errors

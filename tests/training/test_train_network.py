@@ -54,7 +54,7 @@ def trained(small_models, photos, tmp_path_factory):
     return done, output
 
 
-def test_progress_is_told_as_json_lines(trained):
+def test_progress_is_printed_as_json_lines(trained):
     lines = [json.loads(line) for line in trained[0].stdout.splitlines()]
     assert all(line["step"] == "train" for line in lines)
     assert [line["done"] for line in lines if "done" in line][-1] == 6
@@ -233,6 +233,6 @@ def test_bad_photos_end_it_with_the_reason_as_the_last_line(prepare, reason, sma
     assert done.stderr.splitlines()[-1].startswith("error: ") and reason in done.stderr.splitlines()[-1]
 
 
-def test_a_model_that_is_not_there_is_named(photos, tmp_path):
+def test_a_missing_model_ends_the_training_by_name(photos, tmp_path):
     done = train(tmp_path / "no-model", photos, tmp_path / "output")
     assert done.returncode == 1 and "no-model" in done.stderr.splitlines()[-1]

@@ -84,7 +84,7 @@ def test_a_small_face_is_not_enlarged_beyond_the_limit():
     assert enlarged == pytest.approx(training_set.ENLARGED, abs=0.1)
 
 
-def test_a_strangers_face_is_gone(tmp_path):
+def test_a_strangers_face_is_cut_out(tmp_path):
     """Two drawn people side by side; the smaller face is the stranger's."""
     one, other = (person.photos[0] for person in demo_content.people())
     both = Image.new("RGB", (one.width * 2, one.height), "white")
@@ -98,7 +98,7 @@ def test_a_strangers_face_is_gone(tmp_path):
     assert np.asarray(found[-1][1]).shape[2] == 3
 
 
-def test_a_photo_without_a_face_is_learned_whole(tmp_path):
+def test_a_photo_without_a_face_stays_whole(tmp_path):
     Image.new("RGB", (300, 300), "green").save(tmp_path / "green.png")
     assert [name for name, _, _ in training_set.cut(tmp_path / "green.png", 256, drawn_detectors)] == [
         "whole"

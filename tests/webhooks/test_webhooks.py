@@ -70,7 +70,7 @@ def told(receiver) -> list[str]:
 # --- what is told -------------------------------------------------------------------------------------------
 
 
-def test_every_change_is_told_once_and_signed(catalogue, client, sender):
+def test_every_change_is_sent_once_and_signed(catalogue, client, sender):
     owner, headers = make_client("front")
     with receiving(status(204)) as receiver:
         body = a_request(webhook_url=receiver.url)
@@ -95,7 +95,7 @@ def test_every_change_is_told_once_and_signed(catalogue, client, sender):
     assert set(Webhook.objects.values_list("status", "attempts")) == {("delivered", 1)}
 
 
-def test_a_training_tells_too(client, catalogue, photos):
+def test_a_trainings_changes_are_sent_too(client, catalogue, photos):
     from django.core.files.uploadedfile import SimpleUploadedFile
 
     files = [SimpleUploadedFile(f"{k}.png", photo) for k, photo in enumerate(photos)]
@@ -104,7 +104,7 @@ def test_a_training_tells_too(client, catalogue, photos):
     assert [(hook.event, hook.host) for hook in Webhook.objects.all()] == [("job.queued", "front.example")]
 
 
-def test_a_change_that_is_rolled_back_is_not_told(catalogue):
+def test_a_change_that_is_rolled_back_is_not_sent(catalogue):
     job = job_with("https://front.example/")
     with pytest.raises(RuntimeError), transaction.atomic():
         life.claim(job.code)
@@ -117,7 +117,7 @@ def test_a_change_that_is_rolled_back_is_not_told(catalogue):
     ["http://a.example/", "ftp://a.example/", "https://", "https://u:p@a.example/", "https://à.example/"]
     + ["https://a.example:99999/", "//a.example", "https://" + "a" * 600, "https://[::1", "x\0y"],
 )
-def test_an_odd_webhook_url_is_refused(url, client, catalogue, settings):
+def test_a_wrong_webhook_url_is_refused(url, client, catalogue, settings):
     settings.WEBHOOK_ALLOW_HTTP = False
     answer = client.post("/api/generate-image/", a_request(webhook_url=url), "application/json")
     assert answer.status_code == 400 and "webhook_url" in answer.json()
@@ -140,7 +140,7 @@ def test_an_odd_webhook_url_is_refused(url, client, catalogue, settings):
     ],
     ids=["500", "hangs", "drips", "no HTTP", "nothing", "many headers", "long line"],
 )
-def test_a_bad_receiver_is_tried_again(answer, result, catalogue, sender, monkeypatch, caplog):
+def test_a_receiver_that_answers_badly_is_tried_again(answer, result, catalogue, sender, monkeypatch, caplog):
     monkeypatch.setattr(guarded_post, "SECONDS", 1.0)
     with receiving(answer) as receiver, caplog.at_level(logging.INFO, "diffuser_api.webhooks.outbox"):
         hook = one_message(receiver.url)
@@ -152,13 +152,13 @@ def test_a_bad_receiver_is_tried_again(answer, result, catalogue, sender, monkey
     assert hook.job.code in line and result in line and "key=1" not in line
 
 
-def test_one_that_refuses_is_tried_again(catalogue, sender):
+def test_a_receiver_that_refuses_the_connection_is_tried_again(catalogue, sender):
     hook = one_message(refusing())
     work(sender, lambda: Webhook.objects.get(pk=hook.pk).last_result)
     assert "ConnectionRefusedError" in Webhook.objects.get(pk=hook.pk).last_result
 
 
-def test_a_gigabyte_is_not_read(catalogue, sender):
+def test_an_answer_of_a_gigabyte_is_not_read(catalogue, sender):
     with receiving(gigabyte) as receiver:
         hook = one_message(receiver.url)
         work(sender, lambda: Webhook.objects.get(pk=hook.pk).status == "delivered")
@@ -175,7 +175,7 @@ def test_a_redirect_is_not_followed(catalogue, sender):
     assert hook.status == "pending" and "redirects are not followed" in hook.last_result
 
 
-def test_after_a_day_of_tries_it_is_dead_and_can_be_sent_again(catalogue, sender, admin_client):
+def test_after_a_day_of_tries_a_webhook_is_dead_and_can_be_sent_again(catalogue, sender, admin_client):
     with receiving(status(500)) as receiver:
         hook = one_message(receiver.url)
         spent = 0.0
@@ -197,7 +197,7 @@ def test_after_a_day_of_tries_it_is_dead_and_can_be_sent_again(catalogue, sender
         work(sender, lambda: Webhook.objects.get(pk=hook.pk).status == "delivered")
 
 
-def test_gone_means_never_again(catalogue, sender):
+def test_a_receiver_that_answers_gone_gets_no_more(catalogue, sender):
     with receiving(status(410)) as receiver:
         hook = one_message(receiver.url)
         work(sender, lambda: Webhook.objects.get(pk=hook.pk).status == "dead")
@@ -275,7 +275,7 @@ def test_numbers_that_mean_this_host_are_looked_up_like_names():
             guarded_post.post(f"http://{host}:9/", b"", {}, True, [])
 
 
-def test_a_name_that_changes_after_the_check_gains_nothing(monkeypatch):
+def test_a_name_that_resolves_anew_after_the_check_reaches_no_other_host(monkeypatch):
     """First what is allowed here, then another host of this network; the second answer is never asked for."""
     with receiving(status(200)) as receiver:
         asked = names(monkeypatch, ["127.0.0.1"], ["10.0.0.1"])
