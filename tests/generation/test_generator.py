@@ -38,7 +38,7 @@ def test_every_step_is_a_process_of_its_own_and_says_what_it_took(whole_run):
     assert len({r["pid"] for r in reports} | {os.getpid()}) == 6
     for report in reports:
         assert "import_seconds" in report and report["load_seconds"] > 0 and report["inference_seconds"] > 0
-        assert report["peak_rss_mb"] > 100 and report["peak_gpu_mb"] >= 0
+        assert report["peak_rss_mb"] > 100 and "peak_gpu_mb" in report
 
 
 def test_progress_counts_to_the_end_of_each_step(whole_run):
