@@ -1,8 +1,9 @@
-"""Who is at the page: a visitor without an account, known to one browser by a signed cookie.
+"""The studio's visitors: a visitor has no account, but a signed cookie in one browser.
 
-All visitors belong to one client, which is made when the first one comes; each is an ``X-Visitor`` of it, so
-that ``visible_to`` keeps them apart as it does for any other front-end. A LoRA made in another browser is let
-in by its code with the letters that only its owner was shown: eight digits alone could be guessed.
+All visitors belong to one client, which is made with the first of them. Each is an ``X-Visitor`` of that
+client, so that ``visible_to`` separates them as it does for any other front-end. In another browser, a
+visitor types the code of their LoRA and eight letters that only they were shown, since eight digits alone
+could be guessed.
 """
 
 from __future__ import annotations
@@ -19,25 +20,16 @@ from django.db.models import Q, QuerySet
 from django.shortcuts import render
 from django.utils.crypto import salted_hmac
 
-from diffuser_api.access import tokens
+from diffuser_api.access import security_headers, tokens
 from diffuser_api.access.tokens import Caller
 from diffuser_api.models import Client, Job, LoraModel
 
 CLIENT, COOKIE = "studio visitors", "studio"
 SECONDS = 400 * 24 * 3600  # as long as browsers keep a cookie
-# Nothing of others and nothing inline; blob: is a photo that is shown before it is sent.
-CONTENT_SECURITY_POLICY = "; ".join(
-    [
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "font-src 'self'",
-        "img-src 'self' blob:",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    ]
+# Nothing from other sites and nothing inline; blob: is a photo that is shown before it is sent.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' blob:; "
+    f"connect-src 'self'; {security_headers.NEVER}"
 )
 MOST_CODES = 10  # entered in one browser
 LETTERS = 8  # of 5 bits each

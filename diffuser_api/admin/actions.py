@@ -1,4 +1,4 @@
-"""An action with its three shots: one picture of each is enough, and what is proposed of it is corrected."""
+"""An action with its three shots: the editor uploads a picture, and corrects the masks proposed for it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.files.base import ContentFile
 from django.core.files.images import get_image_dimensions
 from django.db.models import Case, When
 from django.http import HttpResponseRedirect, JsonResponse
@@ -33,7 +34,7 @@ CLOSE_FROM, MEDIUM_FROM = 1.1, 0.68
 
 
 class ActionImageForm(forms.ModelForm):
-    """One picture is enough; masks that are missing, and the skeleton, are what is proposed of it."""
+    """One picture is enough: the skeleton, and masks that are missing, are made from it."""
 
     image = forms.FileField(label="picture", widget=FileInput)
     kind = forms.ChoiceField(
@@ -61,7 +62,7 @@ class ActionImageForm(forms.ModelForm):
         return super().has_changed() and (self.instance.pk is not None or self.changed_data != ["shot_type"])
 
     def _mask(self, field: str):
-        """An upload of ours, a PNG from the canvas, or somebody's own file: small enough to be looked at."""
+        """A mask that was painted on the page or uploaded. Raises ValidationError if it is too large."""
         mask = self.cleaned_data[field]
         if field in self.changed_data and mask:
             width, height = mask.image.size
@@ -82,7 +83,7 @@ class ActionImageForm(forms.ModelForm):
             raise ValidationError(f"The joints can't be read: {error}.") from error
 
     def clean(self):
-        """The skeleton anew when joints were moved or the picture has changed, and masks that are missing."""
+        """Makes the skeleton if joints were moved or the picture has changed, and masks that are missing."""
         values = super().clean()
         changed = {"image", "kind"} & set(self.changed_data) or not self.instance.skeleton
         if self.errors:
@@ -99,7 +100,7 @@ class ActionImageForm(forms.ModelForm):
         return values
 
     def _draw(self, values: dict, stem: str) -> None:
-        """From joints that somebody has seen and perhaps moved."""
+        """The skeleton from joints that the editor has seen and perhaps moved."""
         if "image" in self.changed_data:
             values["image"] = proposals.as_file(proposals.cleaned(values["image"]), stem, "jpg")
         size = get_image_dimensions(values["image"])
@@ -115,7 +116,7 @@ class ActionImageForm(forms.ModelForm):
         found = proposals.propose(image)
         image.seek(0)
         if given and values["kind"] == ActionImage.Kind.SKELETON:
-            self.instance.skeleton = proposals.ContentFile(image.read(), name=Path(image.name).name)
+            self.instance.skeleton = ContentFile(image.read(), name=Path(image.name).name)
             image.seek(0)
             return
         if found.skeleton is None:
@@ -196,13 +197,10 @@ class ActionAdmin(DeskAdmin):
     def response_change(self, request, obj):
         return self._to_trial(request, obj) or super().response_change(request, obj)
 
-    # --- what the page's script asks for --------------------------------------------------------------------
+    # --- for the page's script --------------------------------------------------------------------------
 
     def get_urls(self):
-        def page(view, *methods):
-            return self.admin_site.admin_view(view)
-
-        name = "diffuser_api_action"
+        page, name = self.admin_site.admin_view, "diffuser_api_action"
         return [
             path("propose/", page(require_POST(self.propose)), name=f"{name}_propose"),
             path("masks/", page(require_POST(self.masks)), name=f"{name}_masks"),

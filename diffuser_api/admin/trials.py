@@ -40,8 +40,8 @@ class TrialForm(forms.Form):
             self.fields[name].queryset, self.fields[name].choices = rows, choices
 
 
-def _values(request, data) -> TrialForm:
-    """The form with what was asked for, and the first there is of what wasn't."""
+def _form(data) -> TrialForm:
+    """Filled with ``data``; a choice that it lacks is the first one."""
     form = TrialForm()
     values = {name: field.initial for name, field in form.fields.items()}
     values["gender"] = GENDERS[0]
@@ -61,7 +61,7 @@ def try_page(request):
     if not _may(request, "view_action", "view_poi"):
         raise PermissionDenied
     may_paint = _may(request, "add_job")
-    form = _values(request, request.POST or request.GET)
+    form = _form(request.POST or request.GET)
     if "paint" in request.POST:
         if not may_paint:
             raise PermissionDenied
@@ -109,7 +109,7 @@ def preview(request):
     """The picture of ``place`` and ``shot``."""
     if not _may(request, "view_action", "view_poi"):
         raise PermissionDenied
-    form = _values(request, request.GET)
+    form = _form(request.GET)
     if not form.is_valid():
         return HttpResponse("There is no such place or action.", status=404, content_type="text/plain")
     try:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +30,7 @@ SECONDS = 300  # a detector that isn't cached yet has to be downloaded
 MOST = 1024  # pixels on the long side: no step paints a larger picture
 DETECTOR = ("POSE_DETECTOR", "POSE_DETECTOR_MODEL", "HF_HOME", "HF_HUB_OFFLINE", "HF_ENDPOINT")
 PASSED_ON = (*gate.PASSED_ON, *DETECTOR)
-# What is made of the picture: fields of ActionImage, and files that generation.poses.proposal writes.
+# The drawings made from the picture: fields of ActionImage, and files that generation.poses.proposal writes.
 MADE = {"skeleton": "skeleton.png", "subject_mask": "subject-mask.png", "face_mask": "face-mask.png"}
 
 
@@ -68,19 +66,20 @@ def propose(file) -> Proposal:
     with tempfile.TemporaryDirectory(prefix=gate.FOLDER_PREFIX, dir=settings.TMP_DATA_DIR) as name:
         folder = Path(name)
         (folder / "in.jpg").write_bytes(clean)
-        told = _look_at(folder)
+        found = _look_at(folder)
         made = {
             field: path.read_bytes() if (path := folder / name).exists() else None
             for field, name in MADE.items()
         }
-        found = [told["joints"][name] for name in openpose.NAMES]
+        joints = [found["joints"][name] for name in openpose.NAMES]
+        guesses = zip(joints, found["guesses"], strict=True)
         return Proposal(
             picture=(folder / "picture.jpg").read_bytes(),
-            size=tuple(told["size"]),
-            kind=told["kind"],
-            places=[(j["x"], j["y"]) if j else tuple(g) for j, g in zip(found, told["guesses"], strict=True)],
-            seen=[bool(j) and j["confidence"] > openpose.CONFIDENT for j in found],
-            has_outline=told["has_outline"],
+            size=tuple(found["size"]),
+            kind=found["kind"],
+            places=[(joint["x"], joint["y"]) if joint else tuple(guess) for joint, guess in guesses],
+            seen=[bool(joint) and joint["confidence"] > openpose.CONFIDENT for joint in joints],
+            has_outline=found["has_outline"],
             **made,
         )
 
@@ -94,28 +93,19 @@ def cleaned(file) -> bytes:
 
 
 def _look_at(folder: Path) -> dict:
-    command = [sys.executable, "-m", "generation.poses.proposal", str(folder / "in.jpg"), str(folder)]
-    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    arguments = [folder / "in.jpg", folder, "--most", MOST]
     try:
-        done = subprocess.run(
-            [*command, "--most", str(MOST)],
-            cwd=settings.BASE_DIR,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-        )
+        done = gate.run_module("generation.poses.proposal", *arguments, seconds=SECONDS, passed_on=PASSED_ON)
     except subprocess.TimeoutExpired as error:
         raise NoProposal("Finding the pose took too long; upload an OpenPose skeleton instead.") from error
     if not done.stdout:
-        said = done.stderr.strip().splitlines()
-        raise NoProposal(said[-1] if said else "The picture can't be looked at; try another one.")
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        raise NoProposal(lines[-1] if lines else "The picture can't be looked at; try another one.")
     return json.loads(done.stdout)
 
 
 def of_stored(image: ActionImage) -> Proposal:
-    """What a row of the catalogue holds, to be corrected. Raises NoProposal when a file is gone or broken."""
+    """A stored row's skeleton and masks, for correction. Raises NoProposal if a file is gone or broken."""
     try:
         content = {name: getattr(image, name).read() for name in ("image", *MADE)}
         with Image.open(io.BytesIO(content["skeleton"])) as skeleton:

@@ -1,8 +1,8 @@
 """Pictures from strangers: cleaned and judged in a process of their own, or refused with a reason.
 
-Nothing of a photo is decoded here: see ``generation.vision.gate_process``, and ``sentences`` for the
-words. PHOTO_CHECKS says what a finding means: strict refuses the photo, warn tells and goes on, off doesn't
-look. A file that is no proper picture, or the same picture twice, is refused in any case.
+No photo is decoded in this process: ``generation.vision.gate_process`` does it, and ``sentences`` has the
+texts. PHOTO_CHECKS decides about a photo with findings: strict refuses it, warn takes it and reports them,
+off doesn't look for any. A file that is no proper picture, or the same picture twice, is always refused.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from generation.vision.compare import find_twin, strangers
 STRICT, WARN, OFF = PHOTO_CHECKS = ("strict", "warn", "off")
 FOLDER_PREFIX = "photos-"  # in TMP_DATA_DIR
 SECONDS = 60  # for all photos; the process itself allows each less
-# What the process may see of ours: no secret key, no database.
+# The variables that the process may see: not the secret key, not the database's address.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "MODEL_PROFILE")
-AT_ONCE = 2  # processes for five photos: time matters to who waits, and each needs half of 600 MB
+AT_ONCE = 2  # processes for five photos: two are quicker than one, and each takes 300 MB
 _at_once = threading.BoundedSemaphore(max(AT_ONCE, os.cpu_count() or 1))
 
 
@@ -58,7 +58,7 @@ class Seen:
 
 
 def clean_photos(files: list) -> tuple[list[Seen], list[dict]]:
-    """Exactly five photos, no two the same, and what is to be warned of, as reasons.
+    """Exactly five photos, no two the same; and warnings, in the form of PhotosRefused.reasons.
 
     Raises PhotosRefused with every reason at once.
     """
@@ -85,7 +85,7 @@ def clean_photos(files: list) -> tuple[list[Seen], list[dict]]:
 
 
 def check_photo(file) -> tuple[bool, list[dict]]:
-    """Would this photo be accepted, and what there is to say about it: {"code", "message"}."""
+    """Whether this photo would be accepted, and the findings about it, each {"code", "message"}."""
     [photo] = _look_at([file])
     accepted = not photo.refusals and (settings.PHOTO_CHECKS != STRICT or not photo.findings)
     said = photo.refusals + photo.findings
@@ -140,9 +140,9 @@ def _through_gate(folder: Path, numbers: list[int], look: bool) -> list[dict]:
     """A line for each of these photos, whatever they do to the process that looks at them."""
     lines, waiting = [], list(numbers)
     while waiting:
-        said = _run_gate(folder, waiting, look)
-        lines += said
-        waiting = waiting[len(said) :]
+        printed = _run_gate(folder, waiting, look)
+        lines += printed
+        waiting = waiting[len(printed) :]
         if waiting:  # the process died of the next one; the others get another process
             refused = {"code": "too_heavy", "values": {}}
             lines.append({"number": waiting.pop(0), "refused": refused})
@@ -150,21 +150,15 @@ def _through_gate(folder: Path, numbers: list[int], look: bool) -> list[dict]:
 
 
 def _run_gate(folder: Path, numbers: list[int], look: bool) -> list[dict]:
-    """What the process said before it ended, by itself or by a photo. Raises RuntimeError if we broke it,
-    disk.NoRoom if that was for want of room."""
-    command = [sys.executable, "-m", "generation.vision.gate_process", str(folder)]
-    command += [str(settings.MAX_PIXELS_MP), "look" if look else "clean", *map(str, numbers)]
-    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    """The lines that the process printed before it ended, by itself or killed by a photo.
+
+    Raises RuntimeError if the fault was ours, disk.NoRoom if the disk was full.
+    """
+    arguments = [folder, settings.MAX_PIXELS_MP, "look" if look else "clean", *numbers]
+    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     with _at_once:
         try:
-            done = subprocess.run(
-                command,
-                cwd=settings.BASE_DIR,
-                env=environment | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=SECONDS,
-            )
+            done = run_module("generation.vision.gate_process", *arguments, seconds=SECONDS, **one_thread)
         except subprocess.TimeoutExpired as late:
             return _lines(late.stdout or b"")
     if done.returncode > 0:
@@ -172,6 +166,23 @@ def _run_gate(folder: Path, numbers: list[int], look: bool) -> list[dict]:
             raise disk.NoRoom
         raise RuntimeError(f"the photo gate failed: {done.stderr.decode(errors='replace')[-2000:]}")
     return _lines(done.stdout)
+
+
+def run_module(
+    module: str, *arguments, seconds: float, passed_on: tuple[str, ...] = PASSED_ON, **variables: str
+) -> subprocess.CompletedProcess[bytes]:
+    """A module of ours in a process of its own, which looks at a stranger's file.
+
+    Of our environment it sees the variables ``passed_on`` alone. Raises subprocess.TimeoutExpired.
+    """
+    return subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        cwd=settings.BASE_DIR,
+        env={name: os.environ[name] for name in passed_on if name in os.environ} | variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=seconds,
+    )
 
 
 def _lines(output: bytes) -> list[dict]:

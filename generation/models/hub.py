@@ -106,10 +106,10 @@ def fetch(model: ModelRef) -> None:
                 path.unlink(missing_ok=True)
                 raise ModelError(f"{model}: {name} hasn't its published hash; it is removed, try again")
     except HfHubHTTPError as error:
-        raise ModelError(f"{model}: {_first_line(error)}") from error
+        raise ModelError(f"{model}: {first_line(error)}") from error
     except (OSError, HTTPError) as error:
         raise ModelError(
-            f"{model}: {_first_line(error)}; the files that have come whole stay, try again"
+            f"{model}: {first_line(error)}; the files that have come whole stay, try again"
         ) from error
 
 
@@ -152,5 +152,6 @@ def _hash(path: Path, like: str) -> str:
     return digest.hexdigest()
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Of the error's text; of one without a text, its type."""
     return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

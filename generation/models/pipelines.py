@@ -199,8 +199,7 @@ def _variant(folder: Path) -> str | None:
 
 
 def _missing(what: str, error: Exception) -> ModelMissing:
-    first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return ModelMissing(f"the model {what} could not be loaded: {first_line}")
+    return ModelMissing(f"the model {what} could not be loaded: {hub.first_line(error)}")
 
 
 def apply_lora(pipeline: StableDiffusionInpaintPipeline, path: Path, scale: float) -> None:

@@ -7,7 +7,6 @@ trained on pictures for non-commercial use, and is neither used nor passed on.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +33,6 @@ class ModelFile:
         if not (folder / self.name).is_file():
             raise ModelMissing(f"{self.name} is missing in {folder}: run pip install -r requirements.txt")
         return folder / self.name
-
-    def is_genuine(self) -> bool:
-        return hashlib.sha256(self.path.read_bytes()).hexdigest() == self.sha256
 
 
 def _packaged_folder() -> Path:
