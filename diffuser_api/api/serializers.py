@@ -1,4 +1,4 @@
-"""What a request may hold and what is answered. What is in the database is asked of ``catalogue.lookup``."""
+"""The fields of requests and answers. Names of the catalogue are looked up by ``catalogue.lookup``."""
 
 from __future__ import annotations
 
@@ -26,15 +26,17 @@ class OneOf(serializers.ChoiceField):
         self.error_messages["invalid_choice"] = f"Choose one of: {', '.join(self.choices)}."
 
 
-class WebhookSerializer(serializers.Serializer):
-    """What trainings and pictures have in common."""
+class OptionalText(serializers.CharField):
+    def __init__(self, max_length: int, help_text: str, **options):
+        options |= {"max_length": max_length, "help_text": help_text}
+        super().__init__(required=False, allow_blank=True, default="", **options)
 
-    webhook_url = serializers.CharField(
-        max_length=URL_LENGTH,
-        required=False,
-        allow_blank=True,
-        default="",
-        help_text="Is told of each change of the job's status, signed as Standard Webhooks.",
+
+class WebhookSerializer(serializers.Serializer):
+    """The field that trainings and pictures have in common."""
+
+    webhook_url = OptionalText(
+        URL_LENGTH, "Is told of each change of the job's status, signed as Standard Webhooks."
     )
 
     def validate_webhook_url(self, url):
@@ -49,37 +51,20 @@ class GenerateImageSerializer(WebhookSerializer):
 
     poi_name = serializers.CharField(max_length=NAME_LENGTH, help_text="Name of a place.")
     poi_image = serializers.CharField(max_length=NAME_LENGTH, help_text="Name of one of that place's images.")
-    action_name = serializers.CharField(
-        max_length=NAME_LENGTH, required=False, allow_blank=True, default="", help_text="Name of an action."
-    )
+    action_name = OptionalText(NAME_LENGTH, "Name of an action.")
     action_shot_type = OneOf(ShotType.choices)
     age = OneOf(AGES)
     gender = OneOf(GENDERS)
-    other_details = serializers.CharField(
-        max_length=TEXT_LENGTH,
-        required=False,
-        allow_blank=True,
-        default="",
-        help_text='Goes in as "wearing ...".',
-    )
-    selected_lora = serializers.CharField(
-        max_length=NAME_LENGTH,
-        required=False,
-        allow_blank=True,
+    other_details = OptionalText(TEXT_LENGTH, 'Goes in as "wearing ...".')
+    selected_lora = OptionalText(
+        NAME_LENGTH,
+        "A LoRA code. Empty, unknown or not ready: the picture is made without the face step.",
         allow_null=True,
-        default="",
-        help_text="A LoRA code. Empty, unknown or not ready: the picture is made without the face step.",
     )
     dynamic_action_selection = serializers.BooleanField(
         required=False, default=False, help_text="Pick the action from action_prompt instead of by name."
     )
-    action_prompt = serializers.CharField(
-        max_length=TEXT_LENGTH,
-        required=False,
-        allow_blank=True,
-        default="",
-        help_text="What the subject does.",
-    )
+    action_prompt = OptionalText(TEXT_LENGTH, "What the subject does.")
     seed = serializers.IntegerField(
         min_value=0, max_value=2**32 - 1, required=False, allow_null=True, default=None
     )
@@ -259,7 +244,7 @@ class JobSerializer(serializers.ModelSerializer):
         ]
 
     def _before(self, job) -> list[str]:
-        """Asked once for both fields, which so agree: every poll of every waiting client comes by here."""
+        """Looked up once for both fields: every poll of every waiting client passes here."""
         known = self.context.setdefault("queued_before", {})
         if job.pk not in known:
             known[job.pk] = queue.queued_before(job) if job.status == Job.Status.QUEUED else []
