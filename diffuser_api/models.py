@@ -144,7 +144,7 @@ class OwnedQuerySet(models.QuerySet):
 
 
 class Owned(models.Model):
-    """What belongs to a client (none: made without a token, by OPEN_API) and maybe to one of its visitors."""
+    """A row that belongs to a client, and perhaps to one of its visitors; to none if OPEN_API let it in."""
 
     # A client with jobs or LoRAs can't be deleted: with no client, everybody on this host could see them.
     client = models.ForeignKey(Client, null=True, blank=True, on_delete=models.PROTECT)
@@ -208,11 +208,11 @@ class Job(Owned):
 
 
 class IdempotencyKey(models.Model):
-    """A request that a client may send again without getting a second job."""
+    """The key of a request that a client may repeat without getting a second job."""
 
-    owner = models.CharField(max_length=100, blank=True, default="")  # whose key it is
+    owner = models.CharField(max_length=100, blank=True, default="")  # client and visitor
     key = models.CharField(max_length=255)
-    body_hash = models.CharField(max_length=64)  # sha256 of what was asked, and where
+    body_hash = models.CharField(max_length=64)  # sha256 of the request's address and fields
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
@@ -229,7 +229,7 @@ class TrainingPhoto(models.Model):
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="photos")
     index = models.PositiveSmallIntegerField()
     file = models.FileField(upload_to="photos/")
-    face = models.JSONField(null=True, blank=True)  # who is on it, as 128 numbers
+    face = models.JSONField(null=True, blank=True)  # embedding, 128 numbers
     skin = models.JSONField(null=True, blank=True)  # CIE L*a*b*
 
     class Meta:
@@ -244,10 +244,10 @@ class LoraModel(Owned):
 
     code = models.CharField(max_length=8, unique=True, validators=[code_validator])
     file = models.FileField(upload_to="loras/")
-    faces = models.JSONField(default=list, blank=True)  # of the photos: what a painted face is compared with
-    skin_tone = models.CharField(max_length=16, blank=True)  # of the photos: with which the body is painted
-    step = models.PositiveIntegerField(null=True, blank=True)  # of the checkpoint that was chosen, if one was
-    distances = models.JSONField(default=dict, blank=True)  # step to its pictures' distance to the photos
+    faces = models.JSONField(default=list, blank=True)  # the photos' embeddings
+    skin_tone = models.CharField(max_length=16, blank=True)  # of the photos, for the body's prompt
+    step = models.PositiveIntegerField(null=True, blank=True)  # of the chosen checkpoint, if one was chosen
+    distances = models.JSONField(default=dict, blank=True)  # step: distance of its pictures to the photos
     job = models.OneToOneField(
         Job, null=True, blank=True, on_delete=models.SET_NULL, related_name="trained_lora"
     )
@@ -262,7 +262,7 @@ class LoraModel(Owned):
 
 
 class Webhook(models.Model):
-    """One message to a job's webhook_url: that its status has changed."""
+    """One message to a job's webhook_url, about a change of its status."""
 
     class Status(models.TextChoices):
         PENDING = "pending"

@@ -1,4 +1,4 @@
-"""All settings. What differs between installations comes from the environment or .env (see .env.example)."""
+"""Settings. Those that differ between installations come from the environment or .env (see .env.example)."""
 
 import os
 import secrets
@@ -48,7 +48,7 @@ def _networks(texts: list[str]) -> list[str]:
     return texts
 
 
-# --- where things are ---------------------------------------------------------------------------------------
+# --- folders ------------------------------------------------------------------------------------------------
 DATA_DIR = _folder("DATA_DIR", "data")  # the storage's root: pictures, LoRAs, outputs and the SQLite file
 TMP_DATA_DIR = _folder("TMP_DATA_DIR", "tmp_data")  # one folder for each running job
 TRAINING_APP_DIR = _folder("TRAINING_APP_DIR", "training-app")  # holds training-input and training-output
@@ -56,9 +56,9 @@ MEDIA_ROOT = DATA_DIR
 MEDIA_URL = "/data/"
 SERVER_URL = env.str("SERVER_URL", "http://127.0.0.1:8000")  # where a finished training finds the server
 
-try:
-    MODEL_PROFILE = get_profile().name
-    STEP_ISOLATION = isolation.chosen_name()
+try:  # a wrong value stops every process at its start, not at the first picture
+    get_profile()
+    isolation.chosen_name()
 except ValueError as error:
     raise ImproperlyConfigured(str(error)) from error
 
@@ -66,32 +66,32 @@ except ValueError as error:
 MAX_UPLOAD_MB = _at_least("MAX_UPLOAD_MB", 15, 1)  # each picture
 MIN_FREE_MB = _at_least("MIN_FREE_MB", 200, 0)  # on each disk; with less, no new job is taken
 MAX_PIXELS_MP = _at_least("MAX_PIXELS_MP", 40, 1)  # megapixels of each picture
-STEP_TIMEOUT = _at_least("STEP_TIMEOUT", 3600, 0)  # seconds, with the models' loading; 0: no limit
+STEP_TIMEOUT = _at_least("STEP_TIMEOUT", 3600, 0)  # seconds, loading included; 0: no limit
 TRAINING_TIMEOUT = _at_least("TRAINING_TIMEOUT", 86_400, 0)  # seconds
-WAITING_REQUESTS = _at_least("WAITING_REQUESTS", 3, 0)  # that hold a thread of the web server each
+WAITING_REQUESTS = _at_least("WAITING_REQUESTS", 3, 0)  # each holds a thread of the web server
 
-PHOTO_CHECKS = env.str("PHOTO_CHECKS", "strict")  # what of a visitor's photos is refused
+PHOTO_CHECKS = env.str("PHOTO_CHECKS", "strict")  # whether findings refuse a visitor's photos
 if PHOTO_CHECKS not in ("strict", "warn", "off"):
     raise ImproperlyConfigured(f"PHOTO_CHECKS={PHOTO_CHECKS!r} is not one of strict, warn, off")
 CLIENT_RATE = _rate(env.str("CLIENT_RATE", "6000/minute"))  # requests with a client's token
 ADDRESS_RATE = _rate(env.str("ADDRESS_RATE", "600/minute"))  # other requests of one address
 MAX_JOBS_WAITING = _at_least("MAX_JOBS_WAITING", 100, 1)  # of one client
 
-# --- how long things are kept -------------------------------------------------------------------------------
+# --- retention ----------------------------------------------------------------------------------------------
 KEEP_OUTPUTS_DAYS = _at_least("KEEP_OUTPUTS_DAYS", 0, 0)  # 0: until they are deleted
 KEEP_LORAS_DAYS = _at_least("KEEP_LORAS_DAYS", 0, 0)
 
-# --- who may do what ----------------------------------------------------------------------------------------
+# --- access -------------------------------------------------------------------------------------------------
 OPEN_API = env.bool("OPEN_API", False)  # no token is needed by requests from OPEN_API_NETWORKS
 OPEN_API_NETWORKS = _networks(env.list("OPEN_API_NETWORKS", default=["127.0.0.0/8", "::1/128"]))
-OUTPUT_URLS = env.str("OUTPUT_URLS", "signed")  # signed: an owner's or a signature's only; plain: everybody's
+OUTPUT_URLS = env.str("OUTPUT_URLS", "signed")  # signed: for the owner, or with a signature; plain: for all
 if OUTPUT_URLS not in ("signed", "plain"):
     raise ImproperlyConfigured(f"OUTPUT_URLS={OUTPUT_URLS} must be signed or plain")
 OUTPUT_URL_HOURS = _at_least("OUTPUT_URL_HOURS", 24, 1)
 NUM_PROXIES = _at_least("NUM_PROXIES", 0, 0)  # that add the sender's address to X-Forwarded-For
 
-STUDIO = env.bool("STUDIO", False)  # the visitors' pages are open to all; with OPEN_API, to this host anyway
-METRICS_TOKEN = env.str("METRICS_TOKEN", "")  # of Prometheus; /metrics is there only with one
+STUDIO = env.bool("STUDIO", False)  # opens the visitors' pages to all; OPEN_API opens them to this host
+METRICS_TOKEN = env.str("METRICS_TOKEN", "")  # of Prometheus; without one there is no /metrics
 
 # --- webhooks -----------------------------------------------------------------------------------------------
 WEBHOOK_ALLOW_HTTP = env.bool("WEBHOOK_ALLOW_HTTP", False)
@@ -194,7 +194,7 @@ STORAGES = {
     "default": {"BACKEND": "diffuser_api.storage.DurableStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
-FILE_UPLOAD_TEMP_DIR = TMP_DATA_DIR  # where the sweep finds what a killed process leaves
+FILE_UPLOAD_TEMP_DIR = TMP_DATA_DIR  # where the sweep finds the files of a killed process
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # everything in a request but its files
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 450  # an editor's page of a place with 60 pictures
 DATA_UPLOAD_MAX_NUMBER_FILES = 60
@@ -205,12 +205,11 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,  # seconds that a writer waits for another
-        # FULL: a job that was accepted, and a deletion, outlive a power cut. secure_delete: what is deleted
-        # is overwritten.
+        # FULL: accepted jobs and deletions survive a power cut. secure_delete overwrites deleted data.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=20000;"
         " PRAGMA secure_delete=ON;",
     }
-    # A file, as in earnest: a database in memory knows no waiting for a lock.
+    # A file, as in production: a database in memory knows no waiting for a lock.
     DATABASES["default"]["TEST"] = {"NAME": DATA_DIR / "test.sqlite3"}
 
 # --- API ----------------------------------------------------------------------------------------------------

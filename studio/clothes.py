@@ -1,4 +1,4 @@
-"""Clothes as a visitor chooses them, in any language, and as the models know them, in English words."""
+"""A visitor's clothes: chosen in any language, and English words for the models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An action's skeleton as a small drawn figure, cut out like a sticker: what a visitor picks, and lays over a
+"""An action's skeleton drawn as a small figure, cut out like a sticker, which a visitor picks and sees in the
 place. PIL only."""
 
 from __future__ import annotations

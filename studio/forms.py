@@ -1,4 +1,4 @@
-"""What a visitor asks for: from the form to the API's own serializer, and from its refusals to sentences."""
+"""The postcard's form: its fields become those of the API's serializer, whose errors become sentences."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AGES = {"young": _("young"), "adult": _("adult"), "old": _("older")}
 GENDERS = {"woman": _("woman"), "man": _("man")}
 FIELDS = ("place", "shot", "how", "action", "words", "age", "gender", "garment", "colour", "clothes", "face")
 STARTING = {"shot": "MES", "how": "figure", "age": "adult", "gender": "woman", "face": ""}
-_SENTENCES = {  # field of the API: (field here, what to do)
+_SENTENCES = {  # field of the API: (field of the form, advice)
     "poi_name": ("place", _("Choose a place.")),
     "poi_image": ("place", _("Choose a place.")),
     "action_name": ("action", _("Choose what you do.")),
@@ -37,7 +37,7 @@ _LONG_WORDS = _SENTENCES["other_details"][1]
 
 
 def starting_values(visitor: Visitor) -> dict[str, str]:
-    """As in the visitor's last picture, but with a face that is newer."""
+    """As in the visitor's last picture, but with a face that was trained since."""
     last = visitor.jobs().filter(kind=Job.Kind.GENERATION).first()
     values = values_of(last) if last else dict(STARTING)
     newest = visitor.loras().first()
@@ -81,7 +81,7 @@ def serializer_for(values: dict[str, str], visitor: Visitor) -> GenerateImageSer
 
 
 def problems(serializer: GenerateImageSerializer) -> dict[str, object]:
-    """Field of the form to what to do about it; empty when all is well."""
+    """A sentence for each field of the form that has an error."""
     found = {}
     if not serializer.is_valid():
         for field in serializer.errors:

@@ -1,4 +1,4 @@
-"""What a visitor is told about a job, in the page's language."""
+"""Sentences about a job, in the page's language."""
 
 from __future__ import annotations
 

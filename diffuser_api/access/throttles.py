@@ -1,9 +1,9 @@
-"""How many requests a client, or an address with no token, may make. Right with any number of web processes.
+"""Limits on the number of requests of a client, or of an address without a token.
 
-Each counted request is one statement on a small SQLite file of its own: it is atomic where Django's shared
-caches read and then write, it doesn't wait for the jobs' database, and losing it costs nothing. The rule is
-GCRA, a leaky bucket in one number: the time at which the bucket would be empty again. Several web machines
-count each for itself.
+All web processes of a machine count together, in a small SQLite file: one request is one atomic statement, it
+doesn't wait for the jobs' database, and nothing is lost with the file. REST framework's throttles count in
+Django's cache, which reads first and writes later: they miss simultaneous requests, and all pages outside the
+API. The algorithm is GCRA, a leaky bucket in one number: the time at which the bucket will be empty again.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ log = logging.getLogger(__name__)
 
 
 def throttle_middleware(get_response):
-    """Answers 429 with Retry-After to whoever asks too often. Comes after ``client_middleware``."""
+    """Answers 429 with Retry-After when requests come too often. Stands after ``client_middleware``."""
 
     def answer(request):
-        if request.path not in UNCOUNTED and (wait := take(*_who(request))):
+        if request.path not in UNCOUNTED and (wait := take(*_bucket_and_rate(request))):
             seconds = math.ceil(wait)
             body = {"detail": f"Too many requests; try again in {seconds} s."}
             return JsonResponse(body, status=429, headers={"Retry-After": str(seconds)})
@@ -39,7 +39,7 @@ def throttle_middleware(get_response):
     return answer
 
 
-def _who(request) -> tuple[str, tuple[int, int]]:
+def _bucket_and_rate(request) -> tuple[str, tuple[int, int]]:
     if request.client:
         return f"client {request.client.pk}", settings.CLIENT_RATE
     return f"address {address_of(request)}", settings.ADDRESS_RATE
@@ -59,12 +59,12 @@ def address_of(request) -> str:
 
 
 def take(key: str, rate: tuple[int, int]) -> float:
-    """Count one request of ``key``: 0 if it may go on, else the seconds that it is too early."""
+    """Count one request of the bucket ``key``: 0 if it may pass, else the seconds to wait."""
     number, period = rate
     if not number:
         return 0.0
     now, each = time.time(), period / number
-    burst = period - each  # how far ahead of now the bucket may be before this request
+    burst = period - each  # seconds that the bucket may still need to empty, for this request to pass
     values = {"key": key, "now": now, "each": each, "burst": burst}
     try:
         database = _database()
@@ -72,10 +72,9 @@ def take(key: str, rate: tuple[int, int]) -> float:
             return 0.0
         empty = database.execute("SELECT empty FROM bucket WHERE key = :key", {"key": key}).fetchone()
     except sqlite3.Error as error:
-        log.warning(
-            "requests are not counted: %s", error
-        )  # and go on: a full disk must not close the service
-        if not isinstance(error, sqlite3.OperationalError):  # damaged; a new file does as well
+        # The request passes all the same: a full disk must not close the service.
+        log.warning("requests are not counted: %s", error)
+        if not isinstance(error, sqlite3.OperationalError):  # the file is damaged: start a new one
             _file().unlink(missing_ok=True)
         _connections.path = None
         return 0.0
@@ -94,7 +93,7 @@ def _file() -> Path:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    """SQLite doesn't wait for others that change to WAL at the same moment, whatever its timeout: we do."""
+    """Tries again while another process switches the file to WAL: SQLite's own timeout doesn't cover that."""
     end = time.monotonic() + SECONDS_TO_OPEN
     while True:
         connection = sqlite3.connect(path, timeout=SECONDS_TO_OPEN, isolation_level=None)
@@ -114,7 +113,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _database() -> sqlite3.Connection:
-    """This thread's connection. Old buckets go now and then, so the file stays small."""
+    """This thread's connection. Empty buckets are deleted now and then, so that the file stays small."""
     path = _file()
     if getattr(_connections, "path", None) != path:
         _connections.path, _connections.open = path, _opened(path)

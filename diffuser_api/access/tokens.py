@@ -1,7 +1,7 @@
-"""Who asks, and what may they do: a client by its token or, with OPEN_API, whoever is on this host.
+"""Authentication: a client is known by its token; with OPEN_API, requests from this host need none.
 
 A client is a front-end, not a person: it has no password and no account, only tokens of 256 random bits, of
-which a plain sha256 is kept. What a caller may see is ``visible_to`` in ``models``.
+which a plain sha256 is stored. The rows that a caller may see are chosen by ``visible_to`` in ``models``.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, Pa
 
 from diffuser_api.models import VISITOR_LENGTH, ApiToken, Client
 
-PREFIX = "cart_"  # lets a person, and a scanner for leaked secrets, tell what the text is
+PREFIX = "cart_"  # people, and scanners for leaked secrets, recognise a token by it
 VISITOR = re.compile(rf"[!-~]{{1,{VISITOR_LENGTH}}}")
 FORWARDING_HEADERS = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
-SECONDS_OF_ONE_URL = 3600  # a signed URL stays the same for so long, so that a browser can keep the picture
+SECONDS_OF_ONE_URL = 3600  # a signed URL changes no more often, so that browsers can cache the picture
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks. ``client`` is None for a request without a token, ``visitor`` empty for all of a client's."""
+    """The sender of a request. ``client``: None without a token. ``visitor``: empty for the whole client."""
 
     client: Client | None
     visitor: str = ""
-    is_authenticated = True  # what REST framework's permissions ask
+    is_authenticated = True  # REST framework's permissions look at it
 
 
 # --- tokens -------------------------------------------------------------------------------------------------
@@ -44,7 +44,7 @@ def token_hash(token: str) -> str:
 
 
 def issue_token(client: Client) -> str:
-    """A new token, which nobody can be told again."""
+    """A new token. It can't be shown again: only its hash is stored."""
     token = PREFIX + secrets.token_urlsafe(32)
     ApiToken.objects.create(client=client, hash=token_hash(token), start=token[:9])
     return token
@@ -56,7 +56,7 @@ def _token(request) -> str:
 
 
 def carries(request, token: str) -> bool:
-    """Is this the token that the request carries?"""
+    """Whether the request carries this token."""
     return secrets.compare_digest(token_hash(_token(request)), token_hash(token))
 
 
@@ -131,7 +131,7 @@ class TokenAuthentication(BaseAuthentication):
 
 
 class TokenScheme(OpenApiAuthenticationExtension):
-    """How the schema speaks of it."""
+    """The token in the API's schema."""
 
     target_class = TokenAuthentication
     name = "token"

@@ -1,4 +1,4 @@
-"""What a job's page shows beside its fields: how far it is, what each step took, each step's picture."""
+"""The upper part of a job's page: its progress, the seconds of each step, and each step's picture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WIDTH, LEFT, RIGHT, ROW = 640, 100, 60, 26  # of the chart, in its own units
 
 
 def context(job: Job, request) -> dict:
-    """Of the template desk/job_panel.html."""
+    """For the template desk/job_panel.html."""
     may_change = request.user.has_perm("diffuser_api.change_job")
     return {
         "job": job,
@@ -32,7 +32,7 @@ def context(job: Job, request) -> dict:
 
 
 def step_pictures(job: Job) -> list[dict]:
-    """Those in the job's folder: while it runs, and on the worker's own machine."""
+    """The pictures in the job's folder, which is there while the job runs, on the worker's machine alone."""
     if job.kind != Job.Kind.GENERATION:
         return []
     there = [k for k in range(len(job.steps) + 1) if picture_path(generation_folder(job.code), k).exists()]
@@ -46,7 +46,7 @@ def step_pictures(job: Job) -> list[dict]:
 
 
 def chart(timings: list[dict]) -> dict | None:
-    """Bars of seconds, one row for each step; None where nothing was measured."""
+    """Bars of seconds, a row for each step; None if nothing was measured."""
     rows = []
     for timing in timings:
         seconds = [sum(float(timing.get(f"{name}_seconds") or 0) for name in part) for part in PARTS.values()]

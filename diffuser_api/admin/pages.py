@@ -1,4 +1,4 @@
-"""What the desk's pages share: uploads cleaned before they are kept, forms that lose no work on an error."""
+"""Parts that several pages share: uploads cleaned before they are stored, forms that survive an error."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """``Prefer: wait=N`` (RFC 7240): the answer comes when the job is done, if that is within N seconds.
 
-A waiting request holds a thread of the web server, so only ``WAITING_REQUESTS`` of them wait at a time; who
-comes beyond that is answered at once, and the other threads stay free.
+A waiting request holds a thread of the web server, so only ``WAITING_REQUESTS`` of them wait at a time.
+Further ones are answered at once, and the other threads stay free.
 """
 
 from __future__ import annotations

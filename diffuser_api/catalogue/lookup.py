@@ -1,4 +1,4 @@
-"""Reading the catalogue: places, actions and LoRAs as a request names them. Nothing here writes."""
+"""The places, actions and LoRAs that a request names, read from the database. Nothing here writes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ NAMES_SHOWN = 20  # at most, in an error message
 
 
 class NotInCatalogue(Exception):
-    """``field``: of the request; the text says what there is instead."""
+    """``field`` of the request names something unknown; the text lists what there is."""
 
     def __init__(self, field: str, message: str):
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""What is asked of an action's masks: the mannequin's size, not empty, the face inside the subject."""
+"""The rules for an action's masks: of the image's size, not empty, the face mask inside the subject mask."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MAX_FACE_OUTSIDE = 0.02  # share of the face mask that may lie outside the subje
 
 
 def _open(file, mode: str) -> Image.Image | None:
-    """The picture of a field's file, None where it is none (the field itself says so)."""
+    """A field's picture; None if the file is no picture, which the field's own validation reports."""
     try:
         file.open("rb")
         with Image.open(file) as picture:
@@ -24,7 +24,7 @@ def _area(mask: Image.Image) -> int:
 
 
 def problems(image, subject_mask, face_mask) -> dict[str, str]:
-    """Field to sentence, for everything that is wrong with the three files."""
+    """A sentence for each field whose file breaks a rule."""
     frame, subject, face = _open(image, "RGB"), _open(subject_mask, "L"), _open(face_mask, "L")
     if not (frame and subject and face):
         return {}

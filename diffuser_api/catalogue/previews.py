@@ -1,4 +1,4 @@
-"""An action in a place, as the first step will see it: the background's canvas, mask and pose laid over."""
+"""A preview of an action in a place: the background on the canvas, with masks and pose laid over it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""System checks: what would only be noticed when a job fails is said by ``manage.py check`` and at start."""
+"""System checks: ``manage.py check``, and every start, warn of faults before a job fails of them."""
 
 from django.conf import settings
 from django.core.checks import Tags, Warning, register
@@ -9,7 +9,7 @@ from generation.models.profiles import get_profile
 
 
 def missing_models() -> list[str]:
-    """What is missing of the profile's models, each with what to do about it."""
+    """A sentence with advice for each of the profile's models that is missing."""
     return [problem for model in hub.needed(get_profile()) if (problem := hub.problem(model))]
 
 

@@ -1,4 +1,4 @@
-"""Can work be taken? Each part that it needs says "ok" or what to do about it."""
+"""The parts that jobs need, each with "ok" or the advice that mends it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from diffuser_api.models import Job
 from diffuser_api.operations import disk
 from diffuser_api.operations.checks import missing_models
 
-LONGEST_SILENCE = timedelta(minutes=2)  # with a job waiting and none running: no worker takes jobs
+LONGEST_SILENCE = timedelta(minutes=2)  # a job that waits longer while none runs: no worker is there
 
 
 def parts() -> dict[str, str]:
@@ -43,12 +43,12 @@ def _queue() -> str:
 
 
 def _models() -> str:
-    missing = len(missing_models())  # their folders' names are nobody else's business
+    missing = len(missing_models())  # strangers are not told the folders' names
     return f"{missing} are missing; `manage.py models` says what to do" if missing else "ok"
 
 
 def _worker() -> str:
-    """Judged by what workers do: one that lives takes a waiting job or is at work on another."""
+    """A worker is alive if jobs move: it takes a waiting one, or is at work on another."""
     since = timezone.now() - LONGEST_SILENCE
     try:
         waiting = Job.objects.filter(status=Job.Status.QUEUED, created_at__lt=since)

@@ -1,4 +1,4 @@
-"""For the machines that watch the service: alive, ready for work, numbers for Prometheus."""
+"""URLs for machines that watch the service: alive, ready for work, numbers for Prometheus."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def healthz(request):
 
 @require_safe
 def readyz(request):
-    """Work can be taken; if not, the part that is in the way says so."""
+    """Whether jobs can be taken; if not, the part that prevents it gives the reason."""
     parts = health.parts()
     ready = all(state == "ok" for state in parts.values())
     return JsonResponse({"status": "ok" if ready else "not ready", **parts}, status=200 if ready else 503)

@@ -1,8 +1,8 @@
-"""One POST to an address that a stranger chose, which must not reach what only we can reach.
+"""One POST to a URL that a stranger chose. It must not reach private addresses (server-side request forgery).
 
-The name is looked up once, every address that it has is checked, and the connection goes to an address that
-was checked: what the name says a moment later doesn't matter. No redirect is followed, of the answer only the
-status is read, and the exchange takes at most SECONDS. Knows nothing of webhooks.
+The host's name is resolved once, every address is checked, and the connection goes to a checked address, so a
+name that resolves differently a moment later does no harm. No redirect is followed, only the status of the
+answer is read, and the exchange takes at most SECONDS in all. Knows nothing of webhooks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NAT64 = ip_network("64:ff9b::/96")
 
 
 class NotPosted(Exception):
-    """There was no answer; the text says why."""
+    """There was no answer; the text gives the reason."""
 
 
 def check_url(url: str, allow_http: bool) -> SplitResult:

@@ -1,7 +1,7 @@
-"""What is told to a job's webhook_url: one message for each change of its status, by Standard Webhooks.
+"""The messages to a job's webhook_url: one for each change of its status, in the form of Standard Webhooks.
 
-The row is the truth, as with jobs: a message is written in the transaction of the change that it tells of,
-and stays pending until its receiver takes it or a day has passed. Sending is up to ``sender``.
+A message is a row, written in the same transaction as the change that it reports. It stays pending until its
+receiver accepts it or a day has passed. ``sender`` sends it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from diffuser_api.webhooks import guarded_post
 
 log = logging.getLogger(__name__)
 PAUSES = (5, 60, 300, 1800, 3600, 7200, 14400, 25200, 34200)  # seconds before each new try: a day in all
-LEASE = timedelta(seconds=60)  # of a try; one whose sender died is made again after that
+LEASE = timedelta(seconds=60)  # of a try; if its sender dies, another one repeats it after that
 GONE = 410  # the receiver's way of saying: never again
 
 
 def key_of(client: Client | None) -> str:
-    """What the receiver checks signatures with. Made from SECRET_KEY, so no copy of the database tells it."""
+    """The key that a receiver checks signatures with: derived from SECRET_KEY, never in the database."""
     owner = f"client {client.pk}" if client else "open"
     key = salted_hmac("diffuser_api.webhooks", owner, algorithm="sha256").digest()
     return "whsec_" + base64.b64encode(key).decode()
@@ -53,7 +53,7 @@ def announce(code: str) -> None:
 
 
 def next_due(busy_hosts: set[str], busy_clients: set[int | None]) -> Webhook | None:
-    """Take the message that waits longest, of a receiver and client that aren't busy; None without one."""
+    """Claim the message that has waited longest, except for busy receivers and clients; None without one."""
     now = timezone.now()
     due = Webhook.objects.filter(status=Webhook.Status.PENDING, next_try_at__lte=now)
     due = due.exclude(host__in=busy_hosts).exclude(job__client__in=busy_clients - {None})
@@ -70,7 +70,7 @@ def next_due(busy_hosts: set[str], busy_clients: set[int | None]) -> Webhook | N
 
 
 def send(webhook: Webhook) -> tuple[int | None, str]:
-    """One try: the answer's status, or None and why there is none. Touches no database."""
+    """One try: the answer's status, or None, and a sentence about it. Uses no database."""
     message, now = f"msg_{webhook.pk.hex}", timezone.now()
     headers = {
         "Content-Type": "application/json",
@@ -95,7 +95,7 @@ def send(webhook: Webhook) -> tuple[int | None, str]:
 
 
 def settle(webhook: Webhook, status: int | None, result: str) -> None:
-    """Write what came of a try: delivered, to be tried again later, or dead."""
+    """Write the result of a try: delivered, to be tried again later, or dead."""
     now = timezone.now()
     if status and 200 <= status < 300:
         changes = {"status": Webhook.Status.DELIVERED, "ended_at": now}
@@ -118,6 +118,6 @@ def settle(webhook: Webhook, status: int | None, result: str) -> None:
 
 
 def send_again(webhooks) -> int:
-    """Begin anew with those of these messages that aren't pending."""
+    """Make these messages pending again, unless they are; how many were changed."""
     ended = webhooks.exclude(status=Webhook.Status.PENDING)
     return ended.update(status=Webhook.Status.PENDING, attempts=0, next_try_at=timezone.now(), ended_at=None)

@@ -1,7 +1,7 @@
 """Sends the webhooks that are due, many at a time, so that a slow or dead receiver delays nobody else's.
 
-Threads only talk to receivers; the database is used by the caller of ``step`` alone. Each receiver and each
-client gets a share of the threads, so neither one dead host nor one client with many fills them all.
+The threads only talk to receivers; the thread that calls ``step`` alone uses the database. Each receiver and
+each client gets a share of the threads, so that neither a dead host nor a busy client takes them all.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class Sender:
         self.running: dict[Future, Webhook] = {}
 
     def run(self, stop: threading.Event) -> None:
-        """Until ``stop`` is set; the tries that are under way then are finished and written."""
+        """Send until ``stop`` is set; tries that have begun are then finished and written."""
         while not stop.is_set():
             close_old_connections()
             try:
                 busy = self.step()
-            except Error as error:  # what wasn't written is sent again when its lease is over
+            except Error as error:  # a message whose result wasn't written is sent again after its lease
                 log.warning("the database can't be used, the next try follows: %s", error)
                 busy = False
             if not busy:
@@ -42,7 +42,7 @@ class Sender:
         self.finish()
 
     def step(self) -> bool:
-        """Write the results there are and begin what is due; False when there was nothing to do."""
+        """Write the results that have come, start the messages that are due; False if there was neither."""
         done = [future for future in self.running if future.done()]
         for future in done:
             outbox.settle(self.running.pop(future), *future.result())

@@ -1,4 +1,4 @@
-"""The postcard: where, what and who, seen before it is asked for."""
+"""The page of the postcard: place, action and face, with a preview."""
 
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext

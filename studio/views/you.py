@@ -1,4 +1,4 @@
-"""You: five photos, each judged before they are sent, and what became of them."""
+"""The page "You": five photos, each judged before it is sent, and the faces trained from them."""
 
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render

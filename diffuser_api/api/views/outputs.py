@@ -1,4 +1,4 @@
-"""Finished pictures, for those who may see them."""
+"""Finished pictures, for callers that may see them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from diffuser_api.models import Job
 
 
 def _pictures_for(request, code: str, pictures):
-    """Those of ``pictures`` that this request may fetch, ``code`` perhaps among them."""
+    """The rows of ``pictures`` that this request may fetch. A signature in it is good for ``code`` alone."""
     if settings.OUTPUT_URLS == "plain" or tokens.signature_is_good(code, request.GET.get("sig", "")):
         return pictures
     if request.user.is_staff and request.user.has_perm("diffuser_api.view_job"):
@@ -26,7 +26,7 @@ def _pictures_for(request, code: str, pictures):
 
 @require_safe
 def output(request, code):
-    """The finished picture; 404 until it is there, and for whom it isn't meant."""
+    """The finished picture; 404 until it is there, and for callers that may not see it."""
     pictures = Job.objects.filter(status=Job.Status.SUCCEEDED, kind=Job.Kind.GENERATION)
     job = get_object_or_404(_pictures_for(request, code, pictures), code=code)
     try:
