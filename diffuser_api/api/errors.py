@@ -5,11 +5,11 @@ import sys
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFieldsSent, TooManyFilesSent
 from django.http import JsonResponse, UnreadablePostError
 from django.views import defaults
-from rest_framework.exceptions import ParseError, Throttled
+from rest_framework.exceptions import APIException, ParseError, Throttled
 from rest_framework.views import exception_handler
 
 from diffuser_api.jobs import queue
-from diffuser_api.operations import disk
+from diffuser_api.operations import checks, disk
 
 
 def answer_errors(error, context):
@@ -21,6 +21,10 @@ def _as_api_error(error: Exception) -> Exception:
     match error:
         case queue.QueueFull():
             return Throttled(wait=error.seconds, detail=str(error))
+        case checks.ModelsMissing():
+            return _refusal(503, error)
+        case disk.NoRoom():
+            return _refusal(507, error)
         case TooManyFilesSent() | TooManyFieldsSent():
             return ParseError("The request has too many fields or files.")
         case RequestDataTooBig():
@@ -34,8 +38,14 @@ def _as_api_error(error: Exception) -> Exception:
     return error
 
 
+def _refusal(status: int, error: Exception) -> APIException:
+    refusal = APIException(str(error))
+    refusal.status_code = status
+    return refusal
+
+
 def server_error(request):
     """507 with advice if the disk is full, else Django's own page of error 500."""
     if disk.is_full(sys.exc_info()[1]):
-        return JsonResponse({"detail": disk.TEXT}, status=disk.NoRoom.status_code)
+        return JsonResponse({"detail": disk.TEXT}, status=507)
     return defaults.server_error(request)

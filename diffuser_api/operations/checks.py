@@ -2,7 +2,6 @@
 
 from django.conf import settings
 from django.core.checks import Tags, Warning, register
-from rest_framework.exceptions import APIException
 
 from generation.models import hub
 from generation.models.profiles import get_profile
@@ -13,15 +12,14 @@ def missing_models() -> list[str]:
     return [problem for model in hub.needed(get_profile()) if (problem := hub.problem(model))]
 
 
-class ModelsMissing(APIException):
-    """503: no job can be done before the operator has fetched the models."""
+class ModelsMissing(Exception):
+    """No job can be done before the operator has fetched the models."""
 
-    status_code = 503
-    default_detail = (
-        "The server's models are not all there: its operator has to run `manage.py models`, which says what "
-        "to do. After that, send this again."
-    )
-    default_code = "models_missing"
+    def __init__(self):
+        super().__init__(
+            "The server's models are not all there: its operator has to run `manage.py models`, which says "
+            "what to do. After that, send this again."
+        )
 
 
 def check_models() -> None:

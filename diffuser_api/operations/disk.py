@@ -12,18 +12,16 @@ import sqlite3
 from pathlib import Path
 
 from django.conf import settings
-from rest_framework.exceptions import APIException
 
 FULL_MB = 1  # with less left, any error is taken to come from the full disk
 TEXT = "The server's disk is full. Its operator has to make room; after that, send this again."
 
 
-class NoRoom(APIException):
-    """507: there is too little room to begin with another job."""
+class NoRoom(Exception):
+    """There is too little room to begin another job."""
 
-    status_code = 507
-    default_detail = TEXT
-    default_code = "disk_full"
+    def __init__(self):
+        super().__init__(TEXT)
 
 
 def free_mb() -> dict[Path, int]:

@@ -108,13 +108,8 @@ def settle(webhook: Webhook, status: int | None, result: str) -> None:
     mine.update(last_result=result[:300], **changes)
     level = logging.INFO if changes.get("status") == Webhook.Status.DELIVERED else logging.WARNING
     state = changes.get("status") or f"again in {pause:.0f} s"
-    log.log(
-        level,
-        "job %s: webhook %s, try %d: %s, %s",
-        *(webhook.job.code, webhook.event, webhook.attempts),
-        result,
-        state,
-    )
+    message = f"job {webhook.job.code}: webhook {webhook.event}, try {webhook.attempts}: {result}, {state}"
+    log.log(level, message)
 
 
 def send_again(webhooks) -> int:

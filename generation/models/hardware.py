@@ -29,9 +29,7 @@ def _xformers_runs() -> bool:
 
         probe = torch.zeros(1, 8, 1, 8, device="cuda", dtype=torch.float16)
         memory_efficient_attention(probe, probe, probe)
-    except (
-        Exception
-    ) as error:  # its import and its kernels fail in many ways, none of them ours to tell apart
+    except Exception as error:  # its import and its kernels fail in many ways
         log.debug("xformers does not run here: %s", error)
         return False
     return True
