@@ -9,12 +9,9 @@ import re
 from pathlib import Path
 
 from PIL import Image, ImageOps
+from reporting import TrainingError
 
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
-
-
-class TrainingError(Exception):
-    """The training can't be done; the text says why in one line."""
 
 
 @dataclasses.dataclass
@@ -56,7 +53,7 @@ def open_picture(path: Path) -> Image.Image:
 
 
 def choose_bucket(width: int, height: int, args: argparse.Namespace) -> tuple[int, int]:
-    """The size that a picture is trained at: the resolution, or one of about its area and the own shape."""
+    """A picture's training size: the resolution, or a size of about its area in the picture's own shape."""
     if not args.enable_bucket:
         return args.resolution
     area, step = args.resolution[0] * args.resolution[1], args.bucket_reso_steps

@@ -3,7 +3,6 @@
 The networks are of the real shapes, without memory for their weights; the list is in ``kohya_lora``.
 """
 
-import argparse
 import sys
 
 import pytest
@@ -21,17 +20,16 @@ def trainer():
     scripts = str(ROOT / "kohya-scripts")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(scripts)
-        import lora_training
+        before = set(sys.modules)
+        import train_network
 
-        yield lora_training
-    for name in ("lora_training", "pictures"):
-        sys.modules.pop(name, None)
+        yield train_network
+    for name, module in list(sys.modules.items()):
+        if name not in before and str(getattr(module, "__file__", "")).startswith(scripts):
+            del sys.modules[name]
 
 
 def test_every_tensor_has_kohyas_name_and_shape(trainer):
-    args = argparse.Namespace(
-        network_dim=RANK, network_alpha=16, unet_lr=1e-4, text_encoder_lr=5e-5, train_text_encoder=True
-    )
     model = trainer.Model(
         tokenizer=None,
         text_encoder=sd15_shaped.shaped("text encoder"),
@@ -41,7 +39,8 @@ def test_every_tensor_has_kohyas_name_and_shape(trainer):
         device="cpu",
         dtype=trainer.torch.float32,
     )
-    network, groups = trainer.attach_lora(model, args, seed=1)
+    network = trainer.attach_lora(model, RANK, 16, text_encoder=True, seed=1)
+    groups = trainer.parameter_groups(network, unet_lr=1e-4, text_encoder_lr=5e-5)
     assert len([name for name in network if name.startswith("lora_unet")]) == 192
     assert len([name for name in network if name.startswith("lora_te")]) == 72
     assert {name: tuple(t.shape) for name, t in network.state_dict().items()} == kohyas_tensors()

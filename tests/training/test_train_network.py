@@ -1,13 +1,14 @@
 """The trainer, run as launch.bash runs it, on small models of the real shapes."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from diffusers import DDPMScheduler, StableDiffusionInpaintPipeline, StableDiffusionPipeline
+from diffusers import AutoencoderKL, DDPMScheduler, StableDiffusionInpaintPipeline, StableDiffusionPipeline
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -128,7 +129,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(trained, small_models, ph
 
 def test_debiased_an_error_of_the_picture_counts_the_same_at_every_noise_level(monkeypatch):
     monkeypatch.syspath_prepend(TRAINER.parent)
-    import lora_training
+    import train_network
 
     schedule = DDPMScheduler(beta_schedule="scaled_linear", beta_end=0.012, prediction_type="v_prediction")
     timesteps = torch.tensor([20, 400, 990])
@@ -137,7 +138,7 @@ def test_debiased_an_error_of_the_picture_counts_the_same_at_every_noise_level(m
     velocity = schedule.get_velocity(picture, noise, timesteps)
     alphas = schedule.alphas_cumprod[timesteps][:, None, None, None]
     guessed = alphas.sqrt() * noisy - (1 - alphas).sqrt() * wrong  # the picture that a wrong velocity means
-    weighted = (wrong - velocity).square().mean((1, 2, 3)) * lora_training.debiased_weight(
+    weighted = (wrong - velocity).square().mean((1, 2, 3)) * train_network.debiased_weight(
         schedule, timesteps
     )
     torch.testing.assert_close(weighted, (guessed - picture).square().mean((1, 2, 3)), rtol=1e-3, atol=1e-5)
@@ -161,6 +162,24 @@ def test_with_alpha_mask_the_loss_counts_where_a_picture_is_opaque(folder, small
     plain = first_loss("plain", half)
     assert first_loss("opaque", opaque, "--alpha_mask") == pytest.approx(plain, rel=1e-4)
     assert first_loss("half", half, "--alpha_mask") != pytest.approx(plain, rel=1e-3)
+
+
+def test_a_model_whose_vae_divides_by_4_is_trained_and_painted_with(small_models, photos, tmp_path):
+    model = shutil.copytree(small_models / "inpaint", tmp_path / "model")
+    AutoencoderKL(
+        block_out_channels=(8, 8, 16),
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        norm_num_groups=4,
+    ).save_pretrained(model / "vae")
+    (tmp_path / "prompts.txt").write_text("sks person --s 1")
+    done = train(
+        *(model, photos, tmp_path / "output", "--max_train_steps", "2", "--enable_bucket", "--alpha_mask"),
+        *("--sample_prompts", str(tmp_path / "prompts.txt"), "--sample_every_n_steps", "2"),
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert Image.open(tmp_path / "output" / "sample" / "last_000002_00.png").size == (64, 64)
+    assert (tmp_path / "output" / "last.safetensors").exists()
 
 
 def test_an_inpainting_model_learns_and_the_loss_falls(small_models, photos, tmp_path):
