@@ -1,8 +1,8 @@
 #!/usr/bin/env -S bash #
 # Train one visitor's LoRA, hand it to the server, leave nothing behind:  bash launch.bash CODE
-# In the environment: MODEL (folder or Hub id), SERVER_URL and CALLBACK_TOKEN for post-back.py, and whatever
-# of the training's defaults below should be other. With KEEP_INTERRUPTED set, a training that a signal ended
-# leaves its files, tells nobody, and goes on from its last checkpoint when it is started again.
+# In the environment: MODEL (folder or Hub id), SERVER_URL and CALLBACK_TOKEN for post-back.py, and any of the
+# variables that have a default in train() below. With KEEP_INTERRUPTED set, a training that a signal ended
+# leaves its files and sends nothing to the server; started again, it goes on from its last checkpoint.
 # With CHOOSE_CHECKPOINT and SAMPLE_EVERY_N_STEPS set, the checkpoint that paints the visitor best is taken.
 # The next line keeps the file working with CRLF line ends.
 # shellcheck disable=SC2329  # run and trap call the functions
@@ -10,9 +10,10 @@
 set -u
 
 # The training: this command line is the one place where it is configured.
+# setpriv (Linux): the kernel ends the training if this shell is killed.
 train() {
     local gamma=${MIN_SNR_GAMMA-5} # empty: every noise level counts as it does in the model's own loss
-    exec "$python" "$here/../kohya-scripts/train_network.py" \
+    exec ${setpriv:+"$setpriv" --pdeathsig TERM --} "$python" "$here/../kohya-scripts/train_network.py" \
         --pretrained_model_name_or_path "${MODEL:?is not set: a model folder or Hub id}" \
         ${MODEL_REVISION:+--revision "$MODEL_REVISION"} \
         --train_data_dir "$input" --caption_extension .txt \
@@ -52,7 +53,7 @@ run() {
     return "$status"
 }
 
-# A signal ends what runs; the EXIT trap below cleans up.
+# A signal ends the running child; the EXIT trap below cleans up.
 stop() {
     trap '' TERM INT HUP
     if [[ $child ]]; then
@@ -62,7 +63,7 @@ stop() {
     exit "$1"
 }
 
-# After a signal (status 128 + its number), another run may go on from what is there.
+# After a signal (status 128 + its number), another run may go on from these files.
 clean_up() {
     if [[ -z ${KEEP_INTERRUPTED:-} ]] || (($1 < 128)); then
         rm -rf -- "$input" "$output"
@@ -76,6 +77,7 @@ fi
 code=$1
 child=
 python=${PYTHON:-python3}
+setpriv=$(type -P setpriv)
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 1
 app=${TRAINING_APP_DIR:-$here}
 input=$app/training-input/$code
@@ -88,15 +90,16 @@ trap 'stop 130' INT
 trap 'stop 129' HUP
 mkdir -p -- "$output" || exit 1
 
-# What an interrupted run left: its newest whole checkpoint, and pipes and pieces that are of no use any more.
+# An interrupted run left its newest whole checkpoint (kohya's own trainer calls its file train_state.json),
+# and a pipe and unfinished files, which are of no use any more.
 checkpoint=
 for state in "$output/$code"-step*-state; do
     [[ -s $state/state.pt || -s $state/train_state.json ]] && checkpoint=$state
 done
 rm -f -- "$output/stderr" "$output"/*.part "$output"/*/*.part
 
-# What the sample pictures show, for who waits: the face, as far as it is learned.
-for noise in 0 ${CHOOSE_CHECKPOINT:+1}; do # a second one only to compare checkpoints by
+# The sample pictures show a waiting visitor the face, as far as it is learned.
+for noise in 0 ${CHOOSE_CHECKPOINT:+1}; do # the second picture only serves to compare checkpoints
     printf '%s --d %d\n' "${SAMPLE_PROMPT:-face of sks person}" "$noise"
 done >"$output/prompts.txt" || exit 1
 
