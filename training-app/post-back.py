@@ -1,24 +1,24 @@
 #!/usr/bin/env python3
 """Hand a finished LoRA, or the reason why there is none, to the server: post-back.py CODE --lora FILE.
 
-With --likeness, what choose-checkpoint.py wrote goes along, if it wrote anything.
+With --likeness, the result of choose-checkpoint.py goes along, if there is one.
 
-The job's one-time token comes from the environment (CALLBACK_TOKEN), never from the command line, which
-every user of the machine can read; SERVER_URL says where the server is. Needs only the standard library.
+The job's one-time token comes from the environment (CALLBACK_TOKEN), never from the command line, which every
+user of the machine can read; SERVER_URL is the server's address. Needs only urllib3, which, unlike requests,
+trusts the system's certificates and lets no .netrc replace the token.
 Exit status 0: delivered; 1: given up, with the reason on stderr's last line.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import http.client
 import os
 import sys
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
-from uuid import uuid4
+
+import urllib3
+from urllib3.exceptions import HTTPError, LocationValueError
 
 PATIENCE = 600.0  # seconds during which an absent server is tried again
 LONGEST_PAUSE = 30.0  # seconds between two tries
@@ -31,58 +31,46 @@ class Refused(Exception):
 
 
 class Unavailable(Exception):
-    """No answer, or one that may change: worth another try."""
+    """No answer, or an answer that may change: worth another try."""
 
 
-def make_body(lora: Path | None, error: str | None, likeness: Path | None = None) -> tuple[bytes, str]:
-    """The multipart body, with the part ``lora`` or the field ``error``, and its content type."""
-    boundary = uuid4().hex
-    parts = []
-    if lora:
-        name = f'name="lora"; filename="{lora.name}"\r\nContent-Type: application/octet-stream'
-        parts.append((name, lora.read_bytes()))
-        if likeness and likeness.exists():
-            parts.append(('name="likeness"', likeness.read_bytes()))
-    else:
-        parts.append(('name="error"', (error or "")[:LONGEST_ERROR].encode()))
-    body = b"".join(
-        f"--{boundary}\r\nContent-Disposition: form-data; {name}\r\n\r\n".encode() + content + b"\r\n"
-        for name, content in parts
-    )
-    return body + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+def make_fields(lora: Path | None, error: str | None, likeness: Path | None) -> dict:
+    """The multipart form: the file ``lora`` and perhaps ``likeness``, or the text ``error``."""
+    if not lora:
+        return {"error": (error or "")[:LONGEST_ERROR]}
+    fields = {"lora": (lora.name, lora.read_bytes(), "application/octet-stream")}
+    if likeness and likeness.exists():
+        fields["likeness"] = likeness.read_bytes()
+    return fields
 
 
-def post(server_url: str, code: str, token: str, body: bytes, content_type: str) -> None:
-    """One try; follows no redirect, so the token goes to the server only. Raises Refused, Unavailable."""
-    url = urlsplit(server_url)
-    kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
-    if url.scheme not in kinds or not url.hostname:
-        raise Refused(f"SERVER_URL {server_url!r} is not an http or https address")
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": content_type}
-    connection = kinds[url.scheme](url.hostname, url.port, timeout=TIMEOUT)
+def post(url: str, token: str, fields: dict) -> None:
+    """Tries once; follows no redirect, so the token goes to the server only. Raises Refused, Unavailable."""
+    headers = {"Authorization": f"Bearer {token}"}
     try:
-        # A server that refuses may close before it has read everything; its answer can be read nevertheless.
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            path = f"{url.path.rstrip('/')}/api/lora-training/{code}/complete/"
-            connection.request("POST", path, body, headers)
-        response = connection.getresponse()
-        text = response.read(LONGEST_ERROR).decode(errors="replace").strip()
-    except (OSError, http.client.HTTPException) as error:
+        response = urllib3.request(
+            "POST", url, fields=fields, headers=headers, redirect=False, retries=False, timeout=TIMEOUT
+        )
+    except LocationValueError as error:
+        raise Refused(f"SERVER_URL is no address: {error}") from error
+    except HTTPError as error:
         raise Unavailable(f"{type(error).__name__}: {error}") from error
-    finally:
-        connection.close()
     if response.status == 429 or response.status >= 500:
         raise Unavailable(f"the server answers {response.status} {response.reason}")
     if not 200 <= response.status < 300:
+        text = response.data.decode(errors="replace")[:LONGEST_ERROR].strip()
         raise Refused(f"the server refuses: {response.status} {response.reason} {text}".strip())
 
 
-def deliver(server_url: str, code: str, token: str, body: bytes, content_type: str, patience: float) -> None:
-    """Tries until the server has it, with pauses of 1, 2, 4 ... seconds, for ``patience`` seconds."""
-    end, pause = time.monotonic() + patience, 1.0
+def deliver(url: str, token: str, fields: dict) -> None:
+    """Tries until the server has it, with pauses of 1, 2, 4 ... seconds, for PATIENCE seconds.
+
+    urllib3's own Retry counts tries, not seconds, and a try may take a minute.
+    """
+    end, pause = time.monotonic() + PATIENCE, 1.0
     while True:
         try:
-            return post(server_url, code, token, body, content_type)
+            return post(url, token, fields)
         except Unavailable as error:
             if time.monotonic() + pause > end:
                 raise
@@ -94,15 +82,17 @@ def deliver(server_url: str, code: str, token: str, body: bytes, content_type: s
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("code")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--lora", type=Path)
-    what.add_argument("--error")
+    result = parser.add_mutually_exclusive_group(required=True)
+    result.add_argument("--lora", type=Path)
+    result.add_argument("--error")
     parser.add_argument("--likeness", type=Path, help="a file that need not be there")
     args = parser.parse_args(argv)
     try:
         server_url, token = os.environ["SERVER_URL"], os.environ["CALLBACK_TOKEN"]
-        body, content_type = make_body(args.lora, args.error, args.likeness)
-        deliver(server_url, args.code, token, body, content_type, PATIENCE)
+        if not server_url.startswith(("http://", "https://")):
+            raise Refused(f"SERVER_URL {server_url!r} is not an http or https address")
+        url = f"{server_url.rstrip('/')}/api/lora-training/{args.code}/complete/"
+        deliver(url, token, make_fields(args.lora, args.error, args.likeness))
     except KeyError as missing:
         print(f"error: {missing.args[0]} is not set", file=sys.stderr)
         return 1
