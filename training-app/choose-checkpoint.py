@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Make the checkpoint that paints the visitor best the LoRA: choose-checkpoint.py OUTPUT CODE PHOTOS.
 
-The trainer leaves pictures of the face in OUTPUT/sample at some of its steps. Each is compared with the faces
-in PHOTOS by the profile's detectors (MODEL_PROFILE), and the checkpoint whose pictures are nearest, of equal
-ones the later, becomes OUTPUT/CODE.safetensors. OUTPUT/likeness.json tells the step and all distances; where
-nothing can be compared, neither is written. No torch here.
+At some of its steps the trainer paints the face into OUTPUT/sample. These pictures are compared with the
+faces in PHOTOS by the face detector and embedder of the model profile (MODEL_PROFILE). The checkpoint with
+the smallest distance becomes OUTPUT/CODE.safetensors; if two are equal, the later. OUTPUT/likeness.json gets
+the step and all distances. If nothing can be compared, no file is written. Works without torch.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from types import ModuleType
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from generation.vision import detectors  # noqa: E402  the project's folder has to be known first
+from generation.vision import detectors as profile_detectors  # noqa: E402  the import needs the path above
 
 NO_FACE = 1.5  # the distance of a picture that shows no face: farther than any stranger's
 PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.webp")
 
 
-def embed(path: Path, seeing: ModuleType) -> list[float] | None:
+def embed(path: Path, detectors: ModuleType) -> list[float] | None:
     """The largest face's embedding; None where there is no face."""
     with Image.open(path) as opened:
         picture = opened.convert("RGB")
-    faces = seeing.find_faces(picture)
-    return list(seeing.embed_face(picture, faces[0])) if faces else None
+    faces = detectors.find_faces(picture)
+    return list(detectors.embed_face(picture, faces[0])) if faces else None
 
 
-def distance(picture: Path, photos: list[list[float]], seeing: ModuleType) -> float:
+def distance(picture: Path, photos: list[list[float]], detectors: ModuleType) -> float:
     """The median distance to the photos' faces."""
-    face = embed(picture, seeing)
+    face = embed(picture, detectors)
     return NO_FACE if face is None else statistics.median(math.dist(face, photo) for photo in photos)
 
 
@@ -53,14 +53,14 @@ def checkpoints(output: Path, code: str) -> dict[int, tuple[Path, list[Path]]]:
     return {step: (file, pictures[step]) for step, file in files.items() if file.exists()}
 
 
-def choose(output: Path, code: str, photos: Path, seeing: ModuleType) -> dict | None:
-    """What likeness.json holds: ``{"step": int, "distances": {step: float}}``."""
-    found = [embed(path, seeing) for pattern in PICTURES for path in sorted(photos.rglob(pattern))]
+def choose(output: Path, code: str, photos: Path, detectors: ModuleType) -> dict | None:
+    """The content of likeness.json: ``{"step": int, "distances": {step: float}}``."""
+    found = [embed(path, detectors) for pattern in PICTURES for path in sorted(photos.rglob(pattern))]
     known, candidates = [face for face in found if face], checkpoints(output, code)
     if not known or not candidates:
         return None
     distances = {
-        step: round(statistics.mean(distance(picture, known, seeing) for picture in pictures), 3)
+        step: round(statistics.mean(distance(picture, known, detectors) for picture in pictures), 3)
         for step, (_, pictures) in sorted(candidates.items())
     }
     best = min(distances, key=lambda step: (distances[step], -step))
@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("code")
     parser.add_argument("photos", type=Path)
     args = parser.parse_args()
-    if chosen := choose(args.output, args.code, args.photos, detectors()):
+    if chosen := choose(args.output, args.code, args.photos, profile_detectors()):
         (args.output / "likeness.json").write_text(json.dumps(chosen))
         print(f"of {len(chosen['distances'])} checkpoints, step {chosen['step']} is chosen", file=sys.stderr)
 
