@@ -38,9 +38,9 @@ def phrase(garment: str, colour: str, more: str) -> str:
     return ", ".join(filter(None, [noun, more]))
 
 
-def choices(said: str) -> dict[str, str]:
-    """The form's ``garment``, ``colour`` and ``clothes`` that ``phrase`` made ``said`` of."""
-    found = _PHRASE.fullmatch(said)
-    colour, garment, more = (word or "" for word in found.groups()) if found else ("", "", said)
+def choices(text: str) -> dict[str, str]:
+    """The form's ``garment``, ``colour`` and ``clothes`` from which ``phrase`` makes this text."""
+    found = _PHRASE.fullmatch(text)
+    colour, garment, more = (word or "" for word in found.groups()) if found else ("", "", text)
     chosen = {"garment": "" if garment == _ANY else garment, "colour": colour, "clothes": more}
-    return chosen if phrase(*chosen.values()) == said else {"garment": "", "colour": "", "clothes": said}
+    return chosen if phrase(*chosen.values()) == text else {"garment": "", "colour": "", "clothes": text}

@@ -127,8 +127,11 @@ def ticket_of(code: str) -> str:
 
 
 def let_in(request, typed: str) -> LoraModel | None:
-    """The LoRA of a typed code: one's own by its digits, another browser's by its letters too; on a host that
-    OPEN_API opens, one made without a token by its digits."""
+    """The LoRA of a typed code, None for a wrong one.
+
+    Of the visitor's own LoRAs, and with OPEN_API of those made without a token, the digits are enough; one of
+    another browser needs its letters too.
+    """
     found = _TICKET.fullmatch(re.sub(r"[\s\-.–]", "", typed.upper()))
     if not found:
         return None

@@ -69,12 +69,12 @@ def calls(schema: dict) -> Iterator[Call]:
                 needs_token="security" in operation,
                 parameters=[
                     Value(
-                        one["name"],
-                        f"{one['in']}, {kind_of(one['schema'], schema)}",
-                        one.get("required", False),
-                        one.get("description", ""),
+                        parameter["name"],
+                        f"{parameter['in']}, {kind_of(parameter['schema'], schema)}",
+                        parameter.get("required", False),
+                        parameter.get("description", ""),
                     )
-                    for one in operation.get("parameters", ())
+                    for parameter in operation.get("parameters", ())
                 ],
                 kinds=list(body),
                 body=list(values(first.get("schema", {}), schema)),
@@ -87,10 +87,10 @@ def calls(schema: dict) -> Iterator[Call]:
 
 
 def _answer(status: str, answer: dict, schema: dict) -> Answer:
-    told = answer.get("content", {}).get("application/json", {})
-    listed = list(values(told.get("schema", {}), schema)) if status < "300" else []
+    content = answer.get("content", {}).get("application/json", {})
+    listed = list(values(content.get("schema", {}), schema)) if status < "300" else []
     phrase = HTTPStatus(int(status)).phrase
-    return Answer(status, phrase, answer.get("description", ""), _pretty(told.get("example")), listed)
+    return Answer(status, phrase, answer.get("description", ""), _pretty(content.get("example")), listed)
 
 
 def _pretty(example: object) -> str:
@@ -98,7 +98,7 @@ def _pretty(example: object) -> str:
 
 
 def resolved(part: dict, schema: dict) -> dict:
-    """``part`` with what its ``$ref`` and ``allOf`` point at."""
+    """``part`` with the schemas filled in that its ``$ref`` and ``allOf`` refer to."""
     for inner in [*part.get("allOf", ()), *([part] if "$ref" in part else ())]:
         if "$ref" in inner:
             target = schema["components"]["schemas"][inner["$ref"].rpartition("/")[2]]
@@ -114,8 +114,8 @@ def values(part: dict, schema: dict, before: str = "") -> Iterator[Value]:
         return
     for name, inner in part.get("properties", {}).items():
         whole = resolved(inner, schema)
-        said = inner.get("description", "" if "enum" in whole else whole.get("description", ""))
-        yield Value(before + name, kind_of(whole, schema), name in part.get("required", ()), said)
+        description = inner.get("description", "" if "enum" in whole else whole.get("description", ""))
+        yield Value(before + name, kind_of(whole, schema), name in part.get("required", ()), description)
         mark = "[]." if whole.get("type") == "array" else "."
         yield from values(whole, schema, f"{before}{name}{mark}")
 
@@ -124,7 +124,7 @@ def kind_of(part: dict, schema: dict) -> str:
     """A type in words."""
     part = resolved(part, schema)
     if "enum" in part:
-        kind = "one of " + ", ".join(str(one) for one in part["enum"])
+        kind = "one of " + ", ".join(map(str, part["enum"]))
     elif part.get("type") == "array":
         kind = f"list of {kind_of(part['items'], schema)}"
     else:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 EXAMPLES = Path(__file__).with_name("examples.json")
 ERROR = {"$ref": "#/components/schemas/Error"}
-OPEN = ("/api/pois/", "/api/actions/")  # no token is asked for
+OPEN = ("/api/pois/", "/api/actions/")  # need no token
 COMMON = {
     "401": "No token, or one that is unknown, withdrawn, or of a client that is switched off.",
     "429": "Too many requests, or too many jobs waiting: try again after Retry-After seconds.",
@@ -48,8 +48,8 @@ def _add_errors(path: str, answers: dict) -> None:
 
 def _add_examples(example: dict, operation: dict) -> None:
     if "curl" in example:
-        said = operation.get("description", "")
-        operation["description"] = f"{said}\n\n```sh\n{example['curl']}\n```".strip()
+        text = operation.get("description", "")
+        operation["description"] = f"{text}\n\n```sh\n{example['curl']}\n```".strip()
     if "request" in example:
         for kind, content in operation["requestBody"]["content"].items():
             if kind == "application/json":

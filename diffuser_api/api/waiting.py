@@ -22,11 +22,11 @@ _room = threading.BoundedSemaphore(settings.WAITING_REQUESTS)
 
 def wait(request, job: Job) -> Job:
     """The job as it is when it has finished, or when the request has waited as long as it may."""
-    asked = _WAIT.search(request.headers.get("Prefer", ""))
-    if asked is None or not _room.acquire(blocking=False):
+    seconds = _WAIT.search(request.headers.get("Prefer", ""))
+    if seconds is None or not _room.acquire(blocking=False):
         return job
     try:
-        end = time.monotonic() + min(int(asked[1]), LONGEST_SECONDS)
+        end = time.monotonic() + min(int(seconds[1]), LONGEST_SECONDS)
         while not job.is_finished and time.monotonic() < end:
             time.sleep(SECONDS_BETWEEN_LOOKS)
             job = Job.objects.filter(pk=job.pk).first() or job  # deleted meanwhile: as it was last

@@ -1,4 +1,4 @@
-"""The whole catalogue as one zip file, out and in again. The format is described in docs/catalogue.md.
+"""The whole catalogue written to a zip file and read from one. docs/catalogue.md describes the format.
 
 Nothing is unpacked to the disk: each picture is read from the zip, within limits, looked at, and saved by the
 storage under a name that the storage makes. Everything or nothing is imported.
@@ -30,7 +30,7 @@ MAX_INDEX_MB = 8
 MAX_TOTAL_MB = 4096  # of all pictures, unpacked
 PICTURE_FORMATS = ("JPEG", "PNG", "WEBP")
 SHOT_FILES = ("image", "skeleton", "subject_mask", "face_mask")
-UNTEXT = re.compile("[\0\ud800-\udfff]")  # what no database takes
+UNTEXT = re.compile("[\0\ud800-\udfff]")  # characters that no database stores
 NAME = re.compile(r"(?:pois|actions)/[^/\\\0]{1,150}")  # as the storage makes them
 
 
@@ -168,17 +168,17 @@ class _Import:
             raise
         return self.counts
 
-    def _place(self, told: dict) -> None:
-        poi = self._row(Poi, {"name": _text(told, "name")}, {}, {})
-        for image in _list(told, "images"):
+    def _place(self, entry: dict) -> None:
+        poi = self._row(Poi, {"name": _text(entry, "name")}, {}, {})
+        for image in _list(entry, "images"):
             key = {"poi": poi, "name": _text(image, "name")}
             values = {"description": _text(image, "description")}
             self._row(PoiImage, key, values, {"image": _text(image, "image")})
 
-    def _action(self, told: dict) -> None:
-        values = {"description": _text(told, "description")}
-        action = self._row(Action, {"name": _text(told, "name")}, values, {})
-        for shot in _list(told, "shots"):
+    def _action(self, entry: dict) -> None:
+        values = {"description": _text(entry, "description")}
+        action = self._row(Action, {"name": _text(entry, "name")}, values, {})
+        for shot in _list(entry, "shots"):
             key = {"action": action, "shot_type": _text(shot, "shot_type")}
             self._row(
                 ActionImage,
@@ -203,8 +203,8 @@ class _Import:
         try:
             row.full_clean()
         except ValidationError as error:
-            said = "; ".join(f"{field}: {' '.join(texts)}" for field, texts in error.message_dict.items())
-            raise CatalogueRefused(f"{model._meta.verbose_name} {row}: {said}") from error
+            problems = "; ".join(f"{field}: {' '.join(texts)}" for field, texts in error.message_dict.items())
+            raise CatalogueRefused(f"{model._meta.verbose_name} {row}: {problems}") from error
         if is_new or changed:
             row.save()
         self.counts["added" if is_new else "changed" if changed else "same"] += 1
@@ -235,15 +235,15 @@ def _holds(field_file, content: bytes) -> bool:
         return False
 
 
-def _list(told: dict, field: str) -> list[dict]:
-    found = told.get(field)
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+def _list(entry: dict, field: str) -> list[dict]:
+    found = entry.get(field)
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise CatalogueRefused(f"{INDEX}: {field!r} must be a list of objects.")
     return found
 
 
-def _text(told: dict, field: str) -> str:
-    found = told.get(field)
+def _text(entry: dict, field: str) -> str:
+    found = entry.get(field)
     if not isinstance(found, str) or UNTEXT.search(found):
         raise CatalogueRefused(f"{INDEX}: {field!r} must be a text, not {json.dumps(found)[:60]}.")
     return found

@@ -88,10 +88,8 @@ def check_photo(file) -> tuple[bool, list[dict]]:
     """Whether this photo would be accepted, and the findings about it, each {"code", "message"}."""
     [photo] = _look_at([file])
     accepted = not photo.refusals and (settings.PHOTO_CHECKS != STRICT or not photo.findings)
-    said = photo.refusals + photo.findings
-    return accepted, [
-        {"code": one["code"], "message": sentence(one["code"], **one["values"])} for one in said
-    ]
+    reasons = photo.refusals + photo.findings
+    return accepted, [{"code": r["code"], "message": sentence(r["code"], **r["values"])} for r in reasons]
 
 
 def clean_picture(file) -> bytes:
@@ -109,7 +107,7 @@ def _reason(index: int, code: str, **values: int) -> dict:
 
 
 def _reasons(found: dict[int, list[dict]]) -> list[dict]:
-    return [_reason(number, one["code"], **one["values"]) for number, all_ in found.items() for one in all_]
+    return [_reason(number, r["code"], **r["values"]) for number, reasons in found.items() for r in reasons]
 
 
 def _look_at(files: list, look: bool | None = None) -> list[Seen]:

@@ -1,4 +1,4 @@
-"""``manage.py retention``: delete what the settings keep no longer, and say what. Workers do so as well."""
+"""``manage.py retention``: delete expired pictures and LoRAs, and list them. Workers do so as well."""
 
 from django.core.management.base import BaseCommand
 

@@ -1,4 +1,4 @@
-"""``manage.py webhook_key [NAME]``: what a client's receiver checks the signatures of its webhooks with."""
+"""``manage.py webhook_key [NAME]``: the key for the signatures of a client's webhooks."""
 
 from django.core.management.base import BaseCommand, CommandError
 
