@@ -1,4 +1,4 @@
-"""Pictures between the storage and an answer: opened whole or not at all, and written as PNG."""
+"""Pictures between the storage and an answer: opened whole or not at all, written as PNG or JPEG."""
 
 from __future__ import annotations
 
@@ -13,11 +13,17 @@ def open_stored(field_file) -> Image.Image:
         with field_file.open("rb") as file, Image.open(file) as picture:
             picture.load()
             return picture
-    except (ValueError, SyntaxError) as error:  # a row without a file; what decoders say of some broken ones
+    except (ValueError, SyntaxError) as error:  # a row without a file; some broken files
         raise OSError(str(error)) from error
 
 
 def as_png(picture: Image.Image) -> bytes:
     content = io.BytesIO()
     picture.save(content, "PNG")
+    return content.getvalue()
+
+
+def as_jpeg(picture: Image.Image) -> bytes:
+    content = io.BytesIO()
+    picture.convert("RGB").save(content, "JPEG", quality=88)
     return content.getvalue()

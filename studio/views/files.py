@@ -1,7 +1,6 @@
 """Pictures: figures of the catalogue for everybody; of a job, for its owner alone."""
 
 import contextlib
-import io
 from functools import lru_cache
 
 from django.http import FileResponse, Http404, HttpResponse
@@ -11,7 +10,7 @@ from PIL import Image
 
 from diffuser_api.jobs.folders import generation_folder
 from diffuser_api.models import ActionImage, Job
-from diffuser_api.photos.pictures import as_png, open_stored
+from diffuser_api.photos.pictures import as_jpeg, as_png, open_stored
 from generation.job_folder import ORDER, PREVIEW, picture_path
 from generation.models.profiles import get_profile
 from generation.picture import canvas
@@ -31,9 +30,7 @@ def _picture(file) -> Image.Image:
 
 
 def _jpeg(picture: Image.Image) -> HttpResponse:
-    content = io.BytesIO()
-    picture.convert("RGB").save(content, "JPEG", quality=88)
-    return HttpResponse(content.getvalue(), content_type="image/jpeg", headers=OWN)
+    return HttpResponse(as_jpeg(picture), content_type="image/jpeg", headers=OWN)
 
 
 @require_safe

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import io
-
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 from rest_framework.generics import ListAPIView
 
-from diffuser_api.api.serializers import (
-    ActionSerializer,
-    PoiSerializer,
-)
+from diffuser_api.api.serializers import ActionSerializer, PoiSerializer
 from diffuser_api.models import Action, ActionImage, Poi, PoiImage
-from diffuser_api.photos.pictures import open_stored
+from diffuser_api.photos.pictures import as_jpeg, open_stored
 
 THUMBNAIL_SIDE = 512  # pixels
 
@@ -44,11 +39,8 @@ def _thumbnail(model, pk: int, field: str, allowed: set[str]) -> HttpResponse:
     except OSError as error:
         raise Http404 from error
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    content = io.BytesIO()
-    small.save(content, "JPEG", quality=88)
-    return HttpResponse(
-        content.getvalue(), content_type="image/jpeg", headers={"Cache-Control": "public, max-age=300"}
-    )
+    headers = {"Cache-Control": "public, max-age=300"}
+    return HttpResponse(as_jpeg(small), content_type="image/jpeg", headers=headers)
 
 
 @require_safe

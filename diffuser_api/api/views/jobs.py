@@ -9,10 +9,7 @@ from rest_framework.generics import RetrieveDestroyAPIView
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from diffuser_api.api.serializers import (
-    ErrorSerializer,
-    JobSerializer,
-)
+from diffuser_api.api.serializers import ErrorSerializer, JobSerializer
 from diffuser_api.jobs import life, retention
 from diffuser_api.models import Job
 
