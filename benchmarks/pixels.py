@@ -53,7 +53,7 @@ TOO_LONG = ", ".join([LONG] * 6)  # for the text encoder: these words are left o
 # Of the settings, those that change a picture. They are as the table below says, whatever else is set.
 SETTINGS = (
     *("INPAINT_MODEL", "CONTROLNET_MODEL", "DETAIL_MODEL", "SAFETY_MODEL", "SAFETY_CHECK", "MEMORY_PLAN"),
-    *("DENOISING_STEPS", "FACE_CANDIDATES", "FACE_COLOUR_LIMIT", "FULL_SIZE"),
+    *("DENOISING_STEPS", "FACE_CANDIDATES", "FULL_SIZE"),
 )
 INSTRUCTIONS = ("avx2", "avx_vnni", "avx512_f", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_fp16", "sve")
 
