@@ -1,7 +1,8 @@
 """The reasons for which a photo is refused, as sentences that say what is wrong and what to do.
 
-In the language of the request, which Django's LocaleMiddleware has activated: English here, each other one in
-``diffuser_api/locale``. ``django-admin makemessages`` and ``compilemessages``, in this app's folder, renew those files.
+They come in the language of the request, which Django's LocaleMiddleware has activated. English is written
+here, each other language in ``diffuser_api/locale``. ``django-admin makemessages`` and ``compilemessages``,
+run in this app's folder, renew its files.
 """
 
 from __future__ import annotations
