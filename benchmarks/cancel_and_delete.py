@@ -44,18 +44,17 @@ def generation_at(step: int, weights: bytes) -> tuple[str, list[bytes]]:
     from django.core.files.base import ContentFile
     from django.db import transaction
 
-    from diffuser_api.jobs import folders, life, run_generation
-    from diffuser_api.models import ActionImage, LoraModel, PoiImage
+    from benchmarks.harness.clients import make_order
+    from diffuser_api.jobs import folders, orders, run_generation
+    from diffuser_api.models import LoraModel
     from generation import job_folder
 
     lora, _ = LoraModel.objects.get_or_create(
         code="12345678", defaults={"file": ContentFile(weights, "12345678.safetensors")}
     )
     words = f"a coat with the number {time.time_ns()}"
-    person = {"age": "adult", "gender": "man", "other_details": words}
-    place, action = PoiImage.objects.first(), ActionImage.objects.first()
     with transaction.atomic():
-        job = life.create_generation(place, action, lora, 1, **person)
+        job = orders.create_job(make_order(lora=lora, other_details=words))
         folder = folders.generation_folder(job.code)
         if step:
             folder.mkdir(parents=True)

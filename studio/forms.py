@@ -1,13 +1,14 @@
-"""The postcard's form: its fields become those of the API's serializer, whose errors become sentences."""
+"""What a visitor asks for: the postcard's form, and a sentence for whatever is wrong in it."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
+from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from diffuser_api.api.serializers import TEXT_LENGTH, GenerateImageSerializer
-from diffuser_api.models import ActionImage, Job, PoiImage, ShotType
+from diffuser_api.api.serializers import TEXT_LENGTH
+from diffuser_api.catalogue import lookup
+from diffuser_api.jobs.orders import GenerationOrder
+from diffuser_api.models import NAME_LENGTH, ActionImage, Job, PoiImage, ShotType
 from studio import clothes
 from studio.visitors import Visitor
 
@@ -21,19 +22,25 @@ AGES = {"young": _("young"), "adult": _("adult"), "old": _("older")}
 GENDERS = {"woman": _("woman"), "man": _("man")}
 FIELDS = ("place", "shot", "how", "action", "words", "age", "gender", "garment", "colour", "clothes", "face")
 STARTING = {"shot": "MES", "how": "figure", "age": "adult", "gender": "woman", "face": ""}
-_SENTENCES = {  # field of the API: (field of the form, advice)
-    "poi_name": ("place", _("Choose a place.")),
-    "poi_image": ("place", _("Choose a place.")),
-    "action_name": ("action", _("Choose what you do.")),
-    "action_prompt": ("words", _("No figure is like these words. Say it otherwise, in English.")),
-    "action_shot_type": ("shot", _("There is no figure for this from here. Choose another distance.")),
-    "age": ("age", _("Choose an age.")),
-    "gender": ("gender", _("Choose one.")),
-    "other_details": ("clothes", _("That is too long; 300 characters are the most.")),
-    "selected_lora": ("face", _("Choose a face.")),
+_SENTENCES = {  # what to do about a field
+    "place": _("Choose a place."),
+    "action": _("Choose what you do."),
+    "words": _("No figure is like these words. Say it otherwise, in English."),
+    "shot": _("There is no figure for this from here. Choose another distance."),
+    "age": _("Choose an age."),
+    "gender": _("Choose one."),
+    "clothes": _("That is too long; 300 characters are the most."),
+    "face": _("Choose a face."),
 }
 _EMPTY_WORDS = _("Say in a few words what you do.")
-_LONG_WORDS = _SENTENCES["other_details"][1]
+_LONG_WORDS = _SENTENCES["clothes"]
+_FIELDS_OF_THE_CATALOGUE = {"action_name": "action", "action_prompt": "words", "action_shot_type": "shot"}
+
+
+def _says(field: str, **other) -> dict:
+    """Error messages: whatever is wrong, the field's sentence."""
+    codes = ("required", "invalid_choice", "max_length", "null_characters_not_allowed")
+    return dict.fromkeys(codes, _SENTENCES[field]) | other
 
 
 def starting_values(visitor: Visitor) -> dict[str, str]:
@@ -60,38 +67,62 @@ def values_of(job: Job) -> dict[str, str]:
     }
 
 
-def serializer_for(values: dict[str, str], visitor: Visitor) -> GenerateImageSerializer:
-    place = values["place"]
-    image = PoiImage.objects.filter(pk=place).select_related("poi").first() if place.isdecimal() else None
-    in_words = values["how"] == "words"
-    asked = {
-        "poi_name": image.poi.name if image else "",
-        "poi_image": image.name if image else "",
-        "action_name": "" if in_words else values["action"],
-        "action_prompt": values["words"] if in_words else "",
-        "dynamic_action_selection": in_words,
-        "action_shot_type": values["shot"],
-        "age": values["age"],
-        "gender": values["gender"],
-        "other_details": clothes.phrase(values["garment"], values["colour"], values["clothes"]),
-        "selected_lora": values["face"],
-    }
-    who = SimpleNamespace(user=visitor.caller_for(values["face"]))
-    return GenerateImageSerializer(data=asked, context={"request": who})
+class PostcardForm(forms.Form):
+    """Either ``action`` or ``words`` say what the visitor does: ``how`` says which."""
 
+    place = forms.ModelChoiceField(PoiImage.objects.all(), error_messages=_says("place"))
+    shot = forms.ChoiceField(choices=ShotType.choices, error_messages=_says("shot"))
+    action = forms.CharField(required=False, max_length=NAME_LENGTH, error_messages=_says("action"))
+    words = forms.CharField(
+        required=False, max_length=TEXT_LENGTH, error_messages=_says("words", max_length=_LONG_WORDS)
+    )
+    age = forms.ChoiceField(choices=AGES.items(), error_messages=_says("age"))
+    gender = forms.ChoiceField(choices=GENDERS.items(), error_messages=_says("gender"))
+    clothes = forms.CharField(required=False, max_length=TEXT_LENGTH, error_messages=_says("clothes"))
+    face = forms.CharField(required=False, max_length=NAME_LENGTH, error_messages=_says("face"))
 
-def problems(serializer: GenerateImageSerializer) -> dict[str, object]:
-    """A sentence for each field of the form that has an error."""
-    found = {}
-    if not serializer.is_valid():
-        for field in serializer.errors:
-            here, sentence = _SENTENCES[field]
-            if field == "action_prompt":
-                words = serializer.initial_data["action_prompt"].strip()
-                sentence = sentence if words else _EMPTY_WORDS
-                sentence = _LONG_WORDS if len(words) > TEXT_LENGTH else sentence
-            found[here] = sentence
-    return found
+    def __init__(self, values: dict[str, str]) -> None:
+        phrase = clothes.phrase(values["garment"], values["colour"], values["clothes"])
+        self.in_words = values["how"] == "words"
+        unused = "action" if self.in_words else "words"
+        super().__init__(values | {"clothes": phrase, unused: ""})
+
+    def clean(self) -> dict:
+        """Adds the figure, ``action_image``, and ``action_score``."""
+        values = self.cleaned_data
+        if self.errors:
+            return values
+        if self.in_words and not values["words"]:
+            raise forms.ValidationError({"words": _EMPTY_WORDS})
+        action_score = None
+        try:
+            if self.in_words:
+                action, action_score = lookup.action_pick(values["words"])
+            else:
+                action = lookup.action_get(values["action"])
+            action_image = lookup.action_image_get(action, values["shot"])
+        except lookup.NotInCatalogue as error:
+            raise forms.ValidationError(
+                {_FIELDS_OF_THE_CATALOGUE[error.field]: sentence_of(error.field)}
+            ) from error
+        return values | {"action_image": action_image, "action_score": action_score}
+
+    def problems(self) -> dict[str, str]:
+        """Field to what to do about it; empty when all is well."""
+        return {field: messages[0] for field, messages in self.errors.items()}
+
+    def order(self, visitor: Visitor) -> GenerationOrder:
+        """Of a form without problems. A face that the visitor doesn't have is left out."""
+        values = self.cleaned_data
+        copied = ("action_image", "age", "gender", "action_score")
+        return GenerationOrder(
+            **{name: values[name] for name in copied},
+            poi_image=values["place"],
+            lora=visitor.loras().filter(code=values["face"]).first(),
+            other_details=values["clothes"],
+            client=visitor.caller.client,
+            visitor=visitor.caller.visitor,
+        )
 
 
 def figure_of(values: dict[str, str]) -> ActionImage | None:
@@ -100,4 +131,5 @@ def figure_of(values: dict[str, str]) -> ActionImage | None:
 
 
 def sentence_of(field: str):
-    return _SENTENCES[field][1]
+    """``field`` is the catalogue's, of ``lookup.NotInCatalogue``."""
+    return _SENTENCES[_FIELDS_OF_THE_CATALOGUE[field]]

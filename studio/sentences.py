@@ -67,7 +67,7 @@ def error(job: Job) -> str:
 
 
 def not_taken(error: Exception) -> str:
-    """Why there is no job, of jobs.NOT_TAKEN."""
+    """Why there is no job, of orders.REFUSALS."""
     if isinstance(error, queue.QueueFull):
         return gettext("Very many are waiting just now. Try again in a minute.")
     return str(_OTHER_ERROR)

@@ -50,11 +50,6 @@ class Visitor:
         mine = Q(client=self.caller.client, visitor=self.caller.visitor)
         return LoraModel.objects.filter(mine | Q(code__in=self.codes))
 
-    def caller_for(self, code: str) -> Caller:
-        """Whoever sees this LoRA: the visitor, or whom it was let in from."""
-        lora = self.loras().filter(code=code).first()
-        return Caller(lora.client, lora.visitor) if lora else self.caller
-
 
 def why_closed(request) -> str:
     """Why this request finds no studio; empty if it does."""

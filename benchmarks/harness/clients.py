@@ -7,8 +7,10 @@ from pathlib import Path
 from django.core.files.base import ContentFile
 
 from diffuser_api.access import tokens
-from diffuser_api.jobs import life
+from diffuser_api.jobs import life, orders
+from diffuser_api.jobs.orders import GenerationOrder, TrainingOrder
 from diffuser_api.models import ActionImage, Client, Job, LoraModel, PoiImage
+from diffuser_api.photos import gate
 
 
 def make_client(name: str) -> tuple[Client, dict[str, str]]:
@@ -18,9 +20,20 @@ def make_client(name: str) -> tuple[Client, dict[str, str]]:
 
 
 def make_job(client: Client | None = None, visitor: str = "", lora: LoraModel | None = None) -> Job:
-    place, action = PoiImage.objects.first(), ActionImage.objects.first()
-    person = {"age": "adult", "gender": "man", "other_details": ""}
-    return life.create_generation(place, action, lora, 1, client=client, visitor=visitor, **person)
+    return orders.create_job(make_order(client=client, visitor=visitor, lora=lora))
+
+
+def make_order(**changes) -> GenerationOrder:
+    """Of the first place and action that there are."""
+    person = {"age": "adult", "gender": "man", "seed": 1}
+    rows = {"poi_image": PoiImage.objects.first(), "action_image": ActionImage.objects.first()}
+    return GenerationOrder(**rows | person | changes)
+
+
+def make_training(photos: list[bytes], client: Client | None = None, visitor: str = "") -> Job:
+    """Of photos that nobody has looked at."""
+    cleaned = [gate.Seen(clean=photo) for photo in photos]
+    return orders.create_job(TrainingOrder(photos=cleaned, client=client, visitor=visitor))
 
 
 def make_picture(tmp_path: Path, client: Client | None = None, visitor: str = "") -> Job:

@@ -50,21 +50,22 @@ def issue_token(client: Client) -> str:
     return token
 
 
-def _token(request) -> str:
+def bearer_token(request) -> str:
+    """Of the header Authorization; empty without one."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def carries(request, token: str) -> bool:
     """Whether the request carries this token."""
-    return secrets.compare_digest(token_hash(_token(request)), token_hash(token))
+    return secrets.compare_digest(token_hash(bearer_token(request)), token_hash(token))
 
 
 def client_middleware(get_response):
     """Sets ``request.client``: the client whose token the request carries, or None."""
 
     def answer(request):
-        token, request.client = _token(request), None
+        token, request.client = bearer_token(request), None
         if token.startswith(PREFIX):
             known = ApiToken.objects.filter(hash=token_hash(token), client__is_active=True)
             found = known.select_related("client").first()
@@ -80,7 +81,7 @@ def client_middleware(get_response):
 def caller_of(request) -> Caller:
     """Raises NotAuthenticated, AuthenticationFailed (both 401) or ParseError (400), saying what to do."""
     if request.client is None:
-        if _token(request):
+        if bearer_token(request):
             raise AuthenticationFailed(
                 "This token is unknown, withdrawn, or of a client that is switched off."
             )

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from diffuser_api.admin import job_panel
 from diffuser_api.admin.pages import module
-from diffuser_api.jobs import life, retention
+from diffuser_api.jobs import life, orders, retention
 from diffuser_api.jobs.folders import generation_folder
 from diffuser_api.models import Job
 from generation.job_folder import ORDER, picture_path
@@ -113,8 +113,8 @@ class JobAdmin(CodeAdmin):
 
     def _run_again(self, request, job) -> Job | None:
         try:
-            again = life.run_again(job, job.seed)
-        except (life.CantRunAgain, *life.NOT_TAKEN) as error:
+            again = orders.run_again(job, job.seed)
+        except (orders.CantRunAgain, *orders.REFUSALS) as error:
             self.message_user(request, f"{job.code} can't be run again. {error}", messages.ERROR)
             return None
         self.message_user(request, f"{job.code} runs again as {again.code}.")

@@ -15,7 +15,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from diffuser_api.admin import job_panel
 from diffuser_api.api.serializers import TEXT_LENGTH
 from diffuser_api.catalogue import previews
-from diffuser_api.jobs import life
+from diffuser_api.jobs import orders
+from diffuser_api.jobs.orders import GenerationOrder
 from diffuser_api.models import ActionImage, Job, PoiImage
 from generation.request import AGES, GENDERS
 
@@ -85,20 +86,18 @@ def _paint(request, asked: dict) -> HttpResponseRedirect:
     kept = {name: asked[name] for name in ("age", "gender", "wearing")}
     kept |= {"place": asked["place"].pk, "shot": asked["shot"].pk}
     url = f"{reverse('admin:diffuser_api_action_try')}?{urlencode(kept)}"
+    order = GenerationOrder(
+        poi_image=asked["place"],
+        action_image=asked["shot"],
+        age=asked["age"],
+        gender=asked["gender"],
+        other_details=asked["wearing"],
+        seed=asked["seed"],
+        visitor=VISITOR,
+    )
     try:
-        job = life.create_generation(
-            asked["place"],
-            asked["shot"],
-            None,
-            asked["seed"],
-            visitor=VISITOR,
-            age=asked["age"],
-            gender=asked["gender"],
-            other_details=asked["wearing"],
-            action=asked["shot"].action.name,
-            action_score=None,
-        )
-    except life.NOT_TAKEN as error:
+        job = orders.create_job(order)
+    except orders.REFUSALS as error:
         messages.error(request, str(error))
         return HttpResponseRedirect(url)
     return HttpResponseRedirect(f"{url}&job={job.code}#job")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from datetime import timedelta
+from collections.abc import Mapping
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError
@@ -13,10 +12,12 @@ from django.utils import timezone
 from rest_framework import status
 from rest_framework.exceptions import APIException, ValidationError
 
+from diffuser_api.jobs import orders
+from diffuser_api.jobs.orders import GenerationOrder, TrainingOrder
+from diffuser_api.jobs.retention import KEYS_KEPT
 from diffuser_api.models import IdempotencyKey, Job
 
 HEADER = "Idempotency-Key"
-KEPT = timedelta(hours=24)
 LONGEST = IdempotencyKey._meta.get_field("key").max_length
 
 
@@ -26,48 +27,41 @@ class KeyUsedOtherwise(APIException):
     default_code = "key_used_otherwise"
 
 
-def once(request, make: Callable[[Callable[[Job], None]], Job]) -> Job:
-    """The job that this key of the caller's made before; else what ``make`` makes, which calls what it is
-    given with the new job, in the transaction that makes it. Raises KeyUsedOtherwise, ValidationError."""
+def key_of(request) -> IdempotencyKey | None:
+    """The request's key, not saved yet; None if it has none. Raises ValidationError."""
     key = request.headers.get(HEADER)
     if key is None:
-        return make(lambda job: None)
+        return None
     if not (1 <= len(key) <= LONGEST and key.isprintable()):
         raise ValidationError({HEADER: [f"Send 1 to {LONGEST} printable characters."]})
-    asked, owner = _hash(request), _owner(request.user)
+    client, visitor = request.user.client, request.user.visitor  # visitors of one client have their own keys
+    return IdempotencyKey(owner=f"{client.pk if client else ''}/{visitor}", key=key, body_hash=_hash(request))
 
-    def remember(job: Job) -> None:
-        IdempotencyKey.objects.create(owner=owner, key=key, body_hash=asked, job=job)
 
-    if job := _find(owner, key, asked):
-        return job
+def find_job(key: IdempotencyKey | None) -> Job | None:
+    """The job that the same request made before. Raises KeyUsedOtherwise."""
+    if key is None:
+        return None
+    saved = IdempotencyKey.objects.filter(owner=key.owner, key=key.key).select_related("job").first()
+    if saved is None:
+        return None
+    if saved.created_at < timezone.now() - KEYS_KEPT:
+        saved.delete()
+        return None
+    if saved.body_hash != key.body_hash:
+        raise KeyUsedOtherwise
+    return saved.job
+
+
+def create_job(order: GenerationOrder | TrainingOrder) -> Job:
+    """A new job; or the one of the same request, if that came at the same time and was first. Raises REFUSALS
+    and KeyUsedOtherwise."""
     try:
-        return make(remember)
-    except IntegrityError:  # the same request, at the same time, was first
-        if job := _find(owner, key, asked):
+        return orders.create_job(order)
+    except IntegrityError:
+        if job := find_job(order.idempotency_key):
             return job
         raise
-
-
-def _owner(caller) -> str:
-    """Visitors of one client have keys of their own."""
-    return f"{caller.client.pk if caller.client else ''}/{caller.visitor}"
-
-
-def forget_old() -> int:
-    return IdempotencyKey.objects.filter(created_at__lt=timezone.now() - KEPT).delete()[0]
-
-
-def _find(owner: str, key: str, asked: str) -> Job | None:
-    row = IdempotencyKey.objects.filter(owner=owner, key=key).select_related("job").first()
-    if row is None:
-        return None
-    if row.created_at < timezone.now() - KEPT:
-        row.delete()
-        return None
-    if row.body_hash != asked:
-        raise KeyUsedOtherwise
-    return row.job
 
 
 def _hash(request) -> str:

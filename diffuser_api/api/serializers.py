@@ -9,8 +9,19 @@ from rest_framework.reverse import reverse
 
 from diffuser_api.access import tokens
 from diffuser_api.catalogue import lookup
-from diffuser_api.jobs import life, queue
-from diffuser_api.models import NAME_LENGTH, URL_LENGTH, Action, ActionImage, Job, Poi, PoiImage, ShotType
+from diffuser_api.jobs import queue
+from diffuser_api.jobs.orders import GenerationOrder
+from diffuser_api.models import (
+    NAME_LENGTH,
+    URL_LENGTH,
+    Action,
+    ActionImage,
+    IdempotencyKey,
+    Job,
+    Poi,
+    PoiImage,
+    ShotType,
+)
 from diffuser_api.photos import sentences
 from diffuser_api.webhooks import guarded_post
 from generation.request import AGES, GENDERS
@@ -70,14 +81,14 @@ class GenerateImageSerializer(WebhookSerializer):
     )
 
     def validate(self, values):
-        """Adds ``place``, ``action_image``, ``lora`` and ``action_score``: what the names stand for."""
+        """Adds the rows that the names stand for, and ``action_score``."""
         problems, needed = {}, "action_prompt" if values["dynamic_action_selection"] else "action_name"
         if not values[needed].strip():
             which = "true" if values["dynamic_action_selection"] else "false"
             problems[needed] = [f"This is needed when dynamic_action_selection is {which}."]
         score = None
         try:
-            values["place"] = lookup.poi_image_get(values["poi_name"], values["poi_image"])
+            place = lookup.poi_image_get(values["poi_name"], values["poi_image"])
         except lookup.NotInCatalogue as error:
             problems[error.field] = [str(error)]
         if needed not in problems:
@@ -91,25 +102,19 @@ class GenerateImageSerializer(WebhookSerializer):
                 problems[error.field] = [str(error)]
         if problems:
             raise serializers.ValidationError(problems)
-        lora = lookup.lora_find(values["selected_lora"] or "", self.context["request"].user)
-        return values | {"action_score": score, "lora": lora}
+        return values | {"poi_image": place, "action_score": score}
 
-    def create(self, asked) -> Job:
-        """``save(also=..., client=..., visitor=...)`` adds whose it is. Raises jobs.NOT_TAKEN."""
-        return life.create_generation(
-            asked["place"],
-            asked["action_image"],
-            asked["lora"],
-            asked["seed"],
-            asked["also"],
-            client=asked["client"],
-            visitor=asked["visitor"],
-            webhook_url=asked["webhook_url"],
-            age=asked["age"],
-            gender=asked["gender"],
-            other_details=asked["other_details"],
-            action=asked["action_image"].action.name,
-            action_score=asked["action_score"],
+    def order(self, caller: tokens.Caller, key: IdempotencyKey | None) -> GenerationOrder:
+        """Once this is valid."""
+        values = self.validated_data
+        copied = ("poi_image", "action_image", "age", "gender", "other_details", "seed", "action_score")
+        return GenerationOrder(
+            **{name: values[name] for name in copied},
+            lora=lookup.lora_find(values["selected_lora"] or "", caller),
+            webhook_url=values["webhook_url"],
+            client=caller.client,
+            visitor=caller.visitor,
+            idempotency_key=key,
         )
 
 

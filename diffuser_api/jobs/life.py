@@ -1,160 +1,36 @@
 """The life of a job. Every change of its status is in this module and nowhere else.
 
 queued -> running -> succeeded | failed | cancelled, or queued again. A change is one conditional UPDATE; who
-gets no row lost the race and leaves quietly. Knows rows and the queue; what a job does is up to the two
-dispatchers, and ``sweep`` finds the jobs that nobody runs any more.
+gets no row lost the race and leaves quietly. ``orders`` makes jobs, ``runner`` runs them, and ``sweep`` finds
+those whose run has died.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from django.core.files import File
 from django.core.files.base import ContentFile
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import QuerySet, Value
 from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
+from diffuser_api.access.tokens import token_hash
 from diffuser_api.jobs import folders, processes, queue, wake_up
-from diffuser_api.models import ActionImage, Client, Job, LoraModel, PoiImage, TrainingPhoto
-from diffuser_api.operations import checks, disk
+from diffuser_api.models import Job, LoraModel, TrainingPhoto
+from diffuser_api.operations import disk
 from diffuser_api.webhooks import outbox
-from generation.job_folder import ORDER
 from generation.vision import skin
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_WRITES = 0.5  # of progress
-TRAINING_STEPS = ["train"]
 UNFINISHED = (Job.Status.QUEUED, Job.Status.RUNNING)
 MAX_ATTEMPTS = 3
-NOT_TAKEN = (queue.QueueFull, disk.NoRoom, checks.ModelsMissing)  # why no job is made now; their text says it
 GAVE_UP = f" (in each of {MAX_ATTEMPTS} attempts)"
-
-
-# --- making -------------------------------------------------------------------------------------------------
-
-
-def _create(kind: Job.Kind, after: Callable[[Job], None] = lambda job: None, **fields) -> Job:
-    """The row, and in the same transaction what else ``after`` adds to it.
-
-    Raises NOT_TAKEN.
-    """
-    while True:
-        code = f"{secrets.randbelow(10**8):08d}"
-        if LoraModel.objects.filter(code=code).exists():
-            continue
-        try:
-            disk.check_room()
-            checks.check_models()
-            with transaction.atomic():
-                queue.check_room(fields.get("client"))
-                job = Job.objects.create(code=code, kind=kind, **fields)
-                after(job)
-                outbox.announce(code)
-                transaction.on_commit(wake_up.notify)
-        except IntegrityError:
-            if Job.objects.filter(code=code).exists():
-                continue  # the code was taken meanwhile
-            raise
-        log.info("job %s: %s queued", code, kind)
-        return job
-
-
-def create_training(
-    photos: Sequence[bytes],
-    also: Callable[[Job], None] = lambda job: None,
-    *,
-    faces: Sequence[list[float] | None] | None = None,
-    skins: Sequence[list[float] | None] | None = None,
-    client: Client | None = None,
-    visitor: str = "",
-    webhook_url: str = "",
-) -> Job:
-    """A training of these cleaned JPEG photos, whose files go again if the row can't be made. ``also`` is
-    done in the same transaction. ``faces``, ``skins``: each photo's embedding and skin, None where there is
-    none."""
-    stored = []
-
-    def store(job: Job) -> None:
-        nothing = [None] * len(photos)
-        seen = zip(photos, faces or nothing, skins or nothing, strict=True)
-        for index, (photo, face, lab) in enumerate(seen, start=1):
-            row = TrainingPhoto(job=job, index=index, face=face, skin=lab)
-            row.file.save(f"{job.code}-{index}.jpg", ContentFile(photo), save=False)
-            stored.append(row.file)
-            row.save()
-        also(job)
-
-    try:
-        return _create(
-            Job.Kind.TRAINING,
-            store,
-            steps=TRAINING_STEPS,
-            client=client,
-            visitor=visitor,
-            webhook_url=webhook_url,
-        )
-    except BaseException:
-        for file in stored:
-            file.storage.delete(file.name)
-        raise
-
-
-def create_generation(
-    poi_image: PoiImage,
-    action_image: ActionImage,
-    lora: LoraModel | None,
-    seed: int | None,
-    also: Callable[[Job], None] = lambda job: None,
-    *,
-    client: Client | None = None,
-    visitor: str = "",
-    webhook_url: str = "",
-    **parameters,
-) -> Job:
-    """A picture. ``parameters``: age, gender, other_details, and what else the request said."""
-    return _create(
-        Job.Kind.GENERATION,
-        also,
-        poi_image=poi_image,
-        action_image=action_image,
-        lora=lora,
-        seed=secrets.randbelow(2**32) if seed is None else seed,
-        steps=list(ORDER) if lora else list(ORDER[:-1]),
-        parameters=parameters,
-        client=client,
-        visitor=visitor,
-        webhook_url=webhook_url,
-    )
-
-
-class CantRunAgain(Exception):
-    """The text says why."""
-
-
-def run_again(job: Job, seed: int | None) -> Job:
-    """A new job that asks for the same picture; ``seed`` None: any. Raises CantRunAgain, NOT_TAKEN."""
-    if job.kind != Job.Kind.GENERATION:
-        raise CantRunAgain("A training's photos are deleted when it ends: they have to be sent again.")
-    if not (job.poi_image and job.action_image):
-        raise CantRunAgain("The place's or the action's picture was deleted meanwhile.")
-    if "face" in job.steps and not job.lora:
-        raise CantRunAgain("The visitor's LoRA was deleted meanwhile.")
-    return create_generation(
-        job.poi_image,
-        job.action_image,
-        job.lora,
-        seed,
-        client=job.client,
-        visitor=job.visitor,
-        **job.parameters,
-    )
 
 
 # --- running ------------------------------------------------------------------------------------------------
@@ -328,18 +204,14 @@ def clear_up(job: Job) -> None:
 # --- the token of post-back.py ------------------------------------------------------------------------------
 
 
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
-
-
 def issue_token(job: Job) -> str:
     """A new token for the delivery of this job's LoRA; only its hash is kept."""
     token = secrets.token_urlsafe(32)
-    Job.objects.filter(pk=job.pk).update(token_hash=_hash(token))
+    Job.objects.filter(pk=job.pk).update(token_hash=token_hash(token))
     return token
 
 
 def find_by_token(code: str, token: str) -> Job | None:
     """The job, for the token that was issued last and until the job ends; else None."""
     job = Job.objects.filter(code=code).exclude(token_hash="").first()
-    return job if secrets.compare_digest(job.token_hash if job else "", _hash(token)) else None
+    return job if secrets.compare_digest(job.token_hash if job else "", token_hash(token)) else None

@@ -14,9 +14,10 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from diffuser_api.jobs import life
-from diffuser_api.models import Job, LoraModel, TrainingPhoto
+from diffuser_api.models import IdempotencyKey, Job, LoraModel, TrainingPhoto
 
 log = logging.getLogger(__name__)
+KEYS_KEPT = timedelta(hours=24)  # the time in which a request may be sent again with its idempotency key
 
 
 def delete(code: str) -> bool:
@@ -89,3 +90,8 @@ def _loras(days: int) -> list[str]:
     loras = LoraModel.objects.filter(created_at__lt=before).exclude(code__in=used)
     failed = Job.objects.filter(kind=Job.Kind.TRAINING, finished_at__lt=before, trained_lora__isnull=True)
     return [*loras.values_list("code", flat=True), *failed.values_list("code", flat=True)]
+
+
+def forget_keys() -> int:
+    """Deletes old idempotency keys; returns their number."""
+    return IdempotencyKey.objects.filter(created_at__lt=timezone.now() - KEYS_KEPT).delete()[0]

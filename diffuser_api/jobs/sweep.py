@@ -19,7 +19,6 @@ from django.core.files.storage import default_storage
 from django.db import Error, connection
 from django.utils import timezone
 
-from diffuser_api.api import idempotency
 from diffuser_api.jobs import folders, life, processes, retention
 from diffuser_api.models import Job, LoraModel, TrainingPhoto
 from diffuser_api.photos import gate
@@ -57,7 +56,7 @@ def sweep() -> None:
     remove_folders()
     remove_files()
     remove_uploads()
-    idempotency.forget_old()
+    retention.forget_keys()
     retention.apply()
 
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from diffuser_api.api.serializers import JobSerializer, output_url
-from diffuser_api.jobs import folders, life, retention
+from diffuser_api.jobs import folders, life, orders, retention
 from diffuser_api.models import Job
 from generation.job_folder import PREVIEW, newest_index
 from studio import forms, sentences, visitors
@@ -99,10 +99,10 @@ def again(request, code):
     if request.visitor.jobs().filter(status__in=life.UNFINISHED).count() >= forms.JOBS_AT_ONCE:
         return redirect("studio:gallery")
     try:
-        new = life.run_again(asked, seed=None)
-    except life.CantRunAgain as error:
+        new = orders.run_again(asked, seed=None)
+    except orders.CantRunAgain as error:
         raise Http404(gettext("The place or the figure isn't there any more.")) from error
-    except life.NOT_TAKEN:
+    except orders.REFUSALS:
         return redirect("studio:job", code)
     return redirect("studio:job", new.code)
 

@@ -5,7 +5,8 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from diffuser_api.catalogue import lookup
-from diffuser_api.jobs.life import NOT_TAKEN, UNFINISHED
+from diffuser_api.jobs import orders
+from diffuser_api.jobs.life import UNFINISHED
 from diffuser_api.models import Action, Job, PoiImage
 from studio import clothes, forms, sentences, visitors
 
@@ -17,14 +18,13 @@ def postcard(request):
         values = {field: request.POST.get(field, "") for field in forms.FIELDS}
         if "preview" in request.POST:
             return _page(request, values, {})
-        serializer = forms.serializer_for(values, request.visitor)
-        problems = forms.problems(serializer) or _no_room(request)
+        form = forms.PostcardForm(values)
+        problems = form.problems() or _no_room(request)
         if not problems:
-            owner = request.visitor.caller
             try:
-                job = serializer.save(also=lambda job: None, client=owner.client, visitor=owner.visitor)
+                job = orders.create_job(form.order(request.visitor))
                 return redirect("studio:job", job.code)
-            except NOT_TAKEN as error:
+            except orders.REFUSALS as error:
                 problems = {"all": sentences.not_taken(error)}
         return _page(request, values, problems, status=400)
     if "from" in request.GET:

@@ -5,8 +5,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
-from diffuser_api.jobs import life, retention
+from diffuser_api.jobs import orders, retention
 from diffuser_api.jobs.life import UNFINISHED
+from diffuser_api.jobs.orders import TrainingOrder
 from diffuser_api.models import Job
 from diffuser_api.photos import gate
 from studio import sentences, visitors
@@ -31,17 +32,12 @@ def _page(request, status=200, **context):
 
 def _train(request):
     try:
-        seen, _ = gate.clean_photos(request.FILES.getlist("images"))
-        job = life.create_training(
-            [one.clean for one in seen],
-            faces=[one.embedding for one in seen],
-            skins=[one.skin for one in seen],
-            client=request.visitor.caller.client,
-            visitor=request.visitor.caller.visitor,
-        )
+        photos, _ = gate.clean_photos(request.FILES.getlist("images"))
+        owner = request.visitor.caller
+        job = orders.create_job(TrainingOrder(photos=photos, client=owner.client, visitor=owner.visitor))
     except gate.PhotosRefused as refused:
         reasons = refused.reasons
-    except life.NOT_TAKEN as error:
+    except orders.REFUSALS as error:
         reasons = [{"index": 0, "message": sentences.not_taken(error)}]
     else:
         return _go_to(request, reverse("studio:job", args=[job.code]))

@@ -13,8 +13,9 @@ from PIL import Image
 
 from benchmarks.harness.admin_forms import management, stored
 from benchmarks.harness.catalogue import _drawn, png_file
+from benchmarks.harness.clients import make_order
 from benchmarks.harness.hostile_files import bomb
-from diffuser_api.jobs import life
+from diffuser_api.jobs import orders
 from diffuser_api.jobs.folders import generation_folder
 from diffuser_api.models import Action, ActionImage, Job, Poi, PoiImage
 from diffuser_api.photos.pictures import as_png
@@ -231,9 +232,7 @@ def test_trying_without_a_catalogue_says_what_is_missing(admin_client):
 
 @pytest.fixture
 def job(catalogue) -> Job:
-    place, shot = PoiImage.objects.first(), ActionImage.objects.first()
-    words = {"age": "old", "gender": "man", "other_details": MARKUP, "action": "waving", "action_score": None}
-    return life.create_generation(place, shot, None, 7, **words)
+    return orders.create_job(make_order(age="old", other_details=MARKUP, seed=7))
 
 
 def test_a_jobs_page_shows_its_chart_and_pictures(admin_client, job):

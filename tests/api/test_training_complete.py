@@ -7,6 +7,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from safetensors.numpy import save
 
+from benchmarks.harness.clients import make_training
 from diffuser_api.jobs import life
 from diffuser_api.models import Job, LoraModel
 
@@ -34,7 +35,7 @@ def a_bfloat16_lora() -> bytes:
 
 @pytest.fixture
 def training(transactional_db, photos):
-    job = life.claim(life.create_training(photos).code)
+    job = life.claim(make_training(photos).code)
     return job, life.issue_token(job)
 
 
@@ -93,7 +94,7 @@ def test_a_token_works_once(client, training):
 
 def test_a_token_of_another_job_is_refused(client, training, photos):
     job, token = training
-    other = life.claim(life.create_training(photos).code)
+    other = life.claim(make_training(photos).code)
     assert deliver(client, other.code, token, lora=lora_file(a_lora())).status_code == 403
 
 

@@ -4,8 +4,9 @@ import pytest
 from PIL import Image
 
 from benchmarks.harness import photographs as real
+from benchmarks.harness.clients import make_job
 from diffuser_api.jobs import life, run_generation
-from diffuser_api.models import ActionImage, Job, LoraModel, PoiImage
+from diffuser_api.models import Job, LoraModel
 from generation.miniature import demo_content, detectors
 from generation.miniature.world import people, scenes
 from generation.miniature.world.pen import View
@@ -56,15 +57,7 @@ def test_faces_go_from_the_photos_to_the_lora_to_the_request(client, catalogue, 
     lora = LoraModel.objects.get(code=code)
     assert lora.faces == kept
     assert lora.skin_tone == skin.tone(skins)
-    picture = life.create_generation(
-        PoiImage.objects.first(),
-        ActionImage.objects.first(),
-        lora,
-        1,
-        age="adult",
-        gender="man",
-        other_details="",
-    )
+    picture = make_job(lora=lora)
     run_generation.fill(tmp_path, picture)
     request = GenerationRequest.load(tmp_path)
     assert request.faces == kept and request.skin_tone == lora.skin_tone

@@ -1,6 +1,6 @@
 """POST /api/jobs/<code>/cancel/."""
 
-from benchmarks.harness.clients import make_job
+from benchmarks.harness.clients import make_job, make_training
 from diffuser_api.jobs import life
 from diffuser_api.models import Job
 
@@ -19,7 +19,7 @@ def test_cancelling_a_waiting_job_ends_it_at_once(client, catalogue, settings):
 
 
 def test_cancelling_a_training_deletes_its_photos_at_once(client, transactional_db, photos, own_data_folder):
-    job = life.create_training(photos)
+    job = make_training(photos)
     assert cancel(client, job.code).status_code == 202
     assert not list(own_data_folder.glob("photos/*"))
 

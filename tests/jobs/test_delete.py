@@ -9,10 +9,10 @@ from django.core.files.storage import default_storage
 from django.core.management import call_command
 from django.utils import timezone
 
-from benchmarks.harness.clients import make_job
-from diffuser_api.jobs import life, run_generation
+from benchmarks.harness.clients import make_job, make_order, make_training
+from diffuser_api.jobs import life, orders, run_generation
 from diffuser_api.management.commands.worker import Worker
-from diffuser_api.models import ActionImage, Job, LoraModel, PoiImage, TrainingPhoto
+from diffuser_api.models import Job, LoraModel, TrainingPhoto
 
 SECRET = "a coat that nobody else wears"
 
@@ -20,7 +20,7 @@ SECRET = "a coat that nobody else wears"
 @pytest.fixture
 def visitor(catalogue, photos, tmp_path) -> dict[str, str]:
     """Codes of a training with its LoRA, of two pictures with it, and of somebody else's picture."""
-    training = life.claim(life.create_training(photos).code)
+    training = life.claim(make_training(photos).code)
     assert life.finish_training(training, b"face weights")
     lora = LoraModel.objects.get()
     codes = {"training": training.code, "done": paint(lora, tmp_path), "other": paint(None, tmp_path)}
@@ -28,8 +28,7 @@ def visitor(catalogue, photos, tmp_path) -> dict[str, str]:
 
 
 def ask(lora: LoraModel | None) -> Job:
-    place, action = PoiImage.objects.first(), ActionImage.objects.first()
-    return life.create_generation(place, action, lora, 1, age="adult", gender="man", other_details=SECRET)
+    return orders.create_job(make_order(lora=lora, other_details=SECRET))
 
 
 def paint(lora: LoraModel | None, tmp_path) -> str:
@@ -85,7 +84,7 @@ def test_deleting_a_training_or_a_lora_deletes_all_of_that_visitor(model, way, v
 
 
 def test_deleting_a_waiting_training_deletes_its_photos(client, transactional_db, photos):
-    job = life.create_training(photos)
+    job = make_training(photos)
     assert client.delete(f"/api/jobs/{job.code}/").status_code == 204
     assert not stored() and not Job.objects.exists() and not TrainingPhoto.objects.exists()
 
@@ -158,7 +157,7 @@ def test_pictures_and_loras_are_deleted_by_age(visitor, settings):
 
 
 def test_photos_of_an_ended_training_are_deleted_however_it_ended(transactional_db, photos):
-    job = life.create_training(photos)
+    job = make_training(photos)
     Job.objects.update(status="failed")  # as if the power had gone just then
     assert f"photos: 1 deleted: {job.code}" in retention()
     assert not stored()

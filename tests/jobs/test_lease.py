@@ -7,7 +7,7 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
-from benchmarks.harness.clients import make_job
+from benchmarks.harness.clients import make_job, make_training
 from diffuser_api.jobs import lease, life, run_generation, runner, sweep
 from diffuser_api.jobs.lease import Lease, Lost, Stopped, TimedOut
 from diffuser_api.models import Job
@@ -42,7 +42,7 @@ def test_a_job_that_was_taken_away_is_lost(job, take):
 
 
 def test_a_delivered_training_is_not_lost_to_its_worker(transactional_db, photos):
-    training = life.claim(life.create_training(photos).code)
+    training = life.claim(make_training(photos).code)
     life.finish_training(training, b"weights")
     Lease(training).check()
     assert not life.is_held(training)

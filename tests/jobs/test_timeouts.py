@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from benchmarks.harness.catalogue import make_photos
-from benchmarks.harness.clients import make_job
+from benchmarks.harness.clients import make_job, make_training
 from benchmarks.harness.running_worker import is_gone, step_of, wait_until
 from diffuser_api.jobs import folders, life, runner
 from diffuser_api.models import Job
@@ -60,7 +60,7 @@ def session_of(code: str) -> list[psutil.Process]:
 
 def test_a_training_that_hangs_is_ended_and_fails(catalogue, settings):
     settings.TRAINING_TIMEOUT = 5
-    job = life.create_training(make_photos())
+    job = make_training(make_photos())
     session = []
 
     def trainer():

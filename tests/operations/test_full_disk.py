@@ -14,7 +14,7 @@ from django.db import connection
 from benchmarks.harness.api_requests import a_request
 from benchmarks.harness.clients import make_job
 from benchmarks.harness.small_disks import full, small_disk
-from diffuser_api.jobs import life, runner
+from diffuser_api.jobs import life, orders, runner
 from diffuser_api.models import Job
 from diffuser_api.operations import disk
 
@@ -76,7 +76,7 @@ def make_the_last_page_full():
 
 def test_an_error_that_is_no_full_disk_answers_500(client, catalogue, monkeypatch):
     client.raise_request_exception = False
-    monkeypatch.setattr(life, "create_generation", lambda *args, **kwargs: 1 / 0)
+    monkeypatch.setattr(orders, "create_job", lambda order: 1 / 0)
     assert client.post(URL, a_request(), "application/json").status_code == 500
 
 

@@ -14,7 +14,6 @@ from diffuser_api.api.serializers import (
     output_url,
 )
 from diffuser_api.api.views.new_job import HEADERS, created_or_accepted, status_url
-from diffuser_api.models import Job
 
 
 class GenerateImage(APIView):
@@ -30,13 +29,13 @@ class GenerateImage(APIView):
         },
     )
     def post(self, request):
-        def make(remember) -> Job:
-            serializer = GenerateImageSerializer(data=request.data, context={"request": request})
+        key = idempotency.key_of(request)
+        job = idempotency.find_job(key)
+        if job is None:
+            serializer = GenerateImageSerializer(data=request.data)
             serializer.is_valid(raise_exception=True)
-            owner = request.user
-            return serializer.save(also=remember, client=owner.client, visitor=owner.visitor)
-
-        job = waiting.wait(request, idempotency.once(request, make))
+            job = idempotency.create_job(serializer.order(request.user, key))
+        job = waiting.wait(request, job)
         answer = {
             "code": job.code,
             "status": job.status,

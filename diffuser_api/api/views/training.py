@@ -9,6 +9,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from diffuser_api.access.tokens import bearer_token
 from diffuser_api.api import idempotency, waiting
 from diffuser_api.api.serializers import (
     ErrorSerializer,
@@ -20,7 +21,8 @@ from diffuser_api.api.serializers import (
 )
 from diffuser_api.api.views.new_job import HEADERS, created_or_accepted, status_url
 from diffuser_api.jobs import life, lora_file, retention
-from diffuser_api.models import Job, LoraModel
+from diffuser_api.jobs.orders import TrainingOrder
+from diffuser_api.models import LoraModel
 from diffuser_api.photos import gate
 
 
@@ -41,26 +43,22 @@ class LoraTraining(APIView):
     def post(self, request):
         asked = WebhookSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-
-        warnings = []
-
-        def make(remember) -> Job:
-            photos, found = gate.clean_photos(request.FILES.getlist("images"))
-            warnings.extend(found)
-            return life.create_training(
-                [one.clean for one in photos],
-                remember,
-                faces=[one.embedding for one in photos],
-                skins=[one.skin for one in photos],
+        key, warnings = idempotency.key_of(request), []
+        job = idempotency.find_job(key)
+        if job is None:
+            try:
+                photos, warnings = gate.clean_photos(request.FILES.getlist("images"))
+            except gate.PhotosRefused as refused:
+                return Response({"images": refused.reasons}, status.HTTP_400_BAD_REQUEST)
+            order = TrainingOrder(
+                photos=photos,
+                webhook_url=asked.validated_data["webhook_url"],
                 client=request.user.client,
                 visitor=request.user.visitor,
-                webhook_url=asked.validated_data["webhook_url"],
+                idempotency_key=key,
             )
-
-        try:
-            job = waiting.wait(request, idempotency.once(request, make))
-        except gate.PhotosRefused as refused:
-            return Response({"images": refused.reasons}, status.HTTP_400_BAD_REQUEST)
+            job = idempotency.create_job(order)
+        job = waiting.wait(request, job)
         answer = {"lora_code": job.code, "status": job.status, "status_url": status_url(job, request)}
         if warnings:
             answer["warnings"] = warnings
@@ -82,8 +80,7 @@ class TrainingComplete(APIView):
         },
     )
     def post(self, request, code):
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        job = life.find_by_token(code, token.strip()) if scheme.lower() == "bearer" else None
+        job = life.find_by_token(code, bearer_token(request))
         if job is None:
             detail = "This needs the one-time token of a running training, which is wrong, used or missing."
             return Response({"detail": detail}, status.HTTP_403_FORBIDDEN)

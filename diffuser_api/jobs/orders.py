@@ -1,0 +1,156 @@
+"""Jobs are made here, from an order that API, studio and admin fill in alike."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.core.files.base import ContentFile
+from django.db import IntegrityError, transaction
+from django.db.models.fields.files import FieldFile
+
+from diffuser_api.jobs import queue, wake_up
+from diffuser_api.models import ActionImage, Client, IdempotencyKey, Job, LoraModel, PoiImage, TrainingPhoto
+from diffuser_api.operations import checks, disk
+from diffuser_api.photos.gate import Seen
+from diffuser_api.webhooks import outbox
+from generation.job_folder import ORDER
+
+log = logging.getLogger(__name__)
+REFUSALS = (queue.QueueFull, disk.NoRoom, checks.ModelsMissing)  # no job is made now; the text says why
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """``idempotency_key`` is a row that isn't saved yet: the job and its key are saved both or neither."""
+
+    client: Client | None = None
+    visitor: str = ""
+    webhook_url: str = ""
+    idempotency_key: IdempotencyKey | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationOrder(Order):
+    """A picture. Without a LoRA it has no face step; ``seed`` None: any."""
+
+    poi_image: PoiImage
+    action_image: ActionImage
+    lora: LoraModel | None = None
+    age: str
+    gender: str
+    other_details: str = ""
+    seed: int | None = None
+    action_score: float | None = None  # cosine, of an action that was picked by free text
+
+    def job(self, code: str) -> Job:
+        return Job(
+            code=code,
+            kind=Job.Kind.GENERATION,
+            steps=list(ORDER) if self.lora else list(ORDER[:-1]),
+            poi_image=self.poi_image,
+            action_image=self.action_image,
+            lora=self.lora,
+            seed=secrets.randbelow(2**32) if self.seed is None else self.seed,
+            parameters={
+                "age": self.age,
+                "gender": self.gender,
+                "other_details": self.other_details,
+                "action": self.action_image.action.name,
+                "action_score": self.action_score,
+            },
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOrder(Order):
+    """A LoRA of the person in these photos, which the gate has cleaned."""
+
+    photos: Sequence[Seen]
+
+    def job(self, code: str) -> Job:
+        return Job(code=code, kind=Job.Kind.TRAINING, steps=["train"])
+
+
+def create_job(order: GenerationOrder | TrainingOrder) -> Job:
+    """The row and all that belongs to it, in one transaction.
+
+    Raises REFUSALS, and IntegrityError if another request has saved the same idempotency key meanwhile.
+    """
+    disk.check_room()
+    checks.check_models()
+    while True:
+        job = order.job(_unused_code())
+        try:
+            _save(job, order)
+        except IntegrityError:
+            if Job.objects.filter(code=job.code).exists():
+                continue  # the code was taken meanwhile
+            raise
+        log.info("job %s: %s queued", job.code, job.kind)
+        return job
+
+
+def _unused_code() -> str:
+    while True:
+        code = f"{secrets.randbelow(10**8):08d}"
+        if not LoraModel.objects.filter(code=code).exists():
+            return code
+
+
+def _save(job: Job, order: GenerationOrder | TrainingOrder) -> None:
+    job.client, job.visitor, job.webhook_url = order.client, order.visitor, order.webhook_url
+    files: list[FieldFile] = []  # a transaction that fails takes rows back, but no files
+    try:
+        with transaction.atomic():
+            queue.check_room(order.client)
+            job.save(force_insert=True)
+            if isinstance(order, TrainingOrder):
+                _save_photos(job, order.photos, files)
+            if key := order.idempotency_key:
+                key.job = job
+                key.save(force_insert=True)
+            outbox.announce(job.code)
+            transaction.on_commit(wake_up.notify)
+    except BaseException:
+        for file in files:
+            file.storage.delete(file.name)
+        raise
+
+
+def _save_photos(job: Job, photos: Sequence[Seen], files: list[FieldFile]) -> None:
+    """Adds each file to ``files`` as soon as it is stored."""
+    for index, photo in enumerate(photos, start=1):
+        row = TrainingPhoto(job=job, index=index, face=photo.embedding, skin=photo.skin)
+        row.file.save(f"{job.code}-{index}.jpg", ContentFile(photo.clean), save=False)
+        files.append(row.file)
+        row.save()
+
+
+class CantRunAgain(Exception):
+    """The text says why."""
+
+
+def run_again(job: Job, seed: int | None) -> Job:
+    """A new job that asks for the same picture; ``seed`` None: any. Raises CantRunAgain and REFUSALS."""
+    if job.kind != Job.Kind.GENERATION:
+        raise CantRunAgain("A training's photos are deleted when it ends: they have to be sent again.")
+    if not (job.poi_image and job.action_image):
+        raise CantRunAgain("The place's or the action's picture was deleted meanwhile.")
+    if "face" in job.steps and not job.lora:
+        raise CantRunAgain("The visitor's LoRA was deleted meanwhile.")
+    order = GenerationOrder(
+        poi_image=job.poi_image,
+        action_image=job.action_image,
+        lora=job.lora,
+        age=job.parameters["age"],
+        gender=job.parameters["gender"],
+        other_details=job.parameters["other_details"],
+        seed=seed,
+        action_score=job.parameters.get("action_score"),
+        client=job.client,
+        visitor=job.visitor,
+    )
+    return create_job(order)
