@@ -34,10 +34,10 @@ def main() -> None:
     from generation.models.profiles import get_profile
 
     torch.set_num_threads(1)
-    profile, shelf = get_profile(), pipelines.Shelf()
+    profile, cache = get_profile(), pipelines.PipelineCache()
     hardware.adopt(hardware.Hardware("cpu", torch.float32, False), profile.half_on_gpu)
-    shelf.fetch("face", profile)
-    seconds, pipeline = least_seconds(lambda: shelf.pipeline("face", profile))
+    cache.fetch("face", profile)
+    seconds, pipeline = least_seconds(lambda: cache.pipeline("face", profile))
     print(ROW.format("pipeline, of parts that are loaded", seconds, ""))
 
     with tempfile.TemporaryDirectory() as folder:

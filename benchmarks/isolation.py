@@ -53,9 +53,9 @@ elif sys.argv[1] == "plain":
     from benchmarks import plain_diffusers as painter
 else:
     from generation import generator as painter
-from generation.steps import _written_bytes
+from generation.processes.streams import written_bytes
 for line in sys.stdin:
-    marks, before, start = {}, _written_bytes(), time.monotonic()
+    marks, before, start = {}, written_bytes(), time.monotonic()
     told = {"reports": [], "marks": marks}
     def on_event(event):
         if event["event"] == "progress":
@@ -64,7 +64,7 @@ for line in sys.stdin:
             told["reports"].append(event)
     told["picture"] = str(painter.generate(Path(line.strip()), on_event))
     told["seconds"] = time.monotonic() - start
-    own = (_written_bytes() - before) / 2**20
+    own = (written_bytes() - before) / 2**20
     told["written_mb"] = own + sum(report["written_mb"] for report in told["reports"])
     print(json.dumps(told), flush=True)
 """

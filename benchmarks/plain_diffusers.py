@@ -19,10 +19,10 @@ from diffusers import (
 )
 from PIL import Image
 
-from generation import job_folder
-from generation.job_folder import ORDER
+from benchmarks.harness.job_folders import read_inputs
 from generation.models import hardware, hub
 from generation.models.profiles import ModelProfile, ModelRef, get_profile
+from generation.step_table import planned
 
 
 def _options(model: ModelRef, dtype: torch.dtype, part: str = "unet") -> dict:
@@ -66,11 +66,11 @@ def load(name: str) -> dict:
 
 def generate(job: Path, on_event) -> Path:
     """Paint the request in ``job``, telling each denoising step; the path of the picture."""
-    inputs = job_folder.Inputs.read(job)
-    profile, request = inputs.profile, inputs.request
-    made, picture = load(profile.name), inputs.background
+    inputs = read_inputs(job)
+    profile, request, canvas = inputs.profile, inputs.request, inputs.canvas
+    made, picture = load(profile.name), canvas.background
     words = ", ".join(filter(None, (request.action_description, request.other_details)))
-    for index, name in enumerate(ORDER if inputs.lora else ORDER[:-1], start=1):
+    for index, name in enumerate(planned(with_lora=bool(request.lora)), start=1):
         settings, pipeline = getattr(profile, name), made[name]
 
         def told(pipeline, step, timestep, tensors, name=name, index=index):
@@ -88,16 +88,16 @@ def generate(job: Path, on_event) -> Path:
             "callback_on_step_end": told,
         }
         if name != "harmonize":
-            given |= {"width": picture.width, "height": picture.height, "mask_image": inputs.subject_mask}
+            given |= {"width": picture.width, "height": picture.height, "mask_image": canvas.subject_mask}
         if name == "pose":
-            given["control_image"] = inputs.skeleton
+            given["control_image"] = canvas.skeleton
         if name == "face":
-            pipeline.load_lora_weights(str(inputs.lora.parent), weight_name=inputs.lora.name)
+            pipeline.load_lora_weights(str(job), weight_name=request.lora)
             side = profile.face_resolution
-            given |= {"mask_image": inputs.face_mask, "width": side, "height": side}
+            given |= {"mask_image": canvas.face_mask, "width": side, "height": side}
             given["padding_mask_crop"] = profile.face_padding
         painted = pipeline(**given).images[0].convert("RGB")
-        mask = inputs.face_mask if name == "face" else inputs.subject_mask
+        mask = canvas.face_mask if name == "face" else canvas.subject_mask
         picture = painted if name == "harmonize" else Image.composite(painted, picture, mask)
         if name == "face":
             pipeline.unload_lora_weights()

@@ -238,7 +238,7 @@ def vae_rows(count: int) -> list[Row]:
     """Copies of held-out scenes, and of face crops at the face step's resolution."""
     from generation.models import pipelines
 
-    vae = pipelines.Shelf().pipeline("face", get_profile("miniature")).vae
+    vae = pipelines.PipelineCache().pipeline("face", get_profile("miniature")).vae
     values = {"whole": [], "faces": []}
     for index in range(count):
         scene = held_out_scene(index)

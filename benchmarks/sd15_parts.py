@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.harness.job_folders import make_job
+from benchmarks.harness.job_folders import make_job, read_inputs
 from benchmarks.harness.kohya_lora import METADATA, kohyas_tensors
 from benchmarks.quality import train_lora
 from benchmarks.sd15 import FAMILY, anonymous_mb, prepare
@@ -56,15 +56,11 @@ def faults_of(lora: Path, model: str) -> list[str]:
 
 def face_step(job: Path, with_lora: bool) -> tuple[float, float, float]:
     """Seconds, peak of what no file backs, and megabytes written, of the face step on the request's place."""
-    from PIL import Image
+    from generation.models import hardware, pipelines
+    from generation.processes import step_process
 
-    from generation import job_folder, steps
-    from generation.models import hardware
-
-    job_folder.prepare(job)
-    inputs = job_folder.Inputs.read(job)
-    if not with_lora:
-        inputs = dataclasses.replace(inputs, lora=None)
+    inputs = read_inputs(job)
+    request = inputs.request if with_lora else dataclasses.replace(inputs.request, lora=None)
     hardware.use_all_cores()
     peak, done = 0.0, threading.Event()
     before = psutil.Process().io_counters().write_chars
@@ -76,10 +72,9 @@ def face_step(job: Path, with_lora: bool) -> tuple[float, float, float]:
 
     watcher, began = threading.Thread(target=watch), time.monotonic()
     watcher.start()
-    with Image.open(job_folder.picture_path(job, 0)) as opened:
-        picture = opened.convert("RGB")
-    pipeline = steps.load_pipeline("face", inputs)
-    painted = steps.paint("face", 5, picture, inputs, pipeline, lambda *_: None)
+    cache = pipelines.PipelineCache()
+    pipeline = step_process.load_pipeline("face", job, request, inputs.profile, cache)
+    painted = inputs.paint("face", 5, inputs.canvas.background, pipeline)
     painted.save(job / "5-face.png")
     seconds = time.monotonic() - began
     done.set()

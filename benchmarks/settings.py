@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from benchmarks.harness.job_folders import read_inputs
 from benchmarks.quality import READINGS, held_out_scene, readings_line, write_job
-from generation import job_folder, steps
 from generation.miniature.world import scenes
 from generation.miniature.world.scenes import HELD_OUT, Scene
 from generation.models import hardware, pipelines
@@ -37,17 +37,17 @@ class Easel:
         self.inputs = []
         for number, scene in enumerate(self.scenes):
             write_job(work / str(number), scene, number)
-            self.inputs.append(job_folder.Inputs.read(work / str(number)))
-        self.backgrounds = [inputs.background for inputs in self.inputs]
-        self.shelf = pipelines.Shelf()
+            self.inputs.append(read_inputs(work / str(number)))
+        self.backgrounds = [inputs.canvas.background for inputs in self.inputs]
+        self.cache = pipelines.PipelineCache()
 
     def paint(self, name: str, index: int, pictures: list[Image.Image], **settings) -> list[Image.Image]:
         painted = []
         for inputs, picture in zip(self.inputs, pictures, strict=True):
             changed = dataclasses.replace(getattr(inputs.profile, name), **settings)
             own = dataclasses.replace(inputs, profile=dataclasses.replace(inputs.profile, **{name: changed}))
-            pipeline = self.shelf.pipeline(name, own.profile)
-            painted.append(steps.paint(name, index, picture, own, pipeline, lambda *done: None))
+            pipeline = self.cache.pipeline(name, own.profile)
+            painted.append(own.paint(name, index, picture, pipeline))
         return painted
 
     def say(self, name: str, pictures: list[Image.Image]) -> None:

@@ -18,7 +18,6 @@ from skimage import color
 
 from benchmarks.quality import seen_in_photos
 from benchmarks.settings import Easel
-from generation import steps
 from generation.miniature.world import scenes
 from generation.miniature.world.scenes import HELD_OUT, Scene
 from generation.models import hardware
@@ -60,8 +59,8 @@ def main() -> None:
                 apart, ("", seen_in_photos(scene.person, HELD_OUT + number)[1]), strict=True
             ):
                 own = dataclasses.replace(inputs, request=dataclasses.replace(inputs.request, skin_tone=tone))
-                pipeline = easel.shelf.pipeline("pose", own.profile)
-                painted = steps.paint("pose", 1, own.background, own, pipeline, lambda *done: None)
+                pipeline = easel.cache.pipeline("pose", own.profile)
+                painted = own.paint("pose", 1, own.canvas.background, pipeline)
                 apart[name].append(float(color.deltaE_ciede2000(neck(painted, scene), drawn)))
     print(f"colour difference of the neck to the visitor's own, {args.people} people (median, quartiles)")
     for name, values in apart.items():

@@ -1,10 +1,9 @@
 """A whole picture, one process per step: ``python -m generation.generator REQUEST.json``.
 
-A process that swaps diffusion models keeps memory that it can't give back, so every step is an
-operating-system process of its own (``isolation`` says whose child); they hand the picture on through the
-job's folder.
-``generator_classic.py`` is the same steps in one process, the version to read first. Nothing here imports
-torch, so a web worker can call it.
+A process that exchanges one diffusion model for another keeps memory that it can't give back. So each step is
+an operating-system process of its own (``processes.isolation``), which finds the last step's picture in the
+job's folder and leaves its own there. ``generator_classic`` does the same steps in one process: read it
+first. Nothing here imports torch, so that the job worker can call it.
 """
 
 from __future__ import annotations
@@ -21,15 +20,23 @@ from pathlib import Path
 from generation import job_folder
 from generation.models import safety
 from generation.models.profiles import ModelProfile, get_profile
+from generation.picture.canvas import Canvas, fit_canvas
+from generation.picture.compositing import paste_back
 from generation.processes import isolation
+from generation.record import new_record
+from generation.request import GenerationRequest, InvalidRequest
+from generation.step_table import planned
 
 ROOT = Path(__file__).resolve().parent.parent
 log = logging.getLogger(__name__)
 
 
 class StepFailed(RuntimeError):
-    """A step's process ended without its picture. ``reason`` is its own last word; ``killed``: it had none,
-    since a signal ended it, and may do better another time."""
+    """A step's process ended without its picture.
+
+    ``killed``: a signal ended it, so the same step may succeed another time. Otherwise the text ends with the
+    reason that the process gave.
+    """
 
     def __init__(self, step: str, reason: str, killed: bool = False):
         super().__init__(f"step {step} failed: {reason}")
@@ -48,14 +55,36 @@ def generate(job: Path, on_event: Callable[[dict], None] | None = None) -> Path:
     when the finished picture is refused by the safety check.
     """
     tell = on_event or (lambda event: None)
-    job_folder.prepare(job)
-    request = job_folder.GenerationRequest.load(job)
-    profile, plan = get_profile(request.profile), job_folder.planned_steps(request)
+    request = GenerationRequest.load(job)
+    profile, plan = get_profile(request.profile), planned(with_lora=bool(request.lora))
+    canvas = fit_canvas(**job_folder.read_pictures(job, request), pixel_budget=profile.pixel_budget)
+    newest = job_folder.newest_index(job)
+    if newest is None:
+        newest = 0
+        job_folder.write_picture(canvas.background, job_folder.picture_path(job, 0), new_record(request))
     tell({"event": "plan", "steps": plan})
-    for index in range((job_folder.newest_index(job) or 0) + 1, len(plan) + 1):
+    for index in range(newest + 1, len(plan) + 1):
         tell({"event": "begin", "step": plan[index - 1], "index": index})
         run_step(plan[index - 1], index, job, profile, tell)
-    return job_folder.finish(job)
+    return finish(job, request, profile, canvas)
+
+
+def finish(job: Path, request: GenerationRequest, profile: ModelProfile, canvas: Canvas) -> Path:
+    """The path of the finished picture, whose last step is done.
+
+    Where the profile says so, the picture is brought to the size of the background's file and written again.
+    """
+    last = len(planned(with_lora=bool(request.lora)))
+    path = job_folder.picture_path(job, last)
+    if not profile.full_size:
+        return path
+    original = job_folder.read_picture(job, request, "background")
+    if original.size == canvas.size:
+        return path
+    painted = job_folder.read_step_picture(job, last)
+    whole = paste_back(original, canvas.background, painted, canvas.person_mask, profile.feather)
+    job_folder.write_picture(whole, job / job_folder.FULL_SIZE, job_folder.read_record(path))
+    return job / job_folder.FULL_SIZE
 
 
 def run_step(name: str, index: int, job: Path, profile: ModelProfile, tell: Callable[[dict], None]) -> None:
@@ -74,8 +103,8 @@ def run_step(name: str, index: int, job: Path, profile: ModelProfile, tell: Call
     with tempfile.TemporaryFile("w+", dir=job) as stderr:
         status = isolation.chosen().run(profile, name, job, stderr, on_line, on_wait)
         stderr.seek(0)
-        said = [line for line in stderr.read().splitlines() if line.strip()]
-    for line in said:
+        logged = [line for line in stderr.read().splitlines() if line.strip()]
+    for line in logged:
         log.debug("%s: %s", name, line)
     if status == safety.REFUSED:
         raise safety.PictureRefused(safety.TEXT)
@@ -83,7 +112,7 @@ def run_step(name: str, index: int, job: Path, profile: ModelProfile, tell: Call
         ended = (
             f"its process was ended by signal {-status}" if status < 0 else f"its process ended with {status}"
         )
-        raise StepFailed(name, said[-1] if said and status > 0 else ended, killed=status < 0)
+        raise StepFailed(name, logged[-1] if logged and status > 0 else ended, killed=status < 0)
 
 
 def _print_progress(event: dict) -> None:
@@ -119,7 +148,7 @@ def run_command(generate_in: Callable[[Path, Callable[[dict], None]], Path]) -> 
     try:
         job_folder.lay_out(args.request, job)
         shutil.copyfile(generate_in(job, _print_progress), output)
-    except (job_folder.InvalidRequest, StepFailed, safety.PictureRefused, ValueError) as error:
+    except (InvalidRequest, StepFailed, safety.PictureRefused, ValueError) as error:
         sys.exit(str(error))
     finally:
         shutil.rmtree(job, ignore_errors=True)

@@ -1,7 +1,7 @@
 """A whole picture in one process: ``python -m generation.generator_classic REQUEST.json``.
 
-The version to read to understand the algorithm. It makes the same picture as ``generator.py``, pixel for
-pixel, but the models of all steps pass through one process, whose memory grows with each.
+Read this to understand how a picture is made, then ``steps``. It makes the same picture as ``generator``,
+pixel for pixel, but the models of all steps pass through one process, whose memory grows with each.
 """
 
 from __future__ import annotations
@@ -9,45 +9,89 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from generation import job_folder
-from generation.generator import run_command
+from generation import job_folder, steps
+from generation.generator import finish, run_command
 from generation.models import safety
-from generation.steps import load_pipeline, paint, record_of
+from generation.models.profiles import get_profile
+from generation.picture.canvas import fit_canvas
+from generation.prompts import face_prompt, scene_prompt, token_counter
+from generation.record import new_record, step_record
+from generation.request import GenerationRequest
+from generation.seeds import step_generator
+from generation.step_table import planned
 
 
 def generate(job: Path, on_event: Callable[[dict], None] | None = None) -> Path:
-    """Run all steps in folder ``job``; the path of the finished picture."""
-    tell = on_event or (lambda event: None)
+    """Make the picture that ``request.json`` in folder ``job`` asks for; its path.
 
-    # Who, doing what, wearing what, where: a request, a background, a skeleton and two masks on one canvas.
-    inputs = job_folder.Inputs.read(job)
-    picture = inputs.background
-    record = {"code": inputs.request.code, "seed": inputs.request.seed, "steps": []}
+    ``on_event`` gets ``{"event": "progress", "step", "index", "done", "of"}`` after each denoising step.
+    Raises InvalidRequest when the folder's files can't be used, PictureRefused when the safety check refuses
+    the picture.
+    """
+    # Who, doing what, wearing what, where; and the numbers of the model family.
+    request = GenerationRequest.load(job)
+    profile = get_profile(request.profile)
+    # The place's picture at the models' size, and the action's skeleton and masks fitted into it.
+    canvas = fit_canvas(**job_folder.read_pictures(job, request), pixel_budget=profile.pixel_budget)
 
-    def step(index: int, name: str, picture):
-        pipeline = load_pipeline(name, inputs)
+    picture, prompts = paint(job, request, profile, canvas, on_event or (lambda event: None))
 
-        def report(done: int, of: int, look) -> None:
+    safety.check(picture, profile)
+    record = new_record(request)
+    for index, (name, prompt) in enumerate(zip(planned(bool(request.lora)), prompts, strict=True), 1):
+        record["steps"].append(step_record(name, index, request, profile, prompt))
+    job_folder.write_picture(picture, job_folder.picture_path(job, len(prompts)), record)
+    return finish(job, request, profile, canvas)
+
+
+def paint(job, request, profile, canvas, tell):
+    """The five steps; the picture after the last, and the prompt of each."""
+    from generation.models.pipelines import PipelineCache, apply_lora  # torch: not before the request is read
+
+    cache = PipelineCache(budget_mb=0)  # keeps what the step at hand needs, and no more
+    subject_mask, face_mask, person_mask = canvas.subject_mask, canvas.face_mask, canvas.person_mask
+
+    def noise(index):
+        return step_generator(request.seed, index)
+
+    def progress(name, index):
+        def on_step(pipeline, number, timestep, tensors):
+            done, of = number + 1, getattr(profile, name).performed
             tell({"event": "progress", "step": name, "index": index, "done": done, "of": of})
+            return {}
 
-        painted = paint(name, index, picture, inputs, pipeline, report)
-        record["steps"].append(record_of(name, index, inputs, pipeline))
-        return painted
+        return on_step
 
     # 1. The subject, in the skeleton's pose, painted into the empty place.
-    picture = step(1, "pose", picture)
-    # 2., 3. What was painted, painted again from weak noise: more detail, in the subject mask only.
-    picture = step(2, "detail", picture)
-    picture = step(3, "detail", picture)
-    # 4. The whole picture from very weak noise: subject and place get one grain, the place hardly moves.
-    picture = step(4, "harmonize", picture)
+    pipeline = cache.pipeline("pose", profile)
+    prompt = scene_prompt(request, profile.style, token_counter(pipeline.tokenizer))
+    picture = steps.pose(
+        *(canvas.background, canvas.skeleton, subject_mask, person_mask),
+        *(prompt, pipeline, profile, noise(1), progress("pose", 1)),
+    )
+    # 2., 3. The subject painted again from weak noise, in the subject mask only: more detail.
+    pipeline = cache.pipeline("detail", profile)
+    for index in (2, 3):
+        picture = steps.detail(
+            picture, subject_mask, prompt, pipeline, profile, noise(index), progress("detail", index)
+        )
+    # 4. The whole picture from very weak noise: subject and place get the same grain, the place hardly moves.
+    pipeline = cache.pipeline("harmonize", profile)
+    picture = steps.harmonize(
+        picture, subject_mask, prompt, pipeline, profile, noise(4), progress("harmonize", 4)
+    )
+    prompts = [prompt] * 4
     # 5. The visitor's own face: the head enlarged, repainted with their LoRA, and laid back.
-    if inputs.lora:
-        picture = step(5, "face", picture)
-
-    safety.check(picture, inputs.profile)
-    job_folder.write_picture(picture, job_folder.picture_path(job, len(record["steps"])), record)
-    return job_folder.finish(job)
+    if request.lora:
+        pipeline = cache.pipeline("face", profile)
+        apply_lora(pipeline, job / request.lora, request.lora_scale)
+        prompt = face_prompt(request, profile.style, token_counter(pipeline.tokenizer))
+        picture = steps.face(
+            *(picture, canvas.background, canvas.skeleton, face_mask, person_mask, request.faces),
+            *(prompt, pipeline, profile, noise(5), progress("face", 5)),
+        )
+        prompts.append(prompt)
+    return picture, prompts
 
 
 if __name__ == "__main__":

@@ -23,6 +23,11 @@ class PromptStyle:
     class_word: str
 
 
+def token_counter(tokenizer: Callable) -> Callable[[str], int]:
+    """Counts a text's tokens as transformers' ``tokenizer`` makes them, start and end included."""
+    return lambda text: len(tokenizer(text, truncation=False, verbose=False).input_ids)
+
+
 def subject(age: str, gender: str) -> str:
     return f"{age} {gender}"
 

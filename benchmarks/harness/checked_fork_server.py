@@ -11,12 +11,12 @@ from generation.models.profiles import get_profile
 from generation.processes import fork_server, step_server
 
 
-def checksum(shelf) -> str:
+def checksum(cache) -> str:
     import torch  # not before the template has seen to its threads
 
     digest = hashlib.sha256()
-    for key in sorted(shelf.parts, key=str):
-        part = shelf.parts[key]
+    for key in sorted(cache.parts, key=str):
+        part = cache.parts[key]
         for name, tensor in sorted(part.state_dict().items() if hasattr(part, "state_dict") else []):
             digest.update(
                 f"{key} {name}".encode() + tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes()
@@ -27,12 +27,12 @@ def checksum(shelf) -> str:
 def main() -> None:
     control = step_server.begin_serving()
     profile = get_profile(sys.argv[1])
-    shelf = fork_server.prepared_shelf(profile)
+    cache = fork_server.prepared_cache(profile)
     for name in sys.argv[2:]:
-        shelf.fetch(name, profile)
-    before = checksum(shelf)
-    fork_server.serve(control, shelf, profile, ahead=[])
-    print(f"checksums: {before} {checksum(shelf)}", file=sys.stderr, flush=True)
+        cache.fetch(name, profile)
+    before = checksum(cache)
+    fork_server.serve(control, cache, profile, ahead=[])
+    print(f"checksums: {before} {checksum(cache)}", file=sys.stderr, flush=True)
     os._exit(0)
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageChops, ImageDraw
 
+from generation import job_folder
 from generation.miniature import demo_content
+from generation.models.profiles import ModelProfile, get_profile
+from generation.picture.canvas import Canvas, fit_canvas
+from generation.processes import step_process
 from generation.request import GenerationRequest
 
 
@@ -47,3 +53,29 @@ def same_pixels(a: Path, b: Path) -> bool:
     """Whether two picture files show the same, of the same size."""
     with Image.open(a) as first, Image.open(b) as second:
         return first.size == second.size and ImageChops.difference(first, second).getbbox() is None
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a job's folder holds for its steps."""
+
+    job: Path
+    request: GenerationRequest
+    profile: ModelProfile
+    canvas: Canvas
+
+    def paint(
+        self, name: str, index: int, picture: Image.Image, pipeline, on_step: Callable = lambda *_: {}
+    ) -> Image.Image:
+        """Step ``index``, ``name``, in this process; ``on_step`` is diffusers' callback."""
+        return step_process.paint(
+            name, index, picture, self.canvas, self.request, self.profile, pipeline, on_step
+        )
+
+
+def read_inputs(job: Path) -> Inputs:
+    """Raises InvalidRequest when a file of the folder can't be used."""
+    request = GenerationRequest.load(job)
+    profile = get_profile(request.profile)
+    canvas = fit_canvas(**job_folder.read_pictures(job, request), pixel_budget=profile.pixel_budget)
+    return Inputs(job, request, profile, canvas)

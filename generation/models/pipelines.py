@@ -1,7 +1,7 @@
 """From a profile to a ready diffusers pipeline, one for each of pose, detail, harmonize and face.
 
-A pipeline is put together from parts (UNet, VAE, text encoder, ...) that lie on a ``Shelf``. A process that
-does one step has a shelf of its own; a template's outlives the steps, and pipelines share what is on it.
+A pipeline is put together from parts (UNet, VAE, text encoder, ...) in a ``PipelineCache``. A process that
+does one step has a cache of its own; a template's outlives the steps, and pipelines share the parts in it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ from diffusers import (
     ControlNetModel,
     DiffusionPipeline,
     DPMSolverMultistepScheduler,
-    StableDiffusionControlNetInpaintPipeline,
-    StableDiffusionImg2ImgPipeline,
     StableDiffusionInpaintPipeline,
 )
 from diffusers.utils import logging as diffusers_logging
@@ -33,6 +31,7 @@ from transformers.utils import logging as transformers_logging
 
 from generation.models import gpu_memory, hardware, hub
 from generation.models.profiles import ModelProfile, ModelRef
+from generation.step_table import STEPS
 
 LORA_ADAPTER = "visitor"
 IMPORTED_AT = time.monotonic()  # the same clock in all processes of a machine
@@ -48,23 +47,17 @@ class ModelMissing(RuntimeError):
     """A model's folder is missing or can't be read, or not all of it has been fetched from the Hub."""
 
 
-PIPELINES: dict[str, type[DiffusionPipeline]] = {
-    "pose": StableDiffusionControlNetInpaintPipeline,
-    "detail": StableDiffusionInpaintPipeline,
-    "harmonize": StableDiffusionImg2ImgPipeline,
-    "face": StableDiffusionInpaintPipeline,
-}
 # The safety checker judges finished pictures; inside a step it would black out a picture that is pasted back.
 _NO_CHECKER = {"safety_checker": None, "requires_safety_checker": False}
 _PARTS = ("vae", "text_encoder", "tokenizer", "unet", "scheduler")
 _LIBRARIES = {"diffusers": diffusers, "transformers": transformers}
 
 
-class Shelf:
-    """Parts of models in memory, used by as many pipelines as are made of them.
+class PipelineCache:
+    """Parts of models in memory, each used by every pipeline that needs it.
 
-    Of what is more than ``budget_mb`` (parameters alone), the least recently used goes; but never what the
-    step at hand needs. While a model is being loaded, the budget can be exceeded by that model.
+    Above ``budget_mb`` (MiB of parameters) the least recently used parts are dropped, but never those that
+    the step at hand needs. While a model is being loaded, the budget can be exceeded by that model.
     """
 
     def __init__(self, budget_mb: float = math.inf):
@@ -78,7 +71,7 @@ class Shelf:
         for part in parts.values():
             if isinstance(part, torch.nn.Module):
                 part.to(machine.dtype)
-        pipeline = PIPELINES[name](**parts, feature_extractor=None, **_NO_CHECKER)
+        pipeline = getattr(diffusers, STEPS[name].pipeline)(**parts, feature_extractor=None, **_NO_CHECKER)
         pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
         pipeline.set_progress_bar_config(disable=True)
         gpu_memory.place(pipeline, profile, machine)
@@ -89,9 +82,9 @@ class Shelf:
     def fetch(self, name: str, profile: ModelProfile) -> dict[str, object]:
         """The parts of step ``name``'s pipeline. New ones are mapped from their files, in the files' number
         format: that takes no memory that the kernel couldn't take back. Raises ModelMissing."""
-        model = profile.inpaint_model if name in ("pose", "face") else profile.detail_model
-        parts = {part: self._part(model, part) for part in _PARTS}
-        if name == "pose":
+        step = STEPS[name]
+        parts = {part: self._part(getattr(profile, step.model), part) for part in _PARTS}
+        if step.controlnet:
             key = (profile.controlnet_model, "controlnet")
             if key not in self.parts:
                 self.parts[key] = _load_controlnet(profile.controlnet_model)

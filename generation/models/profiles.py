@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from generation.prompts import PromptStyle
+from generation.step_table import STEPS
 
 MOST_CANDIDATES = 8
 SAFETY_CHECKS = ("off", "present", "required")  # never; if the model is there; always, or there is no picture
@@ -50,6 +51,11 @@ class StepSettings:
     steps: int
     guidance: float
     strength: float = 1.0
+
+    @property
+    def performed(self) -> int:
+        """How many denoising steps are done."""
+        return max(1, min(self.steps, int(self.steps * self.strength)))
 
 
 @dataclass(frozen=True)
@@ -261,7 +267,7 @@ def _training_steps(profile: ModelProfile, text: str) -> dict:
 def _denoising_steps(profile: ModelProfile, text: str) -> dict:
     """The length of each step, or as many denoising steps as it takes for ``strength`` to leave one."""
     count, changed = _count(text), {}
-    for name in ("pose", "detail", "harmonize", "face"):
+    for name in STEPS:
         settings = getattr(profile, name)
         steps = max(count, math.ceil(1 / settings.strength))
         changed[name] = dataclasses.replace(settings, steps=steps)

@@ -1,12 +1,56 @@
-"""The picture's geometry: the canvas of a background, and the mannequin's frame fitted into it. PIL only."""
+"""The canvas of a picture: its background at a size that the models can paint, the mannequin fitted into it.
+
+Skeleton and masks of a mannequin share one frame, which is fitted as a whole. PIL only.
+"""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
-from PIL import Image, ImageChops, ImageFilter
+from PIL import Image, ImageChops
 
 MULTIPLE = 8  # the VAE reduces by 8, so sides are multiples of it
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The pictures of a request, all of one size: RGB, masks L with 0 or 255."""
+
+    background: Image.Image
+    skeleton: Image.Image
+    subject_mask: Image.Image  # what the subject may fill
+    face_mask: Image.Image  # what their face may fill, partly outside of it
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.background.size
+
+    @property
+    def person_mask(self) -> Image.Image:
+        """Subject mask and face mask together."""
+        return ImageChops.lighter(self.subject_mask, self.face_mask)
+
+
+def fit_canvas(
+    background: Image.Image,
+    skeleton: Image.Image,
+    subject_mask: Image.Image,
+    face_mask: Image.Image,
+    pixel_budget: int,
+) -> Canvas:
+    """The canvas of pictures of any size and mode, of which the last three share one frame.
+
+    ``pixel_budget``: its width x height at most.
+    """
+    background = fit_background(background, pixel_budget)
+    size = background.size
+    return Canvas(
+        background=background,
+        skeleton=fit_frame(skeleton.convert("RGB"), size, Image.Resampling.BILINEAR),
+        subject_mask=fit_mask(subject_mask, size),
+        face_mask=fit_mask(face_mask, size),
+    )
 
 
 def canvas_size(width: int, height: int, pixel_budget: int) -> tuple[int, int]:
@@ -19,8 +63,11 @@ def canvas_size(width: int, height: int, pixel_budget: int) -> tuple[int, int]:
     return sides[0], sides[1]
 
 
-def _seen_box(size: tuple[int, int], canvas: tuple[int, int]) -> tuple[float, float, float, float]:
-    """What of a picture of ``size`` the canvas shows: the largest box of the canvas's shape, centred."""
+def seen_box(size: tuple[int, int], canvas: tuple[int, int]) -> tuple[float, float, float, float]:
+    """The part of a picture of ``size`` that the canvas shows: the largest box of its shape, centred.
+
+    Left, top, right, bottom, in the picture's pixels.
+    """
     scale = max(canvas[0] / size[0], canvas[1] / size[1])
     width, height = canvas[0] / scale, canvas[1] / scale
     left, top = (size[0] - width) / 2, (size[1] - height) / 2
@@ -33,7 +80,7 @@ def fit_background(picture: Image.Image, pixel_budget: int) -> Image.Image:
     size = canvas_size(*picture.size, pixel_budget)
     if picture.size == size:
         return picture
-    return picture.resize(size, Image.Resampling.LANCZOS, box=_seen_box(picture.size, size))
+    return picture.resize(size, Image.Resampling.LANCZOS, box=seen_box(picture.size, size))
 
 
 def fit_frame(frame: Image.Image, size: tuple[int, int], resample: Image.Resampling) -> Image.Image:
@@ -49,70 +96,3 @@ def fit_mask(mask: Image.Image, size: tuple[int, int]) -> Image.Image:
     """A mask fitted like the frame it belongs to: mode L, 0 or 255."""
     fitted = fit_frame(mask.convert("L"), size, Image.Resampling.BILINEAR)
     return fitted.point(lambda value: 255 if value > 127 else 0)
-
-
-def feathered(mask: Image.Image, radius: int) -> Image.Image:
-    """The mask with an edge that fades over about ``radius`` pixels, all of it inside: 0 stays 0 outside."""
-    if radius < 1:
-        return mask
-    soft = mask.filter(ImageFilter.MinFilter(2 * (radius // 2) + 1)).filter(
-        ImageFilter.GaussianBlur(radius / 2)
-    )
-    return ImageChops.darker(soft, mask)
-
-
-def lay_over(painted: Image.Image, picture: Image.Image, mask: Image.Image, feather: int) -> Image.Image:
-    """``painted`` inside the mask, ``picture``'s own pixels outside it, a soft edge between."""
-    return Image.composite(painted, picture, feathered(mask, feather))
-
-
-def bounded(painted: Image.Image, picture: Image.Image, limit: int) -> Image.Image:
-    """``painted``, but no channel of any pixel farther than ``limit`` (of 255) from ``picture``."""
-    low, high = (picture.point(lambda v, s=sign: max(0, min(255, v + s * limit))) for sign in (-1, 1))
-    return ImageChops.lighter(low, ImageChops.darker(high, painted))
-
-
-def add_change(picture: Image.Image, before: Image.Image, after: Image.Image) -> Image.Image:
-    """``picture``, changed by what is between ``before`` and ``after``, each channel of each pixel."""
-    more, less = ImageChops.subtract(after, before), ImageChops.subtract(before, after)
-    return ImageChops.subtract(ImageChops.add(picture, more), less)
-
-
-def keep_colours(painted: Image.Image, picture: Image.Image, radius: int) -> Image.Image:
-    """``painted``'s detail on ``picture``'s colours: what is coarser than ``radius`` pixels stays as it was.
-
-    As StableSR's colour correction does it (Wang et al. 2024), with a Gaussian for the wavelets. Radius 0
-    keeps nothing of ``picture``.
-    """
-    if not radius:
-        return painted
-    blur = ImageFilter.GaussianBlur(radius)
-    return add_change(painted, painted.filter(blur), picture.filter(blur))
-
-
-def paste_back(
-    original: Image.Image, background: Image.Image, painted: Image.Image, mask: Image.Image, feather: int
-) -> Image.Image:
-    """``painted`` in the ``original`` that ``background`` is the canvas of, at the original's size.
-
-    Inside the feathered mask lies the enlarged canvas. Outside it every pixel is the original's own, moved by
-    no more than the canvas was there. Takes about six times the memory of the original.
-    """
-    whole = original.convert("RGB")
-    if whole.size == painted.size:
-        return painted
-    box = tuple(round(v) for v in _seen_box(whole.size, painted.size))
-    size = (box[2] - box[0], box[3] - box[1])
-    place = whole.crop(box)
-    around = Image.composite(background, painted, mask)  # the enlarged subject must not bleed out of its mask
-    for change, more, less in (
-        (ImageChops.add, around, background),
-        (ImageChops.subtract, background, around),
-    ):
-        moved = ImageChops.subtract(more, less).resize(size, Image.Resampling.BILINEAR)
-        place = change(place, moved)
-    soft = feathered(mask, feather).resize(size, Image.Resampling.BILINEAR)
-    soft = ImageChops.darker(soft, mask.resize(size, Image.Resampling.NEAREST))
-    place.paste(painted.resize(size, Image.Resampling.LANCZOS), mask=soft)
-    whole.paste(place, box[:2])
-    return whole

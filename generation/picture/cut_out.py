@@ -16,6 +16,13 @@ ROUNDS = 3  # of GrabCut; the outline moves little after them
 CLOSED, SOFT = 7, 0.7  # pixels: holes as small as that belong to the subject; its edge's softness
 
 
+def restore_place(
+    painted: Image.Image, place: Image.Image, skeleton: Image.Image, mask: Image.Image, inside: Image.Image
+) -> Image.Image:
+    """``painted``, but inside the mask ``inside`` its subject is cut out and laid on ``place``."""
+    return Image.composite(cut_out(painted, place, skeleton, mask), painted, inside)
+
+
 def cut_out(
     painted: Image.Image, place: Image.Image, skeleton: Image.Image, mask: Image.Image
 ) -> Image.Image:

@@ -1,9 +1,9 @@
 """The template of the steps' processes: ``python -m generation.processes.fork_server PROFILE STEP...``.
 
-Started by ``isolation``. It imports the libraries and loads models, nothing else; for each step that it is
-asked for it forks a child, which shares all that until it writes to it. A process can be forked only while it
-has a single thread and hasn't touched CUDA, so whatever computes is left to the children, the choice of the
-hardware too. A visitor's LoRA never comes here. It ends with who started it, its child with it.
+Started by ``isolation``. It imports the libraries and loads models, nothing else. For each requested step it
+forks a child, which shares its memory until it writes to it. A process can be forked only while it has a
+single thread and hasn't touched CUDA. So everything that computes is left to the children, the choice of the
+hardware too. A visitor's LoRA is never loaded here. It ends when its parent ends, and its child ends with it.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from generation import steps
 from generation.models.profiles import ModelProfile, get_profile
 from generation.processes import lifeline, step_server
 
 if TYPE_CHECKING:
-    from generation.models.pipelines import Shelf
+    from generation.models.pipelines import PipelineCache
 
 # Read by the libraries when they are imported: no threads of their own.
 _NO_THREADS = {
@@ -47,36 +46,39 @@ def memory_budget_mb() -> float:
     return memory / 2**20 / 2
 
 
-def serve(control: socket.socket, shelf: Shelf, profile: ModelProfile, ahead: list[str]) -> None:
+def serve(control: socket.socket, cache: PipelineCache, profile: ModelProfile, ahead: list[str]) -> None:
     """Answer requests until the client has gone; between them, load what the steps ``ahead`` need."""
     while True:
         if ahead and not select.select([control], [], [], 0)[0]:
-            _fetch(shelf, ahead.pop(), profile)
+            _fetch(cache, ahead.pop(), profile)
             continue
         request = step_server.receive(control)
         if request is None:
             return
-        _fetch(shelf, request.step, profile)
-        _fork(request, control, shelf)
+        _fetch(cache, request.step, profile)
+        _fork(request, control, cache)
 
 
-def _fetch(shelf: Shelf, name: str, profile: ModelProfile) -> None:
+def _fetch(cache: PipelineCache, name: str, profile: ModelProfile) -> None:
     try:
-        shelf.fetch(name, profile)
-    except Exception as error:  # the child tries again, and tells it to who asked
+        cache.fetch(name, profile)
+    except Exception as error:  # the child tries again, and reports the failure
         log.warning("the models of %s could not be loaded: %s", name, error)
     gc.collect()
     gc.freeze()  # a child's garbage collection needn't write to, and so copy, what is here
 
 
-def _fork(request: step_server.Request, control: socket.socket, shelf: Shelf) -> None:
+def _fork(request: step_server.Request, control: socket.socket, cache: PipelineCache) -> None:
     _check_single_thread()
     template, child = os.getpid(), os.fork()
     if child == 0:
         control.close()
         request.answers.close()
         request.take_over_streams()
-        _exit_with(lambda: steps.attempt(request.step, request.job, request.asked, shelf), template)
+        from generation.processes import step_process  # already imported, by ``prepared_cache``
+
+        step, job, requested_at = request.step, request.job, request.requested_at
+        _exit_with(lambda: step_process.attempt(step, job, requested_at, cache), template)
     request.close_streams()
     request.begins(child)
     request.ended(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
@@ -118,30 +120,30 @@ def _hardware_seen_by_a_child(half_on_gpu: bool):
         _exit_with(look, template)
     os.close(write)
     with open(read, "rb") as result:
-        told = result.read()
+        pickled = result.read()
     os.waitpid(child, 0)
-    return pickle.loads(told)
+    return pickle.loads(pickled)
 
 
-def prepared_shelf(profile: ModelProfile) -> Shelf:
+def prepared_cache(profile: ModelProfile) -> PipelineCache:
     """Imports the libraries so that this process stays one that can be forked."""
     os.environ.update(_NO_THREADS | _NO_CUDA)
-    import cv2  # noqa: F401 (so that no child needs to)
-    import torch
+    import torch  # this and the next import numpy, cv2 and diffusers, which read the variables above
 
     from generation.models import hardware, pipelines
+    from generation.processes import step_process  # noqa: F401 (so that no child needs to)
 
     torch.set_num_threads(1)
     _check_single_thread()
     hardware.adopt(_hardware_seen_by_a_child(profile.half_on_gpu), profile.half_on_gpu)
-    return pipelines.Shelf(memory_budget_mb())
+    return pipelines.PipelineCache(memory_budget_mb())
 
 
 def main() -> None:
     control = step_server.begin_serving()
     profile = get_profile(sys.argv[1])
     # The last is loaded first: under a small budget, what the first step needs is what stays.
-    serve(control, prepared_shelf(profile), profile, ahead=sys.argv[2:])
+    serve(control, prepared_cache(profile), profile, ahead=sys.argv[2:])
     os._exit(0)  # an interpreter that is full of libraries takes its time to end
 
 

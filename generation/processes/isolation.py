@@ -6,9 +6,9 @@ spawn      A fresh interpreter for each step, which pays import and load each ti
 resident   One process per model, which does step after step: for a GPU that holds them all. What it grows by
            comes back only when it is recycled.
 
-What a step does is ``steps.attempt`` in all three. ``run`` returns the step's exit status, negative if a
-signal ended it. While it waits it calls ``on_wait`` at least every 0.3 s, and however it is left, also by an
-exception of ``on_wait`` or ``on_line``, the step's process has ended then.
+A step does the same in all three: ``step_process.attempt``. ``run`` returns the step's exit status, negative
+if a signal ended it. While it waits it calls ``on_wait`` at least every 0.3 s, and however it is left, also
+by an exception of ``on_wait`` or ``on_line``, the step's process has ended then.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import IO
 from generation.models.profiles import ModelProfile, get_profile
 from generation.processes.polling import OnWait, read_lines, wait_until_readable
 from generation.processes.step_server import OnLine, Server, end, start_module
-from generation.steps import STEPS, models_of
+from generation.step_table import STEPS
 
 # Also on CUDA, by reasoning and not yet by measurement: a child has a CUDA context to make and its models to
 # move over, for which it leaves the GPU empty behind it, so a card that can't hold all models will do.
@@ -91,7 +91,8 @@ class Resident:
 
     def _server(self, name: str, profile: ModelProfile) -> Server:
         if name not in self.servers:
-            alike = [other for other in STEPS if models_of(other, profile) == models_of(name, profile)]
+            models = STEPS[name].models(profile)
+            alike = [step.name for step in STEPS.values() if step.models(profile) == models]
             self.servers |= dict.fromkeys(alike, Server("generation.processes.resident", alike))
         return self.servers[name]
 

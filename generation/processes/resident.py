@@ -1,8 +1,8 @@
-"""Does step after step of one model: ``python -m generation.processes.resident PROFILE STEP...``.
+"""A process that does many steps of one model: ``python -m generation.processes.resident PROFILE STEP...``.
 
-Started by ``isolation``. Its models stay on their device, and so does what libraries keep; so it ends after
+Started by ``isolation``. Its models stay on their device. Libraries keep memory, so it ends after
 ``STEPS_AT_MOST`` steps, or when it has grown by ``GROWTH_MB``, and the next request starts another. A
-visitor's LoRA is taken out again after the step. Ends when the process that started it ends.
+visitor's LoRA is removed after the step. It ends when the process that started it ends.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import os
 import sys
 from pathlib import Path
 
-from generation import steps
 from generation.models.profiles import ModelProfile, get_profile
-from generation.processes import step_server
+from generation.processes import step_process, step_server
 
 STEPS_AT_MOST = 200
 GROWTH_MB = 500.0  # of the memory that it had after its first step
@@ -26,13 +25,13 @@ def memory_mb() -> float:
 
 def serve(control, profile: ModelProfile, names: list[str]) -> None:
     """Until the client has gone, or it is time for a successor."""
-    from generation.models import pipelines
+    from generation.models import pipelines  # imports torch
 
-    shelf = pipelines.Shelf()
+    cache = pipelines.PipelineCache()
     try:
         for name in names:
-            shelf.pipeline(name, profile)
-    except Exception as error:  # the step that needs it tells it to who asked
+            cache.pipeline(name, profile)
+    except Exception as error:  # the step that needs it reports the failure
         print(f"the models of {name} could not be loaded: {error}", file=sys.stderr)
     after_first = None
     for _ in range(STEPS_AT_MOST):
@@ -42,16 +41,16 @@ def serve(control, profile: ModelProfile, names: list[str]) -> None:
         request.begins(os.getpid())
         log = os.dup(2)
         request.take_over_streams()
-        status = steps.attempt(request.step, request.job, request.asked, shelf)
+        status = step_process.attempt(request.step, request.job, request.requested_at, cache)
         if request.step == "face" and status == 0:
-            pipelines.remove_lora(shelf.pipeline("face", profile))
+            pipelines.remove_lora(cache.pipeline("face", profile))
         sys.stderr.flush()
-        os.dup2(log, 1)  # whoever reads the step's stdout reads its end
+        os.dup2(log, 1)  # the reader of the step's stdout gets its end
         os.dup2(log, 2)
         os.close(log)
         request.ended(status)
         if status != 0:
-            return  # in what state its models are, nobody knows
+            return  # its models may be in any state
         after_first = after_first or memory_mb()
         if memory_mb() > after_first + GROWTH_MB:
             return

@@ -1,9 +1,9 @@
-"""A process that is asked for step after step, and its client. Imports no torch.
+"""A server process that does one step per request, and the client of it. Imports no torch.
 
-The process's standard input is a socket. Each request on it is a JSON object, and carries three descriptors:
+The server's standard input is a socket. Each request on it is a JSON object, and carries three descriptors:
 where the step's stdout and stderr go, and a socket for the answers. The first answer comes with a descriptor
-(pidfd_open(2)) of the process that does the step, the second is the step's exit status. Who closes the first
-socket ends the process; the kernel does so for a client that is killed.
+(pidfd_open(2)) of the process that does the step, the second is the step's exit status. The server ends when
+the client closes the first socket; if the client is killed, the kernel closes it.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from generation import steps
 from generation.models.profiles import ModelProfile, ModelRef
 from generation.processes import lifeline, omp
 from generation.processes.polling import OnWait, read_lines, wait_until_readable
+from generation.processes.streams import log_to_stderr
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 END_SECONDS = 5.0  # how long a process has to end after SIGTERM
@@ -40,27 +40,29 @@ log = logging.getLogger(__name__)
 
 
 class Server:
-    """``python -m MODULE PROFILE STEP...``, started when it is needed: when it isn't there (any more), or
-    when models or settings are no longer those that it began with."""
+    """The client of one server process, ``python -m MODULE PROFILE STEP...``.
+
+    It starts the process when there is none, and again when models or settings have changed since.
+    """
 
     def __init__(self, module: str, steps: list[str]):
         self.module, self.steps = module, steps
         self.process: subprocess.Popen | None = None
         self._control: socket.socket | None = None
-        self._began_with: object = None
+        self._started_with: object = None
         self._turn = threading.RLock()  # one step at a time, whichever thread asks
 
     def start(self, profile: ModelProfile) -> None:
         """Returns at once; a request that comes before the process is ready waits in the socket."""
-        needed = (profile, models_stamp(profile), os.environ.get("TEMPLATE_MEMORY_MB"))
+        wanted = (profile, models_stamp(profile), os.environ.get("TEMPLATE_MEMORY_MB"))
         with self._turn:
-            if self.process and self.process.poll() is None and needed == self._began_with:
+            if self.process and self.process.poll() is None and wanted == self._started_with:
                 return
             self.close()
             self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
                 self.process = start_module([self.module, profile.name, *self.steps], theirs, 2, 2)
-            self._began_with = needed
+            self._started_with = wanted
 
     def run(
         self, profile: ModelProfile, name: str, job: Path, stderr: IO, on_line: OnLine, on_wait: OnWait
@@ -71,7 +73,7 @@ class Server:
         raise: the step's process has ended when the exception leaves this call. A process that dies before it
         begins with the step gets one successor.
         """
-        request = {"step": name, "job": str(job.resolve()), "asked": time.monotonic()}
+        request = {"step": name, "job": str(job.resolve()), "requested_at": time.monotonic()}
         with self._turn:
             for _ in range(2):
                 self.start(profile)
@@ -196,7 +198,7 @@ def _stamps(model: ModelRef) -> list[tuple]:
 class Request:
     step: str
     job: Path
-    asked: float  # time.monotonic()
+    requested_at: float  # time.monotonic()
     stdout: int
     stderr: int
     answers: socket.socket
@@ -214,7 +216,7 @@ class Request:
     def begins(self, pid: int) -> None:
         """Tell which process does the step."""
         worker = os.pidfd_open(pid)
-        with contextlib.suppress(OSError):  # the client has gone, and has ended whom it knew of
+        with contextlib.suppress(OSError):  # the client is gone
             socket.send_fds(self.answers, [b"begins"], [worker])
         os.close(worker)
 
@@ -229,7 +231,7 @@ def begin_serving() -> socket.socket:
     lifeline.die_with_parent()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)  # a shell may have had them ignored
-    steps.log_to_stderr()
+    log_to_stderr()
     control = socket.socket(fileno=os.dup(0))
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)
@@ -241,8 +243,13 @@ def receive(control: socket.socket) -> Request | None:
     message, descriptors, _, _ = socket.recv_fds(control, _LONGEST, 3)
     if not message:
         return None
-    asked = json.loads(message)
+    values = json.loads(message)
     stdout, stderr, answers = descriptors
     return Request(
-        asked["step"], Path(asked["job"]), asked["asked"], stdout, stderr, socket.socket(fileno=answers)
+        step=values["step"],
+        job=Path(values["job"]),
+        requested_at=values["requested_at"],
+        stdout=stdout,
+        stderr=stderr,
+        answers=socket.socket(fileno=answers),
     )

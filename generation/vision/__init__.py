@@ -17,9 +17,14 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from generation.models.profiles import get_profile
+from generation.models.profiles import ModelProfile, get_profile
 
 
 def detectors(profile: str | None = None) -> ModuleType:
-    """The module that sees for ``profile``, by default the one that MODEL_PROFILE names."""
-    return importlib.import_module(get_profile(profile).detectors)
+    """The module that sees for the profile of that name, by default the one that MODEL_PROFILE names."""
+    return detectors_of(get_profile(profile))
+
+
+def detectors_of(profile: ModelProfile) -> ModuleType:
+    """The module that sees for ``profile``."""
+    return importlib.import_module(profile.detectors)

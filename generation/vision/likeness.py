@@ -65,3 +65,18 @@ def measure(
         return {"face": True, "distance": None}
     code = detectors.embed_face(seen.picture, seen.face)
     return {"face": True, "distance": round(statistics.median(math.dist(code, one) for one in photos), 3)}
+
+
+def nearest(
+    pictures: Sequence[Image.Image],
+    face_mask: Image.Image,
+    photos: Sequence[Sequence[float]],
+    detectors: ModuleType,
+) -> Image.Image:
+    """The picture whose face is the most like the photos; the first of equals. No face is the least like."""
+
+    def distance(picture: Image.Image) -> float:
+        measured = measure(picture, face_mask, photos, detectors)["distance"]
+        return math.inf if measured is None else measured
+
+    return min(pictures, key=distance)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from generation.picture import canvas
+from generation.picture import canvas, compositing
 
 
 @pytest.mark.parametrize("size", [(4000, 3000), (3000, 4000), (700, 2100), (256, 256), (90, 33), (5000, 20)])
@@ -36,7 +36,7 @@ def test_frame_lies_at_the_bottom_in_the_middle():
 def test_feathered_mask_is_zero_wherever_the_mask_is():
     mask = Image.new("L", (64, 64))
     ImageDraw.Draw(mask).rectangle((16, 16, 47, 47), fill=255)
-    soft, hard = np.asarray(canvas.feathered(mask, 6)), np.asarray(mask)
+    soft, hard = np.asarray(compositing.feathered(mask, 6)), np.asarray(mask)
     assert soft[hard == 0].max() == 0
     assert soft[32, 32] == 255
     assert 0 < soft[32, 17] < 255
@@ -47,7 +47,7 @@ def test_lay_over_leaves_the_picture_alone_outside_the_mask():
     ImageDraw.Draw(mask).ellipse((10, 10, 40, 40), fill=255)
     rng = np.random.default_rng(1)
     picture = Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8))
-    over = np.asarray(canvas.lay_over(Image.new("RGB", (64, 64), "red"), picture, mask, 4))
+    over = np.asarray(compositing.lay_over(Image.new("RGB", (64, 64), "red"), picture, mask, 4))
     outside = np.asarray(mask) == 0
     assert (over[outside] == np.asarray(picture)[outside]).all()
     assert tuple(over[25, 25]) == (255, 0, 0)
@@ -58,10 +58,10 @@ def test_keep_colours_takes_detail_from_one_and_colours_from_the_other():
     grain = rng.integers(-40, 41, (96, 96, 1))
     reddish = Image.fromarray((grain + (150, 90, 90)).astype(np.uint8))
     bluish = Image.fromarray(np.full((96, 96, 3), (90, 90, 150), np.uint8))
-    kept = np.asarray(canvas.keep_colours(reddish, bluish, 8)).astype(int)
+    kept = np.asarray(compositing.keep_colours(reddish, bluish, 8)).astype(int)
     assert np.abs(kept.mean((0, 1)) - (90, 90, 150)).max() < 2
     assert np.corrcoef(kept[..., 0].ravel(), grain.ravel())[0, 1] > 0.98
-    assert canvas.keep_colours(reddish, bluish, 0) == reddish
+    assert compositing.keep_colours(reddish, bluish, 0) == reddish
 
 
 def test_add_change_moves_a_picture_by_what_lies_between_two_others():
@@ -69,9 +69,9 @@ def test_add_change_moves_a_picture_by_what_lies_between_two_others():
     picture, before, after = (
         Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)) for _ in range(3)
     )
-    assert canvas.add_change(picture, before, before) == picture
-    assert canvas.add_change(before, before, after) == after
-    moved = np.asarray(canvas.add_change(picture, before, after)).astype(int)
+    assert compositing.add_change(picture, before, before) == picture
+    assert compositing.add_change(before, before, after) == after
+    moved = np.asarray(compositing.add_change(picture, before, after)).astype(int)
     asked = np.asarray(picture).astype(int) + np.asarray(after) - np.asarray(before)
     assert (moved == asked.clip(0, 255)).all()
 
@@ -79,7 +79,7 @@ def test_add_change_moves_a_picture_by_what_lies_between_two_others():
 def test_bounded_moves_no_channel_farther_than_the_limit():
     rng = np.random.default_rng(2)
     picture, painted = (Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)) for _ in range(2))
-    moved = np.abs(np.asarray(canvas.bounded(painted, picture, 5)).astype(int) - np.asarray(picture))
+    moved = np.abs(np.asarray(compositing.bounded(painted, picture, 5)).astype(int) - np.asarray(picture))
     assert moved.max() == 5
 
 
@@ -94,7 +94,7 @@ def test_a_large_photograph_comes_back_at_its_own_size(size):
     ImageDraw.Draw(mask).rectangle(box, fill=255)
     painted = background.point(lambda v: min(255, v + 3))
     painted.paste("red", (0, 0), mask)
-    whole = canvas.paste_back(original, background, painted, mask, 4)
+    whole = compositing.paste_back(original, background, painted, mask, 4)
     assert whole.size == original.size
     scale = min(size[0] / mask.width, size[1] / mask.height)  # the canvas shows a little less than all
     corners = [
@@ -115,5 +115,6 @@ def test_a_background_of_canvas_size_is_left_as_it_was_painted():
     painted = Image.new("RGB", (64, 64), "red")
     mask = Image.new("L", (64, 64), 255)
     assert (
-        canvas.paste_back(Image.new("RGB", (64, 64)), Image.new("RGB", (64, 64)), painted, mask, 2) is painted
+        compositing.paste_back(Image.new("RGB", (64, 64)), Image.new("RGB", (64, 64)), painted, mask, 2)
+        is painted
     )

@@ -19,7 +19,7 @@ import pytest
 from benchmarks.harness import ROOT
 from benchmarks.harness.job_folders import make_job, same_pixels
 from benchmarks.harness.running_worker import wait_until
-from generation import generator, generator_classic, job_folder
+from generation import generator, generator_classic, job_folder, step_table
 from generation.models.profiles import get_profile
 from generation.processes import isolation, step_server
 
@@ -130,7 +130,7 @@ def test_a_request_that_comes_while_the_template_starts_waits_and_is_served(temp
 
 def test_steps_leave_their_pictures_and_no_process(template_run):
     assert not any(Path(f"/proc/{step['pid']}").exists() for step in template_run.steps)
-    pictures = [f"{index}-{name}.png" for index, name in enumerate(("background", *job_folder.ORDER))]
+    pictures = [f"{index}-{name}.png" for index, name in enumerate(("background", *step_table.ORDER))]
     given = ["background.png", "face-mask.png", "lora.safetensors", "request.json", "skeleton.png"]
     names = sorted(path.name for path in template_run.job.iterdir())
     assert names == sorted([*pictures, *given, "subject-mask.png"])
@@ -175,7 +175,7 @@ def test_spawn_makes_the_step_of_template(index, template_run, family, tmp_path,
         picture = job_folder.picture_path(template_run.job, before)
         (job / picture.name).write_bytes(picture.read_bytes())
     events = []
-    generator.run_step(job_folder.ORDER[index - 1], index, job, get_profile("miniature"), events.append)
+    generator.run_step(step_table.ORDER[index - 1], index, job, get_profile("miniature"), events.append)
     assert same_pixels(job_folder.picture_path(job, index), job_folder.picture_path(template_run.job, index))
     [report] = [event for event in events if event["event"] == "step"]
     assert report["import_seconds"] > 0 and not Path(f"/proc/{report['pid']}").exists()
@@ -185,11 +185,11 @@ def test_spawn_makes_the_step_of_template(index, template_run, family, tmp_path,
 
 
 def test_a_templates_weights_stay_the_same_whoever_visits(family, tmp_path, capfd):
-    checked = step_server.Server("benchmarks.harness.checked_fork_server", list(isolation.STEPS))
+    checked = step_server.Server("benchmarks.harness.checked_fork_server", list(step_table.STEPS))
     for number, lora in enumerate(("lora-2", "lora", "lora-2")):
         job = make_job(tmp_path / str(number), lora=family / f"{lora}.safetensors")
         with (tmp_path / "stderr").open("w+") as stderr:
-            for name in job_folder.planned_steps(job_folder.GenerationRequest.load(job)):
+            for name in step_table.planned(with_lora=True):
                 assert checked.run(get_profile("miniature"), name, job, stderr, nothing, nothing) == 0
     checked._control.close()
     checked.process.wait(60)
@@ -202,24 +202,24 @@ def test_parts_are_shared_and_the_budget_drops_the_least_recently_used(family):
     from generation.models import pipelines
 
     profile = get_profile("miniature")
-    shelf = pipelines.Shelf()
-    pose, detail, harmonize, face = (shelf.fetch(name, profile) for name in isolation.STEPS)
+    cache = pipelines.PipelineCache()
+    pose, detail, harmonize, face = (cache.fetch(name, profile) for name in step_table.STEPS)
     assert face["unet"] is pose["unet"] and harmonize["unet"] is detail["unet"]
     assert detail["unet"] is not pose["unet"]
     for part in ("vae", "text_encoder", "tokenizer"):
         assert detail[part] is pose[part]
-    of_all = shelf.megabytes()
+    of_all = cache.megabytes()
 
-    small = pipelines.Shelf(budget_mb=0)  # only what the step at hand needs
+    small = pipelines.PipelineCache(budget_mb=0)  # only what the step at hand needs
     kept = {}
-    for name in isolation.STEPS:
+    for name in step_table.STEPS:
         small.fetch(name, profile)
         kept[name] = {(ref.id.rpartition("/")[2], part) for ref, part in small.parts}
     assert ("controlnet", "controlnet") in kept["pose"] and ("controlnet", "controlnet") not in kept["detail"]
     assert ("inpaint", "unet") not in kept["harmonize"] and ("text2img", "unet") not in kept["face"]
     assert small.megabytes() < of_all
 
-    middle = pipelines.Shelf(budget_mb=of_all - 0.001)  # not all of it: the oldest goes
+    middle = pipelines.PipelineCache(budget_mb=of_all - 0.001)  # not all of it: the oldest goes
     for name in ("detail", "pose"):
         middle.fetch(name, profile)
     assert not any(part == "unet" and ref == profile.detail_model for ref, part in middle.parts)

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.harness.job_folders import make_job
-from generation import job_folder, steps
+from benchmarks.harness.job_folders import make_job, read_inputs
 from generation.models import gpu_memory, pipelines
 from generation.models.profiles import get_profile
 
@@ -23,7 +22,7 @@ def test_the_first_memory_plan_that_fits_is_chosen(free, plan):
 
 def test_resident_needs_all_networks_and_offload_the_largest():
     profile = get_profile("miniature")
-    pipeline = pipelines.Shelf().pipeline("pose", profile)
+    pipeline = pipelines.PipelineCache().pipeline("pose", profile)
     needed = gpu_memory.needs_mb(pipeline, profile)
     unet = sum(t.numel() * t.element_size() for t in pipeline.unet.state_dict().values()) / 2**20
     working = gpu_memory.WORKING_MB_PER_MEGAPIXEL * 256 * 256 / 1e6
@@ -35,9 +34,9 @@ def test_slices_and_tiles_paint_the_same(tmp_path, monkeypatch):
     monkeypatch.setenv("DENOISING_STEPS", "3")
 
     def painted() -> np.ndarray:
-        inputs = job_folder.Inputs.read(make_job(tmp_path))
-        pipeline = steps.load_pipeline("pose", inputs)
-        return np.asarray(steps.paint("pose", 1, inputs.background, inputs, pipeline, lambda *done: None))
+        inputs = read_inputs(make_job(tmp_path))
+        pipeline = pipelines.PipelineCache().pipeline("pose", inputs.profile)
+        return np.asarray(inputs.paint("pose", 1, inputs.canvas.background, pipeline))
 
     whole = painted().astype(int)
     monkeypatch.setenv("MEMORY_PLAN", "sequential")

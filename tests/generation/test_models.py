@@ -15,11 +15,11 @@ from benchmarks.harness import ROOT
 from benchmarks.harness.hub import Hub
 from benchmarks.harness.small_disks import small_disk
 from diffuser_api.models import Job
-from generation import steps
 from generation.models import hardware, pipelines, profiles
 from generation.models import hub as model_hub
 from generation.models.profiles import get_profile
 from generation.processes import step_server
+from generation.step_table import STEPS
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_folders_whose_paths_end_alike_are_other_models(monkeypatch, tmp_path):
         monkeypatch.setenv(f"{role}_MODEL", str(folder))
     profile = get_profile()
     assert str(profile.inpaint_model) == str(profile.detail_model) == "kept/model"
-    assert steps.models_of("face", profile) != steps.models_of("detail", profile)
+    assert STEPS["face"].models(profile) != STEPS["detail"].models(profile)
 
 
 def test_a_template_notices_a_change_in_a_folder_with_a_relative_path(monkeypatch, tmp_path):
@@ -76,10 +76,10 @@ def test_a_folder_of_the_half_precision_variant_is_read(own_models, monkeypatch)
     names = {"INPAINT_MODEL": "inpaint", "CONTROLNET_MODEL": "controlnet", "DETAIL_MODEL": "text2img"}
     for variable, name in names.items():
         monkeypatch.setenv(variable, str(own_models / name))
-    before = pipelines.Shelf().fetch("pose", get_profile())
+    before = pipelines.PipelineCache().fetch("pose", get_profile())
     for path in own_models.rglob("*.safetensors"):
         path.rename(path.with_name(path.name.replace(".safetensors", ".fp16.safetensors")))
-    after = pipelines.Shelf().fetch("pose", get_profile())
+    after = pipelines.PipelineCache().fetch("pose", get_profile())
     for part in ("unet", "vae", "text_encoder", "controlnet"):
         for key, tensor in before[part].state_dict().items():
             assert torch.equal(tensor, after[part].state_dict()[key]), (part, key)
@@ -93,17 +93,17 @@ def test_weights_that_are_cut_off_are_a_model_that_can_not_be_loaded(own_models,
         whole = weights.read_bytes()
         weights.write_bytes(whole[: len(whole) // 2])
         with pytest.raises(pipelines.ModelMissing, match="could not be loaded"):
-            pipelines.Shelf().fetch("pose", get_profile())
+            pipelines.PipelineCache().fetch("pose", get_profile())
         weights.write_bytes(whole)
 
 
 def test_parts_are_mapped_from_their_files_until_a_step_converts_them():
-    profile, shelf = get_profile("miniature"), pipelines.Shelf()
-    unet = shelf.fetch("pose", profile)["unet"]
+    profile, cache = get_profile("miniature"), pipelines.PipelineCache()
+    unet = cache.fetch("pose", profile)["unet"]
     [weights] = (model_hub.folder(profile.inpaint_model) / "unet").glob("*.safetensors")
     assert str(weights.resolve()) in Path("/proc/self/maps").read_text()
     assert unet.dtype == torch.float16
-    assert shelf.pipeline("pose", profile).unet.dtype == hardware.choose(profile.half_on_gpu).dtype
+    assert cache.pipeline("pose", profile).unet.dtype == hardware.choose(profile.half_on_gpu).dtype
 
 
 # --- manage.py models ---------------------------------------------------------------------------------------

@@ -8,60 +8,75 @@ import pytest
 import torch
 from PIL import Image, ImageChops
 
-from benchmarks.harness.job_folders import make_job
-from generation import job_folder, steps
+from benchmarks.harness.job_folders import make_job, read_inputs
+from generation import job_folder
 from generation.models import pipelines, profiles
 from generation.models.profiles import get_profile
-from generation.picture import canvas, face_colours
+from generation.picture import face_colours
+from generation.picture.canvas import canvas_size
+from generation.processes import step_process
+from generation.request import InvalidRequest
+from generation.vision import likeness
+
+
+def pipeline_of(name, inputs):
+    cache = pipelines.PipelineCache()
+    return step_process.load_pipeline(name, inputs.job, inputs.request, inputs.profile, cache)
 
 
 def painted(name, job, *, index=1, picture=None, seed=None):
-    inputs = job_folder.Inputs.read(job)
+    inputs = read_inputs(job)
     if seed is not None:
         inputs = dataclasses.replace(inputs, request=dataclasses.replace(inputs.request, seed=seed))
-    picture = picture or inputs.background
-    told = []
-    pipeline = steps.load_pipeline(name, inputs)
-    after = steps.paint(name, index, picture, inputs, pipeline, lambda *done: told.append(done))
-    assert told and told[-1][0] == told[-1][1] == len(told)
-    return inputs, np.asarray(picture).astype(int), np.asarray(after).astype(int)
+    picture = picture or inputs.canvas.background
+    done = []
+
+    def on_step(pipeline, number, timestep, tensors):
+        done.append(number + 1)
+        return {}
+
+    after = inputs.paint(name, index, picture, pipeline_of(name, inputs), on_step)
+    assert done and done[-1] == getattr(inputs.profile, name).performed == len(done)
+    return inputs.canvas, np.asarray(picture).astype(int), np.asarray(after).astype(int)
 
 
 @pytest.mark.parametrize("name", ["pose", "detail"])
 @pytest.mark.parametrize("size", [(256, 256), (640, 360)])
 def test_pose_and_detail_change_the_subject_mask_only(name, size, family, tmp_path):
-    inputs, before, after = painted(name, make_job(tmp_path, size=size))
-    inside = np.asarray(inputs.subject_mask) > 0
+    canvas, before, after = painted(name, make_job(tmp_path, size=size))
+    inside = np.asarray(canvas.subject_mask) > 0
     assert (before[~inside] == after[~inside]).all()
     assert np.abs(before - after)[inside].mean() > 1
 
 
 def test_a_preview_of_the_first_step_shows_the_subject_and_changes_nothing(family, tmp_path):
     job = make_job(tmp_path)
-    inputs, _, plain = painted("pose", job)
+    canvas, _, plain = painted("pose", job)
+    inputs = read_inputs(job)
 
-    def report(done, of, look):
-        if done == of // 2:
-            steps.keep_preview(look, inputs, job)
+    def on_step(pipeline, number, timestep, tensors):
+        if number + 1 == inputs.profile.pose.performed // 2:
+            step_process.write_preview(pipeline, canvas, inputs.profile, job)
+        return {}
 
-    after = steps.paint("pose", 1, inputs.background, inputs, steps.load_pipeline("pose", inputs), report)
+    after = inputs.paint("pose", 1, canvas.background, pipeline_of("pose", inputs), on_step)
     assert (np.asarray(after) == plain).all()
     with Image.open(job / job_folder.PREVIEW) as preview:
-        moved = np.abs(np.asarray(preview).astype(int) - np.asarray(inputs.background)).max(axis=2)
-    inside = np.asarray(inputs.subject_mask) > 0
+        moved = np.abs(np.asarray(preview).astype(int) - np.asarray(canvas.background)).max(axis=2)
+    inside = np.asarray(canvas.subject_mask) > 0
     assert not moved[~inside].any() and moved[inside].mean() > 1
 
 
 def test_harmonize_moves_the_place_by_its_limit_at_most(family, tmp_path):
-    inputs, before, after = painted("harmonize", make_job(tmp_path))
+    canvas, before, after = painted("harmonize", make_job(tmp_path))
     moved = np.abs(before - after)
-    inside = np.asarray(inputs.subject_mask) > 0
+    inside = np.asarray(canvas.subject_mask) > 0
     assert 0 < moved[~inside].max() <= get_profile("miniature").harmonize_limit
 
 
 def test_face_changes_the_face_mask_only(family, tmp_path):
-    inputs, before, after = painted("face", make_job(tmp_path, lora=family / "lora.safetensors"))
-    inside = np.asarray(inputs.face_mask) > 0
+    canvas, before, after = painted("face", make_job(tmp_path, lora=family / "lora.safetensors"))
+    inside = np.asarray(canvas.face_mask) > 0
     assert (before[~inside] == after[~inside]).all()
     assert np.abs(before - after)[inside].mean() > 1
 
@@ -86,7 +101,7 @@ def test_of_several_faces_the_nearest_to_the_photos_is_kept(family, tmp_path, mo
         seen.append(np.asarray(picture).astype(int))
         return {"face": True, "distance": distances[len(seen) - 1]}
 
-    monkeypatch.setattr(steps.likeness, "measure", measure)
+    monkeypatch.setattr(likeness, "measure", measure)
     monkeypatch.setenv("FACE_CANDIDATES", "3")
     _, _, kept = painted("face", make_job(tmp_path / "three", faces=[[0.0] * 128]))
     assert len(seen) == 3
@@ -103,12 +118,12 @@ def test_the_face_is_fitted_to_the_neck_inside_its_mask_if_it_may_move(family, t
 
     _, _, plain = painted("face", make_job(tmp_path / "plain"))
     monkeypatch.setattr(face_colours, "fit_to_neck", fit)
-    inputs, _, fitted = painted("face", make_job(tmp_path / "fitted"))
+    canvas, _, fitted = painted("face", make_job(tmp_path / "fitted"))
     still = dataclasses.replace(profiles.MINIATURE, face_colour_limit=0)
     monkeypatch.setitem(profiles.PROFILES, "miniature", still)
     _, _, left = painted("face", make_job(tmp_path / "left"))
-    assert asked == [(8.0, inputs.background.size, inputs.background.size)]
-    inside = np.asarray(inputs.face_mask) > 0
+    assert asked == [(8.0, canvas.background.size, canvas.background.size)]
+    inside = np.asarray(canvas.face_mask) > 0
     assert (fitted == plain)[~inside].all() and not (fitted == plain)[inside].all()
     assert (left == plain).all()
 
@@ -137,7 +152,7 @@ def test_loading_does_not_change_the_files_of_a_model(family, tmp_path):
 def test_a_missing_model_folder_is_refused_by_name(monkeypatch, tmp_path):
     monkeypatch.setenv("INPAINT_MODEL", str(tmp_path / "nowhere"))
     with pytest.raises(pipelines.ModelMissing, match="nowhere"):
-        pipelines.Shelf().pipeline("face", get_profile())
+        pipelines.PipelineCache().pipeline("face", get_profile())
 
 
 def test_pickled_weights_are_not_loaded(family, tmp_path, monkeypatch):
@@ -149,7 +164,7 @@ def test_pickled_weights_are_not_loaded(family, tmp_path, monkeypatch):
     torch.save({}, unet / "diffusion_pytorch_model.bin")
     monkeypatch.setenv("INPAINT_MODEL", str(tmp_path / "inpaint"))
     with pytest.raises(pipelines.ModelMissing):
-        pipelines.Shelf().pipeline("face", get_profile())
+        pipelines.PipelineCache().pipeline("face", get_profile())
 
 
 def test_an_unknown_profile_is_refused_with_the_known_ones(monkeypatch):
@@ -161,14 +176,14 @@ def test_an_unknown_profile_is_refused_with_the_known_ones(monkeypatch):
 def test_a_mask_that_is_no_picture_is_refused_by_name(tmp_path):
     job = make_job(tmp_path)
     (job / "face-mask.png").write_bytes(os.urandom(100))
-    with pytest.raises(job_folder.InvalidRequest, match="face_mask"):
-        job_folder.Inputs.read(job)
+    with pytest.raises(InvalidRequest, match="face_mask"):
+        read_inputs(job)
 
 
 def test_masks_follow_the_frame_into_a_wide_background(tmp_path):
-    inputs = job_folder.Inputs.read(make_job(tmp_path, size=(1024, 256)))
-    width, height = inputs.background.size
-    assert inputs.skeleton.size == inputs.subject_mask.size == (width, height)
-    left, _, right, bottom = inputs.subject_mask.getbbox()
+    inputs = read_inputs(make_job(tmp_path, size=(1024, 256)))
+    width, height = inputs.canvas.size
+    assert inputs.canvas.skeleton.size == inputs.canvas.subject_mask.size == (width, height)
+    left, _, right, bottom = inputs.canvas.subject_mask.getbbox()
     assert (left + right) / 2 == pytest.approx(width / 2, rel=0.2) and bottom > 0.9 * height
-    assert (width, height) == canvas.canvas_size(1024, 256, inputs.profile.pixel_budget)
+    assert (width, height) == canvas_size(1024, 256, inputs.profile.pixel_budget)

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from benchmarks import measures, quality, settings
-from generation import steps
 from generation.miniature.training import reader, samples
 from generation.miniature.world import scenes
+from generation.models.vae import vae_copy
 
 pytestmark = pytest.mark.models
 
@@ -57,10 +57,10 @@ def test_what_is_asked_for_is_painted(tmp_path):
 def test_a_weak_step_keeps_what_the_vae_alone_would_lose(tmp_path):
     easel = settings.Easel(tmp_path, 2)
     drawn = [scenes.draw_scene(scene) for scene in easel.scenes]
-    pipeline = easel.shelf.pipeline("harmonize", easel.inputs[0].profile)
+    pipeline = easel.cache.pipeline("harmonize", easel.inputs[0].profile)
     kept = easel.paint("harmonize", 4, drawn)
     for before, after in zip(drawn, kept, strict=True):
-        copy = steps.vae_copy(before, pipeline)
+        copy = vae_copy(before, pipeline)
         assert measures.psnr(after, before) > measures.psnr(copy, before) + 2
 
 

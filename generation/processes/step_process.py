@@ -1,0 +1,194 @@
+"""The work of a step's process: read the job's folder, paint one step, write its picture.
+
+``python -m generation.steps NAME FOLDER`` is such a process; ``fork_server`` and ``resident`` call
+``attempt`` in theirs. On stdout it writes one JSON object per line: progress, and at the end a report. It
+exits with 0; with 1 and a reason of one line as the last on stderr; or with 3 if the safety check refused the
+finished picture.
+
+Of the report, ``import_seconds`` is the time that the step waited for the libraries. A spawned process
+imports them itself. A forked or resident one has them, unless it was still importing when the step was asked
+for. ``load_seconds`` is the rest of the time until the step begins to paint: loading weights that were not in
+memory, the fork, the LoRA.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from generation import job_folder, prompts, record, steps
+from generation.models import safety
+from generation.models.profiles import ModelProfile, get_profile
+from generation.models.vae import predicted_picture
+from generation.picture.canvas import Canvas, fit_canvas
+from generation.picture.compositing import lay_over
+from generation.processes import lifeline
+from generation.processes.streams import log_to_stderr, send_message, written_bytes
+from generation.request import GenerationRequest, InvalidRequest
+from generation.seeds import step_generator
+from generation.step_table import STEPS, planned
+from generation.vision import detectors_of, likeness
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
+
+    from generation.models.pipelines import PipelineCache
+
+PREVIEWS = (0.25, 0.5)  # shares of the first step's denoising after which a preview is written
+log = logging.getLogger(__name__)
+
+
+def run(name: str, job: Path, requested_at: float, cache: PipelineCache | None = None) -> None:
+    """Paint step ``name`` on the newest picture of folder ``job``.
+
+    ``requested_at`` (``time.monotonic()``) is when the step was asked for; ``cache`` may hold parts of its
+    pipeline already. Raises InvalidRequest if another step is due.
+    """
+    written_before = written_bytes()
+    request = GenerationRequest.load(job)
+    profile = get_profile(request.profile)
+    canvas = fit_canvas(**job_folder.read_pictures(job, request), pixel_budget=profile.pixel_budget)
+    if job_folder.newest_index(job) is None:
+        first = job_folder.picture_path(job, 0)
+        job_folder.write_picture(canvas.background, first, record.new_record(request))
+    index = _due_index(name, job, request)
+    before = job_folder.read_step_picture(job, index - 1)
+
+    # torch and diffusers, whose import is counted apart.
+    from generation.models import hardware, pipelines
+
+    hardware.use_all_cores()
+    pipeline = load_pipeline(name, job, request, profile, cache or pipelines.PipelineCache())
+    imported, loaded = max(requested_at, pipelines.IMPORTED_AT), time.monotonic()
+
+    def on_step(pipeline: DiffusionPipeline, number: int, timestep, tensors) -> dict:
+        done, of = number + 1, getattr(profile, name).performed
+        send_message({"step": name, "index": index, "done": done, "of": of})
+        if index == 1 and done in {math.ceil(share * of) for share in PREVIEWS}:
+            write_preview(pipeline, canvas, profile, job)
+        return {}
+
+    picture = paint(name, index, before, canvas, request, profile, pipeline, on_step)
+    painted = time.monotonic()
+    if index == len(planned(with_lora=bool(request.lora))):
+        safety.check(picture, profile)
+
+    own = record.step_record(name, index, request, profile, prompt_of(name, request, profile, pipeline))
+    if name == "face" and request.faces:
+        own["likeness"] = likeness.measure(picture, canvas.face_mask, request.faces, detectors_of(profile))
+    whole = job_folder.read_record(job_folder.picture_path(job, index - 1))
+    whole["steps"].append(own)
+    job_folder.write_picture(picture, job_folder.picture_path(job, index), whole)
+    (job / job_folder.PREVIEW).unlink(missing_ok=True)
+    seconds = {
+        "import_seconds": round(imported - requested_at, 3),
+        "load_seconds": round(loaded - imported, 3),
+        "inference_seconds": round(painted - loaded, 3),
+    }
+    send_message(own | {"pid": os.getpid()} | seconds | _resources(written_before))
+
+
+def _due_index(name: str, job: Path, request: GenerationRequest) -> int:
+    plan, index = planned(with_lora=bool(request.lora)), job_folder.newest_index(job) + 1
+    due = plan[index - 1] if index <= len(plan) else "none: the picture is finished"
+    if due != name:
+        raise InvalidRequest(f"step {name} is not due in {job.name}; the next step is {due}")
+    return index
+
+
+def load_pipeline(
+    name: str, job: Path, request: GenerationRequest, profile: ModelProfile, cache: PipelineCache
+) -> DiffusionPipeline:
+    """The step's pipeline on its device; the face step's with the visitor's LoRA, if the request has one."""
+    from generation.models import pipelines  # imports torch
+
+    pipeline = cache.pipeline(name, profile)
+    if STEPS[name].needs_lora and request.lora:
+        pipelines.apply_lora(pipeline, job / request.lora, request.lora_scale)
+    return pipeline
+
+
+def prompt_of(
+    name: str, request: GenerationRequest, profile: ModelProfile, pipeline: DiffusionPipeline
+) -> str:
+    """The step's prompt, as long as the pipeline's text encoder can read."""
+    build = prompts.face_prompt if name == "face" else prompts.scene_prompt
+    return build(request, profile.style, prompts.token_counter(pipeline.tokenizer))
+
+
+def paint(
+    name: str,
+    index: int,
+    picture: Image.Image,
+    canvas: Canvas,
+    request: GenerationRequest,
+    profile: ModelProfile,
+    pipeline: DiffusionPipeline,
+    on_step: Callable,
+) -> Image.Image:
+    """Step ``index``, ``name``, on ``picture``, as ``generator_classic`` calls it."""
+    prompt, noise = prompt_of(name, request, profile, pipeline), step_generator(request.seed, index)
+    rest = (prompt, pipeline, profile, noise, on_step)
+    if name == "pose":
+        return steps.pose(picture, canvas.skeleton, canvas.subject_mask, canvas.person_mask, *rest)
+    if name == "detail":
+        return steps.detail(picture, canvas.subject_mask, *rest)
+    if name == "harmonize":
+        return steps.harmonize(picture, canvas.subject_mask, *rest)
+    masks = (canvas.face_mask, canvas.person_mask)
+    return steps.face(picture, canvas.background, canvas.skeleton, *masks, request.faces, *rest)
+
+
+def write_preview(pipeline: DiffusionPipeline, canvas: Canvas, profile: ModelProfile, job: Path) -> None:
+    """Leave an unfinished picture of the first step in the folder; a preview that fails ends no step."""
+    try:
+        unfinished = predicted_picture(pipeline)
+        seen = lay_over(unfinished, canvas.background, canvas.subject_mask, profile.feather)
+        job_folder.write_preview(seen, job)
+    except Exception:
+        log.warning("no preview", exc_info=True)
+
+
+def _resources(written_before: int) -> dict[str, float]:
+    """Peak memory in MiB, and MiB written since ``written_before``."""
+    import torch
+
+    on_gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else 0.0
+    return {
+        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "peak_gpu_mb": round(on_gpu, 1),
+        "written_mb": round((written_bytes() - written_before) / 2**20, 3),
+    }
+
+
+def attempt(name: str, job: Path, requested_at: float, cache: PipelineCache | None = None) -> int:
+    """``run``, with every failure turned into the process's exit status and a last line on stderr."""
+    try:
+        run(name, job, requested_at, cache)
+    except safety.PictureRefused as error:
+        print(error, file=sys.stderr, flush=True)
+        return safety.REFUSED
+    except Exception as error:
+        log.debug("step failed", exc_info=True)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        print(f"{type(error).__name__}: {reason}", file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+def main() -> None:
+    requested_at = time.monotonic()
+    lifeline.die_with_parent()
+    log_to_stderr()
+    if len(sys.argv) != 3 or sys.argv[1] not in STEPS:
+        sys.exit(f"usage: python -m generation.steps {'|'.join(STEPS)} FOLDER")
+    sys.exit(attempt(sys.argv[1], Path(sys.argv[2]), requested_at))

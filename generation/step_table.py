@@ -1,0 +1,45 @@
+"""The table of a picture's steps: names, order, pipelines and models. Standard library only.
+
+Every module that needs a step's name or place in the order derives it from here; the steps themselves are the
+functions of the same names in ``steps``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from generation.models.profiles import ModelProfile, ModelRef
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kind of step. ``model`` is the field of ModelProfile that names what it paints with."""
+
+    name: str  # of the function in ``steps``, the settings in ModelProfile and the picture's file
+    pipeline: str  # the class in diffusers
+    model: str
+    controlnet: bool = False  # whether the profile's ControlNet steers it
+    times: int = 1  # in a row
+    needs_lora: bool = False  # whether it is left out of a picture without a visitor's face
+
+    def models(self, profile: ModelProfile) -> list[ModelRef]:
+        """The models that the step paints with."""
+        controlnet = [profile.controlnet_model] if self.controlnet else []
+        return [getattr(profile, self.model), *controlnet]
+
+
+_TABLE = (
+    Step("pose", "StableDiffusionControlNetInpaintPipeline", "inpaint_model", controlnet=True),
+    Step("detail", "StableDiffusionInpaintPipeline", "detail_model", times=2),
+    Step("harmonize", "StableDiffusionImg2ImgPipeline", "detail_model"),
+    Step("face", "StableDiffusionInpaintPipeline", "inpaint_model", needs_lora=True),
+)
+STEPS = {step.name: step for step in _TABLE}
+ORDER = tuple(step.name for step in _TABLE for _ in range(step.times))
+
+
+def planned(with_lora: bool) -> list[str]:
+    """The names of a picture's steps in order; step ``index`` (from 1) is the one at ``index - 1``."""
+    return [name for name in ORDER if with_lora or not STEPS[name].needs_lora]
