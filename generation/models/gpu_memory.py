@@ -1,4 +1,4 @@
-"""What of a pipeline lies in a GPU's memory while a step paints: the memory plan.
+"""The memory plan: which parts of a pipeline are in a GPU's memory while a step paints.
 
 resident     All of it. The fastest.
 offload      One network at a time (text encoder, UNet, VAE), the others in the machine's own memory.
@@ -22,15 +22,14 @@ if TYPE_CHECKING:
 
     from generation.models.hardware import Hardware
 
-# Of the networks' activations at two bytes a number, two samples (guidance) a picture. An estimate that
-# leaves room: what a VAE's decoder takes at its largest layers, which is more than the UNet takes.
+# Memory of the activations, at two bytes a number and two samples (for guidance) a picture. An estimate on
+# the safe side: that of the largest layers of a VAE's decoder, which need more than the UNet.
 WORKING_MB_PER_MEGAPIXEL = 6000
 log = logging.getLogger(__name__)
 
 
 def needs_mb(pipeline: DiffusionPipeline, profile: ModelProfile) -> dict[str, float]:
-    """What each plan takes of a GPU's memory, in units of 2**20 bytes; of ``sequential``, what no plan is
-    without."""
+    """The GPU memory that each plan needs, in MiB; 0 for ``sequential``, which is the last resort."""
     networks = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
     sizes = [sum(t.numel() * t.element_size() for t in part.state_dict().values()) for part in networks]
     largest = max(profile.pixel_budget, profile.face_resolution**2 * profile.face_candidates)

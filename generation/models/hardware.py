@@ -1,7 +1,7 @@
-"""What there is to compute with: device, number format and attention, chosen once and logged.
+"""The hardware to compute with: device, number format and attention, chosen once in a process and logged.
 
-Looking may start threads and touch CUDA, after which a process can't be forked: a template has it done in a
-child and takes the result over with ``adopt``.
+Examining the hardware may start threads and initialise CUDA, after which a process can't be forked. So a
+template lets a child do it, and takes the result over with ``adopt``.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ def fast_cpu_dtype() -> torch.dtype:
     Not timed: the steps of a picture are processes of their own, which must choose alike however busy the
     machine is. Raises ValueError for another CPU_DTYPE.
     """
-    asked = os.environ.get("CPU_DTYPE") or "auto"
-    if asked in ("float32", "bfloat16"):
-        return getattr(torch, asked)
-    if asked != "auto":
-        raise ValueError(f"CPU_DTYPE={asked!r} is not one of auto, float32, bfloat16")
+    name = os.environ.get("CPU_DTYPE") or "auto"
+    if name in ("float32", "bfloat16"):
+        return getattr(torch, name)
+    if name != "auto":
+        raise ValueError(f"CPU_DTYPE={name!r} is not one of auto, float32, bfloat16")
     capabilities = torch.cpu.get_capabilities()
     able = any(capabilities.get(name) for name in _BFLOAT16_INSTRUCTIONS)
     return torch.bfloat16 if able else torch.float32

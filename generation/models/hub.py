@@ -1,7 +1,7 @@
-"""Where a profile's models are: folders, or files of the Hub at a pinned commit, in its cache. No torch.
+"""The files of a profile's models: in a local folder, or in the Hub's cache at a pinned commit. No torch.
 
-The Hub's cache names each file's content by its hash (SHA-256 of a large file, git's SHA-1 of a small one),
-so what is there can be verified with no list of our own.
+The Hub's cache names each file by the hash of its content (SHA-256 of a large file, git's SHA-1 of a small
+one). So the files can be verified without a list of hashes in this repository.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from generation.models.profiles import ModelProfile, ModelRef
 
 FETCH = "manage.py models --fetch"
-_SPARE_MB = 512  # of disk, beside what is fetched
+_SPARE_MB = 512  # that must be left on the disk after a download
 _LICENCES = {
     "stable-diffusion-v1-5/stable-diffusion-inpainting": "CreativeML OpenRAIL-M",
     "stable-diffusion-v1-5/stable-diffusion-v1-5": "CreativeML OpenRAIL-M",
@@ -23,11 +23,11 @@ _LICENCES = {
 
 
 class ModelError(Exception):
-    """A model can't be fetched or isn't what it should be; the text says what to do."""
+    """A model can't be fetched or isn't the right one; the text says what to do."""
 
 
 def needed(profile: ModelProfile) -> dict[ModelRef, str]:
-    """The profile's models, each with what it is for."""
+    """The profile's models, each with its uses as words."""
     uses: dict[ModelRef, list[str]] = {}
     for use in ("inpaint", "controlnet", "detail", "training"):
         uses.setdefault(getattr(profile, f"{use}_model"), []).append(use)
@@ -41,7 +41,7 @@ def licence(model: ModelRef) -> str:
 
 
 def files(model: ModelRef) -> list[str]:
-    """The names of all files that are used, relative to the model's folder; of one on the Hub."""
+    """The files of a model on the Hub that are used, relative to its folder."""
     end = f".{model.variant}.safetensors" if model.variant else ".safetensors"
     network = ["config.json", f"diffusion_pytorch_model{end}"]
     if model.kind == "controlnet":
@@ -58,7 +58,7 @@ def files(model: ModelRef) -> list[str]:
 
 
 def folder(model: ModelRef) -> Path | None:
-    """Where it is, or None if anything of it is missing. Asks no server."""
+    """The model's folder on this machine, or None if a file of it is missing. Asks no server."""
     if model.is_local:
         return Path(model.id) if Path(model.id).is_dir() else None
     names = files(model)
@@ -67,7 +67,7 @@ def folder(model: ModelRef) -> Path | None:
 
 
 def problem(model: ModelRef) -> str | None:
-    """None, or what is missing and what to do about it."""
+    """A sentence that says which model is missing and what to do about it; None if all is there."""
     if folder(model):
         return None
     if model.is_local:
@@ -76,7 +76,7 @@ def problem(model: ModelRef) -> str | None:
 
 
 def megabytes(model: ModelRef) -> float:
-    """What is there of it on the disk, in units of 2**20 bytes."""
+    """The size of its files on the disk, in MiB."""
     if model.is_local:
         found = [path for path in Path(model.id).rglob("*") if path.is_file()]
     else:
@@ -85,8 +85,11 @@ def megabytes(model: ModelRef) -> float:
 
 
 def fetch(model: ModelRef) -> None:
-    """Download the files that are missing. A connection that is cut is taken up again where it was; after a
-    run that failed, the files that had come whole stay. Raises ModelError."""
+    """Download the missing files.
+
+    A download that was interrupted is continued, and a run that failed leaves the files that were complete.
+    Raises ModelError.
+    """
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
@@ -114,7 +117,7 @@ def fetch(model: ModelRef) -> None:
 
 
 def damaged(model: ModelRef) -> list[Path]:
-    """The files whose content is not what their name in the cache says. A folder's have no such names."""
+    """The files whose content doesn't have the hash in their name. A local folder's have no such names."""
     found = [] if model.is_local else [_cached(model, name) for name in files(model)]
     blobs = [path.resolve() for path in found if path]
     return [blob for blob in blobs if _hash(blob, blob.name) != blob.name]
@@ -142,7 +145,7 @@ def _check_room(model: ModelRef, wanted: int) -> None:
 
 
 def _hash(path: Path, like: str) -> str:
-    """As ``like`` is: SHA-256, or if that has 40 digits git's SHA-1 of a file."""
+    """The hash of a file, of the same kind as ``like``: SHA-256, or git's SHA-1 if that has 40 digits."""
     digest = hashlib.sha256()
     if len(like) == 40:
         digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode())

@@ -40,7 +40,7 @@ class ModelRef:
         return self.revision is None
 
     def __str__(self) -> str:
-        """For records that others read: of a folder, no more than the end of its path."""
+        """For records that others read: of a local folder only the end of its path."""
         return "/".join(Path(self.id).parts[-2:]) if self.is_local else f"{self.id}@{self.revision}"
 
 

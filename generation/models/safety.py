@@ -1,7 +1,7 @@
 """Whether a finished picture may be shown: Stable Diffusion's own safety checker, if its weights are there.
 
-Only the finished picture is judged. Inside a step the checker would black a picture out, and the black would
-be pasted into the place; here it makes the job fail, with a reason. Imports torch only to judge.
+Only the finished picture is judged. Inside a step the checker would paint a picture black, and the black
+would be pasted into the place. Here a refusal makes the job fail, with a reason. Imports torch only to judge.
 """
 
 from __future__ import annotations

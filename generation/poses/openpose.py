@@ -14,9 +14,12 @@ from PIL import Image
 
 from generation.vision.types import Joint, Point
 
-CONFIDENT = 0.3  # joints that are surer than that are drawn
-# A picture is such a drawing if it is black but for pure colours: of 255, of the pixels, of the joints.
-DARK, BRIGHT, MOST_DRAWN, FEWEST_JOINTS = 60, 200, 0.3, 4
+CONFIDENT = 0.3  # joints with a higher confidence (0..1) are drawn
+# How ``read`` tells an OpenPose drawing from another picture: lines of pure colours on black.
+DARK = 60  # of 255: a pixel is drawn on if its brightest channel is above this
+BRIGHT = 200  # of 255: the brightest channel of a joint's disc; limbs have 60 % of their colour
+MOST_DRAWN = 0.3  # share of the pixels that a drawing has drawn on, at most
+FEWEST_JOINTS = 4  # that must be found
 
 (NOSE, NECK, R_SHOULDER, R_ELBOW, R_WRIST, L_SHOULDER, L_ELBOW, L_WRIST, R_HIP, R_KNEE, R_ANKLE) = range(11)
 (L_HIP, L_KNEE, L_ANKLE, R_EYE, L_EYE, R_EAR, L_EAR) = range(11, 18)

@@ -1,10 +1,10 @@
-"""How a step gets a process of its own: three ways, one of which STEP_ISOLATION names. Imports no torch.
+"""The three ways to give a step a process of its own; STEP_ISOLATION names one. Imports no torch.
 
-template   A process imports the libraries, loads the models and does nothing else; for each step it forks a
-           child, which paints, writes its picture and exits, and all that it took goes back.
-spawn      A fresh interpreter for each step, which pays import and load each time. Simplest, and slow.
-resident   One process per model, which does step after step: for a GPU that holds them all. What it grows by
-           comes back only when it is recycled.
+template   A process imports the libraries, loads the models and does nothing else. For each step it forks a
+           child, which paints, writes its picture and exits; then all memory that the step used is free.
+spawn      A fresh interpreter for each step, which imports and loads each time. Simplest, and slow.
+resident   One process per model, which does many steps: for a GPU that holds all models. The memory by which
+           it grows is free again only when it ends and another takes its place.
 
 A step does the same in all three: ``step_process.attempt``. ``run`` returns the step's exit status, negative
 if a signal ended it. While it waits it calls ``on_wait`` at least every 0.3 s, and however it is left, also
@@ -25,8 +25,8 @@ from generation.processes.polling import OnWait, read_lines, wait_until_readable
 from generation.processes.step_server import OnLine, Server, end, start_module
 from generation.step_table import STEPS
 
-# Also on CUDA, by reasoning and not yet by measurement: a child has a CUDA context to make and its models to
-# move over, for which it leaves the GPU empty behind it, so a card that can't hold all models will do.
+# Also on CUDA, though not measured there yet: a child must make a CUDA context and move its models to the
+# GPU, but it leaves the GPU empty, so a card that can't hold all models at once is enough.
 DEFAULT = "template"
 
 
@@ -105,7 +105,7 @@ WAYS = {"template": Template, "spawn": Spawn, "resident": Resident}
 
 
 def chosen_name() -> str:
-    """Raises ValueError for a STEP_ISOLATION that there isn't."""
+    """The way that STEP_ISOLATION names. Raises ValueError for an unknown one."""
     name = os.environ.get("STEP_ISOLATION") or DEFAULT
     if name not in WAYS:
         raise ValueError(f"STEP_ISOLATION={name!r} is not one of {', '.join(WAYS)}")
@@ -120,13 +120,14 @@ def _way(name: str) -> Template | Spawn | Resident:
 
 
 def chosen() -> Template | Spawn | Resident:
-    """The way that STEP_ISOLATION names. What it keeps running, it keeps for all callers in this process."""
+    """The chosen way. The processes that it keeps running serve all callers in this process."""
     return _way(chosen_name())
 
 
 def prepare() -> None:
-    """Begin to import and load for the profile of the settings; returns at once.
+    """Start importing and loading for the settings' profile; returns at once.
 
-    For a worker when it starts, from the thread that lives as long as it does.
+    A worker calls it when it starts, from its main thread: the processes end when the thread that started
+    them ends.
     """
     chosen().prepare(get_profile())

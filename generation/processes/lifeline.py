@@ -1,4 +1,4 @@
-"""A process that ends when its parent ends, however that ends (Linux)."""
+"""Processes that end when their parent ends, also when that is killed (Linux)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def die_with_parent(parent: int | None = None) -> None:
-    """Ask the kernel for SIGTERM when the parent dies; leave at once if it is dead already.
+    """Have the kernel send SIGTERM when the parent ends; end at once if it has ended already.
 
-    ``parent`` is its process id, where it is known from before this process began. The kernel means the
-    thread that started this process: it must live as long as the parent.
+    ``parent`` is its process id, if the caller knows it from before. The kernel watches the thread that
+    started this process, so that thread must live as long as the parent.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -36,8 +36,9 @@ from generation.vision.model_files import BODY, FACE_FAR, FACE_NEAR, FIVE_POINTS
 from generation.vision.types import Face, Joint, Point, Pose
 
 LOOKED_AT = 1024  # pixels on the long side: enough for the smallest face that is of use
-SURE = 0.5  # score from which a face is one
-SURE_NEAR = 0.7  # likewise for the detector of near faces, which sees faces in colours and stones below that
+# The lowest scores (0..1) at which a detection is taken for a face, or a body.
+SURE = 0.5
+SURE_NEAR = 0.7  # below it, the detector of near faces takes patches of colour and stones for faces
 BODY_SURE = 0.5
 Square = tuple[Point, float, float]  # middle, side, turn in radians
 # MediaPipe's landmarks for OpenPose's joints; the neck is the middle of the shoulders, as in OpenPose.
