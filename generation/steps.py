@@ -10,6 +10,7 @@ little, so after each step the pixels outside its mask are taken from the pictur
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -170,6 +171,5 @@ def face(
 
 
 if __name__ == "__main__":
-    from generation.processes.step_process import main  # it imports this module
-
-    main()
+    # By name, not by import: that module imports this one.
+    runpy.run_module("generation.processes.step_process", run_name="__main__")

@@ -109,7 +109,7 @@ def load_pipeline(
     name: str, job: Path, request: GenerationRequest, profile: ModelProfile, cache: PipelineCache
 ) -> DiffusionPipeline:
     """The step's pipeline on its device; the face step's with the visitor's LoRA, if the request has one."""
-    from generation.models import pipelines  # imports torch
+    from generation.models import pipelines  # torch: its import is counted apart, in ``run``
 
     pipeline = cache.pipeline(name, profile)
     if STEPS[name].needs_lora and request.lora:
@@ -192,3 +192,7 @@ def main() -> None:
     if len(sys.argv) != 3 or sys.argv[1] not in STEPS:
         sys.exit(f"usage: python -m generation.steps {'|'.join(STEPS)} FOLDER")
     sys.exit(attempt(sys.argv[1], Path(sys.argv[2]), requested_at))
+
+
+if __name__ == "__main__":
+    main()
