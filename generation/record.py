@@ -7,7 +7,6 @@ from importlib.metadata import version
 from generation.models.profiles import ModelProfile
 from generation.request import GenerationRequest
 from generation.seeds import step_seed
-from generation.step_table import STEPS
 
 
 def new_record(request: GenerationRequest) -> dict:
@@ -25,7 +24,7 @@ def step_record(
         "seed": step_seed(request.seed, index),
         "prompt": prompt,
         "negative_prompt": profile.style.negative,
-        "models": [str(model) for model in STEPS[name].models(profile)],
+        "models": [str(model) for model in profile.models_of(name)],
     }
     if name == "face":
         record["lora_code"] = request.lora_code

@@ -7,10 +7,6 @@ functions of the same names in ``steps``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from generation.models.profiles import ModelProfile, ModelRef
 
 
 @dataclass(frozen=True)
@@ -23,11 +19,6 @@ class Step:
     controlnet: bool = False  # whether the profile's ControlNet steers it
     times: int = 1  # in a row
     needs_lora: bool = False  # whether it is left out of a picture without a visitor's face
-
-    def models(self, profile: ModelProfile) -> list[ModelRef]:
-        """The models that the step paints with."""
-        controlnet = [profile.controlnet_model] if self.controlnet else []
-        return [getattr(profile, self.model), *controlnet]
 
 
 _TABLE = (

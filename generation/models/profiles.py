@@ -117,6 +117,12 @@ class ModelProfile:
     memory_plan: str = "auto"  # one of MEMORY_PLANS
     detectors: str = "generation.vision.real_people"  # the module that sees in pictures of people
 
+    def models_of(self, name: str) -> list[ModelRef]:
+        """The models that step ``name`` paints with."""
+        step = STEPS[name]
+        controlnet = [self.controlnet_model] if step.controlnet else []
+        return [getattr(self, step.model), *controlnet]
+
 
 MINIATURE = ModelProfile(
     name="miniature",

@@ -91,8 +91,7 @@ class Resident:
 
     def _server(self, name: str, profile: ModelProfile) -> Server:
         if name not in self.servers:
-            models = STEPS[name].models(profile)
-            alike = [step.name for step in STEPS.values() if step.models(profile) == models]
+            alike = [other for other in STEPS if profile.models_of(other) == profile.models_of(name)]
             self.servers |= dict.fromkeys(alike, Server("generation.processes.resident", alike))
         return self.servers[name]
 

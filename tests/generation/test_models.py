@@ -19,7 +19,6 @@ from generation.models import hardware, pipelines, profiles
 from generation.models import hub as model_hub
 from generation.models.profiles import get_profile
 from generation.processes import step_server
-from generation.step_table import STEPS
 
 
 @pytest.fixture
@@ -59,7 +58,7 @@ def test_folders_whose_paths_end_alike_are_other_models(monkeypatch, tmp_path):
         monkeypatch.setenv(f"{role}_MODEL", str(folder))
     profile = get_profile()
     assert str(profile.inpaint_model) == str(profile.detail_model) == "kept/model"
-    assert STEPS["face"].models(profile) != STEPS["detail"].models(profile)
+    assert profile.models_of("face") != profile.models_of("detail")
 
 
 def test_a_template_notices_a_change_in_a_folder_with_a_relative_path(monkeypatch, tmp_path):
