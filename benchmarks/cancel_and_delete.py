@@ -45,6 +45,7 @@ def generation_at(step: int, weights: bytes) -> tuple[str, list[bytes]]:
     from django.db import transaction
 
     from benchmarks.harness.clients import make_order
+    from benchmarks.harness.job_folders import read_inputs
     from diffuser_api.jobs import folders, orders, run_generation
     from diffuser_api.models import LoraModel
     from generation import job_folder
@@ -59,11 +60,10 @@ def generation_at(step: int, weights: bytes) -> tuple[str, list[bytes]]:
         if step:
             folder.mkdir(parents=True)
             run_generation.fill(folder, job)
-            job_folder.prepare(folder)
-            background = job_folder.Inputs.read(folder).background
-        for index in range(1, step):
+            size = read_inputs(folder).canvas.size
+        for index in range(step):
             record = {"code": job.code, "seed": 1, "steps": []}
-            noise = Image.effect_noise(background.size, 80).convert("RGB")
+            noise = Image.effect_noise(size, 80).convert("RGB")
             job_folder.write_picture(noise, job_folder.picture_path(folder, index), record)
     return job.code, [words.encode()]
 

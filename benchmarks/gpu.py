@@ -23,10 +23,10 @@ from pathlib import Path
 
 from benchmarks import isolation
 from benchmarks.sd15 import FAMILY
-from generation.job_folder import ORDER
 from generation.miniature import demo_content
 from generation.models.profiles import ModelProfile, get_profile
 from generation.processes import omp
+from generation.step_table import ORDER
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_GPU = """There is no GPU here that torch can use, so there is nothing to measure.

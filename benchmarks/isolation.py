@@ -33,12 +33,12 @@ from PIL import Image, ImageChops
 
 from benchmarks.harness.small_models import make_lora
 from generation import generator
-from generation.job_folder import ORDER
 from generation.miniature import demo_content
 from generation.models import hub
 from generation.models.profiles import get_profile
 from generation.processes import isolation, omp
 from generation.request import GenerationRequest
+from generation.step_table import ORDER
 
 WAYS = ("classic", "template", "spawn", "resident", "plain")
 LORAS = 10

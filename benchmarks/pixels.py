@@ -42,11 +42,12 @@ from generation.models import hardware
 from generation.models.profiles import MINIATURE
 from generation.processes import omp
 from generation.request import GenerationRequest
+from generation.step_table import ORDER
 from generation.vision import detectors
 
 LIST = Path(__file__).with_suffix(".json")  # kind of machine, request, column: hash
 COMMANDS = ("generator", "generator_classic")
-STEPS = [f"{index} {name}" for index, name in enumerate(("background", *job_folder.ORDER))]
+STEPS = [f"{index} {name}" for index, name in enumerate(("background", *ORDER))]
 COLUMNS = ("drawn", *STEPS, "full size", *COMMANDS)
 LONG = "a long yellow raincoat with a hood, red rubber boots, a straw hat and a basket full of lemons"
 TOO_LONG = ", ".join([LONG] * 6)  # for the text encoder: these words are left out of the prompt

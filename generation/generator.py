@@ -43,9 +43,14 @@ class StepFailed(RuntimeError):
         self.step, self.reason, self.killed = step, reason, killed
 
 
-def generate(job: Path, on_event: Callable[[dict], None] | None = None) -> Path:
+def generate(
+    job: Path,
+    on_event: Callable[[dict], None] | None = None,
+    request: GenerationRequest | None = None,
+) -> Path:
     """Run the steps that are still to do in folder ``job``; the path of the finished picture.
 
+    ``request`` is what the folder's request.json says, if the caller knows it already.
     ``on_event`` gets ``{"event": "plan", "steps": [...]}`` once, and for each step ``{"event": "begin",
     "step", "index"}``, often ``{"event": "progress", "step", "index", "done", "of"}``, and at its end
     ``{"event": "step", "step", "index", "pid", "import_seconds", ...}``. While a step's process is waited
@@ -55,7 +60,7 @@ def generate(job: Path, on_event: Callable[[dict], None] | None = None) -> Path:
     when the finished picture is refused by the safety check.
     """
     tell = on_event or (lambda event: None)
-    request = GenerationRequest.load(job)
+    request = request or GenerationRequest.load(job)
     profile, plan = get_profile(request.profile), planned(with_lora=bool(request.lora))
     canvas = fit_canvas(**job_folder.read_pictures(job, request), pixel_budget=profile.pixel_budget)
     newest = job_folder.newest_index(job)

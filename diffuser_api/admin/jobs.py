@@ -16,7 +16,8 @@ from diffuser_api.admin.pages import module
 from diffuser_api.jobs import life, orders, retention
 from diffuser_api.jobs.folders import generation_folder
 from diffuser_api.models import Job
-from generation.job_folder import ORDER, picture_path
+from generation.job_folder import picture_path
+from generation.step_table import ORDER
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):

@@ -16,7 +16,7 @@ from diffuser_api.models import ActionImage, Client, IdempotencyKey, Job, LoraMo
 from diffuser_api.operations import checks, disk
 from diffuser_api.photos.gate import Seen
 from diffuser_api.webhooks import outbox
-from generation.job_folder import ORDER
+from generation.step_table import planned
 
 log = logging.getLogger(__name__)
 REFUSALS = (queue.QueueFull, disk.NoRoom, checks.ModelsMissing)  # no job is made now; the text says why
@@ -49,7 +49,7 @@ class GenerationOrder(Order):
         return Job(
             code=code,
             kind=Job.Kind.GENERATION,
-            steps=list(ORDER) if self.lora else list(ORDER[:-1]),
+            steps=planned(with_lora=self.lora is not None),
             poi_image=self.poi_image,
             action_image=self.action_image,
             lora=self.lora,

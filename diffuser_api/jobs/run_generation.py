@@ -16,10 +16,11 @@ from diffuser_api.jobs import folders, life
 from diffuser_api.jobs.lease import Lease, database_errors_tolerated
 from diffuser_api.models import Job
 from generation import generator
-from generation.job_folder import ORDER, picture_path
+from generation.job_folder import picture_path
 from generation.models.profiles import get_profile
 from generation.models.safety import PictureRefused
 from generation.request import GenerationRequest, InvalidRequest
+from generation.step_table import ORDER
 
 
 def run(job: Job, lease: Lease) -> None:
@@ -30,11 +31,12 @@ def run(job: Job, lease: Lease) -> None:
     folder = folders.generation_folder(job.code)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not can_go_on(folder):
+        request = unfinished_request(folder)
+        if request is None:
             folders.remove(job.code)
             folder.mkdir()
-            fill(folder, job)
-        picture = generator.generate(folder, lambda event: follow(job, event, lease))
+            request = fill(folder, job)
+        picture = generator.generate(folder, lambda event: follow(job, event, lease), request)
         life.finish_generation(job, picture)
     except InvalidRequest as error:
         life.fail(job, "unusable_files", f"A file of the catalogue can't be used: {error}")
@@ -48,12 +50,15 @@ def run(job: Job, lease: Lease) -> None:
         life.retry(job, "step_failed", str(error))
 
 
-def can_go_on(folder: Path) -> bool:
-    """Whether an earlier attempt left a whole request. Of its pictures, what a power cut broke is removed."""
+def unfinished_request(folder: Path) -> GenerationRequest | None:
+    """The request that an earlier attempt left in the folder, if it is whole.
+
+    Pictures of it that a power cut has broken are removed.
+    """
     try:
-        GenerationRequest.load(folder)
+        request = GenerationRequest.load(folder)
     except InvalidRequest:
-        return False
+        return None
     for index in range(len(ORDER) + 1):
         path = picture_path(folder, index)
         try:
@@ -61,7 +66,7 @@ def can_go_on(folder: Path) -> bool:
                 picture.load()
         except (OSError, SyntaxError):  # missing or cut off
             path.unlink(missing_ok=True)
-    return True
+    return request
 
 
 def _copy(field_file, folder: Path, stem: str) -> str:
@@ -78,12 +83,12 @@ def _copy(field_file, folder: Path, stem: str) -> str:
     return name
 
 
-def fill(folder: Path, job: Job) -> None:
+def fill(folder: Path, job: Job) -> GenerationRequest:
     """Write request.json and copies of all the files that it names."""
     place, action = job.poi_image, job.action_image
     if place is None or action is None:
         raise InvalidRequest("the place's or the action's image was deleted after the picture was asked for")
-    GenerationRequest(
+    request = GenerationRequest(
         code=job.code,
         profile=get_profile().name,
         seed=job.seed,
@@ -100,7 +105,9 @@ def fill(folder: Path, job: Job) -> None:
         lora_code=job.lora.code if job.lora else None,
         faces=job.lora.faces if job.lora else None,
         skin_tone=job.lora.skin_tone if job.lora else "",
-    ).save(folder)
+    )
+    request.save(folder)
+    return request
 
 
 def follow(job: Job, event: dict, lease: Lease) -> None:

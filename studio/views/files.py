@@ -11,9 +11,10 @@ from PIL import Image
 from diffuser_api.jobs.folders import generation_folder
 from diffuser_api.models import ActionImage, Job
 from diffuser_api.photos.pictures import as_jpeg, as_png, open_stored
-from generation.job_folder import ORDER, PREVIEW, picture_path
+from generation.job_folder import PREVIEW, picture_path
 from generation.models.profiles import get_profile
 from generation.picture import canvas
+from generation.step_table import ORDER
 from studio import figures, visitors
 from studio.views.job import samples_of
 

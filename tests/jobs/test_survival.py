@@ -6,6 +6,7 @@ import pytest
 from django.core.files.base import ContentFile
 
 from benchmarks.harness.clients import make_job
+from benchmarks.harness.job_folders import read_inputs
 from benchmarks.harness.running_worker import is_gone, step_of, wait_until, worker
 from diffuser_api.jobs import folders, life, run_generation
 from diffuser_api.models import Job, LoraModel
@@ -23,9 +24,8 @@ def folder(catalogue, family):
     folder = folders.generation_folder(job.code)
     folder.mkdir()
     run_generation.fill(folder, job)
-    job_folder.prepare(folder)
-    background = job_folder.Inputs.read(folder).background
-    for index in (1, 2, 3, 4):
+    background = read_inputs(folder).canvas.background
+    for index in (0, 1, 2, 3, 4):
         record = {"code": job.code, "seed": 1, "steps": []}
         job_folder.write_picture(background, job_folder.picture_path(folder, index), record)
     return folder
@@ -74,10 +74,10 @@ def test_a_cancelled_picture_ends_with_its_processes_and_its_folder(folder):
 def test_a_broken_picture_of_an_earlier_attempt_is_painted_again(folder):
     whole, broken = job_folder.picture_path(folder, 3), job_folder.picture_path(folder, 4)
     broken.write_bytes(broken.read_bytes()[: broken.stat().st_size // 2])
-    assert run_generation.can_go_on(folder)
+    assert run_generation.unfinished_request(folder)
     assert whole.exists() and not broken.exists()
 
 
 def test_a_broken_request_is_laid_out_anew(folder):
     (folder / "request.json").write_text("{")
-    assert not run_generation.can_go_on(folder)
+    assert not run_generation.unfinished_request(folder)
