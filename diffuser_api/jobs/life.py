@@ -60,8 +60,8 @@ def claim_next() -> Job | None:
 
 
 def _run(job: Job) -> QuerySet[Job]:
-    """The row, as long as it names this run of the job. It names a run until another one claims the job, or
-    until the job is cancelled or queued again; the run that has ended the job stays named."""
+    """The row, as long as it names this run: until the job is cancelled or queued again. The row of a job that
+    has ended still names its last run."""
     return Job.objects.filter(pk=job.pk, worker=job.worker, attempt=job.attempt)
 
 
@@ -100,7 +100,7 @@ def add_timing(job: Job, timing: dict) -> None:
 
 
 def requeue(job: Job, attempt: int) -> bool:
-    """From running back to waiting, before jobs that never ran; it goes on from what its folder holds."""
+    """From running back to queued, ahead of jobs that never ran; it goes on from what its folder holds."""
     with transaction.atomic():
         changed = _held(job).update(
             status=Job.Status.QUEUED, attempt=attempt, worker="", heartbeat_at=None, token_hash=""
@@ -113,7 +113,7 @@ def requeue(job: Job, attempt: int) -> bool:
 
 
 def retry(job: Job, error_code: str, error_message: str) -> bool:
-    """What killed a run may be gone the next time: another attempt; after the last one it failed of this."""
+    """Another attempt, for a run whose process was killed; after the last attempt the job fails."""
     if job.attempt < MAX_ATTEMPTS:
         return requeue(job, job.attempt + 1)
     return fail(job, error_code, error_message + GAVE_UP, gave_up=True)
@@ -140,7 +140,8 @@ def finish_generation(job: Job, picture: Path) -> bool:
     with picture.open("rb") as file:
         name = output.storage.save(f"{output.upload_to}{job.code}.png", File(file))
     try:
-        won = _end(_held(job), Job.Status.SUCCEEDED, output=name, progress=1.0)
+        # The timings once more: a step's own write may have been dropped.
+        won = _end(_held(job), Job.Status.SUCCEEDED, output=name, progress=1.0, timings=job.timings)
     except BaseException:
         output.storage.delete(name)
         raise

@@ -79,6 +79,18 @@ def test_a_look_or_a_write_that_the_database_refuses_ends_nothing(job, broken_da
         run_generation.follow(job, event, mine)
 
 
+def test_a_timing_whose_write_was_dropped_is_written_with_the_end(job, monkeypatch, tmp_path):
+    def fail(job):
+        raise OperationalError("database is locked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(life, "_held", fail)
+        run_generation.follow(job, {"event": "step", "step": "pose"}, Lease(job))
+    (tmp_path / "picture.png").write_bytes(b"x")
+    assert life.finish_generation(job, tmp_path / "picture.png")
+    assert Job.objects.get().timings == [{"step": "pose"}]
+
+
 def test_the_heart_beats_while_the_run_is_busy_elsewhere(job, monkeypatch):
     monkeypatch.setattr(lease, "SECONDS_BETWEEN_BEATS", 0.05)
     before = Job.objects.get().heartbeat_at
