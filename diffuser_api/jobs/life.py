@@ -60,8 +60,8 @@ def claim_next() -> Job | None:
 
 
 def _run(job: Job) -> QuerySet[Job]:
-    """The row, as long as it names this run: until the job is cancelled or queued again. The row of a job that
-    has ended still names its last run."""
+    """The row while it names this run: until the job is cancelled or queued again. The row of a job that has
+    ended still names its last run."""
     return Job.objects.filter(pk=job.pk, worker=job.worker, attempt=job.attempt)
 
 
