@@ -165,6 +165,7 @@ BAD_FILES = {
 }
 
 
+@pytest.mark.slow  # a process for each photo
 @pytest.mark.parametrize("name", BAD_FILES)
 def test_a_bad_photo_is_refused_with_its_code(name, client, own_data_folder):
     content, code = BAD_FILES[name]
@@ -177,6 +178,7 @@ def test_a_bad_photo_is_refused_with_its_code(name, client, own_data_folder):
     assert reason["index"] == 5 and (code is None or reason["code"] == code)
 
 
+@pytest.mark.slow  # a process for each photo
 @pytest.mark.parametrize("name", ["../../x.png", "a\0b.png", "x" * 5000 + ".png", "💃.png", "con.png", ""])
 def test_a_file_name_is_never_a_path(name, client, own_data_folder, photos):
     boundary = "BOUNDARY"

@@ -50,12 +50,14 @@ def test_photos_are_kept_upright_without_metadata(client, transactional_db, phot
     assert difference.mean() < 4
 
 
+@pytest.mark.slow  # a process for each photo
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF"])
 def test_formats_that_phones_send(kind, client, transactional_db, photos):
     answer = send(client, [encoded(reopened(photos[0]), kind), *photos[1:]], names=["IMG_0001"] * 5)
     assert answer.status_code == 202, answer.json()
 
 
+@pytest.mark.slow  # a process for each photo
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "I;16", "LA"])
 def test_colour_modes_become_plain_rgb(mode, client, transactional_db, photos):
     picture = reopened(photos[0])

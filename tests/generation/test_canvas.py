@@ -83,6 +83,7 @@ def test_bounded_moves_no_channel_farther_than_the_limit():
     assert moved.max() == 5
 
 
+@pytest.mark.slow  # 12 megapixels
 @pytest.mark.parametrize("size", [(4000, 3000), (3000, 4000), (700, 2100)])
 def test_a_large_photograph_comes_back_at_its_own_size(size):
     """The painted square is where it was painted; outside it, no pixel moves farther than on the canvas."""

@@ -12,6 +12,8 @@ from generation.miniature.world import scenes
 from generation.miniature.world.pen import View
 from generation.poses.skeleton import SkeletonError, find_weights, read_picture
 
+pytestmark = pytest.mark.slow  # a process for each picture
+
 
 def run_skeleton(*arguments, **environment):
     return subprocess.run(

@@ -25,6 +25,8 @@ from diffuser_api.photos import gate
 from diffuser_api.photos.sentences import CODES, sentence
 from generation.vision import compare, photo_quality
 
+pytestmark = pytest.mark.slow  # photos are judged, most in a process of their own
+
 CHECK, TRAIN = "/api/photos/check/", "/api/lora-training/"
 WORLDS = ("photographs", "drawn")
 
