@@ -32,6 +32,7 @@ def action_body(**files) -> dict:
     return body | files
 
 
+@pytest.mark.slow
 def test_an_action_with_its_three_shots_on_one_page(admin_client):
     answer = admin_client.post("/admin/diffuser_api/action/add/", action_body())
     assert answer.status_code == 302, answer.content.decode()
@@ -43,6 +44,7 @@ def test_an_action_with_its_three_shots_on_one_page(admin_client):
     assert page.count("/data/thumbnails/actions/") == 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("field", "mask", "word"),
     [

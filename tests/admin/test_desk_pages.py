@@ -55,6 +55,7 @@ def as_array(field) -> np.ndarray:
 # --- one upload ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow  # a picture becomes joints in a process of its own
 def test_a_picture_alone_makes_a_shot(admin_client):
     added(admin_client, one_shot(figure()))
     shot = ActionImage.objects.get()
@@ -65,6 +66,7 @@ def test_a_picture_alone_makes_a_shot(admin_client):
     assert shot.kind == "photo" and openpose.read(Image.open(shot.skeleton)) is not None
 
 
+@pytest.mark.slow  # a picture becomes joints in a process of its own
 def test_a_skeleton_alone_makes_a_shot(admin_client):
     drawn = scenes.skeleton(scenes.random_scene(scenes.HELD_OUT, shot="MES"))
     added(admin_client, one_shot(drawn))
@@ -72,6 +74,7 @@ def test_a_skeleton_alone_makes_a_shot(admin_client):
     assert shot.kind == "skeleton" and as_array(shot.subject_mask).any() and as_array(shot.face_mask).any()
 
 
+@pytest.mark.slow  # a picture becomes joints in a process of its own
 def test_a_picture_without_a_person_is_refused_with_what_to_do(admin_client):
     answer = add(admin_client, one_shot(_drawn()["place"]))
     assert answer.status_code == 200 and "No person was found" in answer.content.decode()
@@ -91,6 +94,7 @@ def test_joints_that_were_placed_by_hand_make_the_skeleton(admin_client):
     assert abs(read[openpose.NECK][0] - joints[openpose.NECK][0]) < 3
 
 
+@pytest.mark.slow  # a picture becomes joints in a process of its own
 def test_hostile_joints_and_masks_are_refused_and_leave_no_file(admin_client, own_data_folder):
     joints = json.dumps(scenes.random_scene(scenes.HELD_OUT).pose.visible())
     white = as_png(Image.new("L", (256, 256), 255))
@@ -138,6 +142,7 @@ def test_a_file_that_is_no_picture_is_refused_with_the_reason(admin_client, own_
 # --- what the pages' scripts ask for ------------------------------------------------------------------------
 
 
+@pytest.mark.slow  # a picture becomes joints in a process of its own
 def test_a_proposal_for_a_picture_has_joints_and_masks(admin_client):
     answer = admin_client.post(f"{DESK}/action/propose/", {"picture": png_file(figure(), "a")})
     said = answer.json()
@@ -146,6 +151,7 @@ def test_a_proposal_for_a_picture_has_joints_and_masks(admin_client):
     assert said["subject_mask"].startswith("data:image/png;base64,")
 
 
+@pytest.mark.slow  # a picture becomes joints in a process of its own
 def test_a_proposal_of_a_place_has_joints_to_drag(admin_client):
     said = admin_client.post(f"{DESK}/action/propose/", {"picture": png_file(_drawn()["place"], "a")}).json()
     assert len(said["joints"]) == 18 and not any(seen for _, _, seen in said["joints"])
@@ -153,6 +159,7 @@ def test_a_proposal_of_a_place_has_joints_to_drag(admin_client):
     assert said["subject_mask"] is None
 
 
+@pytest.mark.slow  # a picture becomes joints in a process of its own
 def test_a_large_picture_is_made_smaller(admin_client):
     large = figure(pixels=512).resize((3000, 3000))
     said = admin_client.post(f"{DESK}/action/propose/", {"picture": png_file(large, "a")}).json()
@@ -181,6 +188,7 @@ def test_a_stored_shot_can_be_corrected(admin_client, catalogue):
     assert "upload" in admin_client.get(f"{DESK}/action/shots/{shot.pk}/").json()["message"]
 
 
+@pytest.mark.slow  # a picture becomes joints in a process of its own
 def test_errors_come_as_json_to_the_script(admin_client):
     body = one_shot(_drawn()["place"]) | {"name": ""}
     answer = add(admin_client, body, **{"X-Desk": "1"})
