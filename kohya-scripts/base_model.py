@@ -45,7 +45,8 @@ def choose_dtype(mixed_precision: str, device: torch.device) -> torch.dtype:
     dtype = DTYPES[mixed_precision]
     if device.type != "cpu" or dtype == torch.float32:
         return dtype
-    capabilities = torch.cpu.get_capabilities()
+    # The torch of requirements-xformers.txt doesn't tell.
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     if dtype == torch.bfloat16 and any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16")):
         return dtype
     log("no GPU: training in float32, as half precision is very slow on this CPU")

@@ -51,7 +51,8 @@ def fast_cpu_dtype() -> torch.dtype:
         return getattr(torch, name)
     if name != "auto":
         raise ValueError(f"CPU_DTYPE={name!r} is not one of auto, float32, bfloat16")
-    capabilities = torch.cpu.get_capabilities()
+    # The torch of requirements-xformers.txt doesn't tell.
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     able = any(capabilities.get(name) for name in _BFLOAT16_INSTRUCTIONS)
     return torch.bfloat16 if able else torch.float32
 
