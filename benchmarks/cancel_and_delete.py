@@ -56,7 +56,8 @@ def generation_at(step: int, weights: bytes) -> tuple[str, list[bytes]]:
     words = f"a coat with the number {time.time_ns()}"
     with transaction.atomic():
         job = orders.create_job(make_order(lora=lora, other_details=words))
-        folder = folders.generation_folder(job.code)
+        # Under another name as long as the row can't be seen: a sweep removes folders of no row.
+        folder = folders.generation_folder(f"new-{job.code}")
         if step:
             folder.mkdir(parents=True)
             run_generation.fill(folder, job)
@@ -65,6 +66,8 @@ def generation_at(step: int, weights: bytes) -> tuple[str, list[bytes]]:
             record = {"code": job.code, "seed": 1, "steps": []}
             noise = Image.effect_noise(size, 80).convert("RGB")
             job_folder.write_picture(noise, job_folder.picture_path(folder, index), record)
+        if step:
+            folder.rename(folders.generation_folder(job.code))
     return job.code, [words.encode()]
 
 
