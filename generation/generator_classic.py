@@ -67,18 +67,18 @@ def paint(job, request, profile, canvas, tell):
     prompt = scene_prompt(request, profile.style, token_counter(pipeline.tokenizer))
     picture = steps.pose(
         *(canvas.background, canvas.skeleton, subject_mask, person_mask),
-        *(prompt, pipeline, profile, noise(1), progress("pose", 1)),
+        *(prompt.text, pipeline, profile, noise(1), progress("pose", 1)),
     )
     # 2., 3. The subject painted again from weak noise, in the subject mask only: more detail.
     pipeline = cache.pipeline("detail", profile)
     for index in (2, 3):
         picture = steps.detail(
-            picture, subject_mask, prompt, pipeline, profile, noise(index), progress("detail", index)
+            picture, subject_mask, prompt.text, pipeline, profile, noise(index), progress("detail", index)
         )
     # 4. The whole picture from very weak noise: subject and place get the same grain, the place hardly moves.
     pipeline = cache.pipeline("harmonize", profile)
     picture = steps.harmonize(
-        picture, subject_mask, prompt, pipeline, profile, noise(4), progress("harmonize", 4)
+        picture, subject_mask, prompt.text, pipeline, profile, noise(4), progress("harmonize", 4)
     )
     prompts = [prompt] * 4
     # 5. The visitor's own face: the head enlarged, repainted with their LoRA, and laid back.
@@ -88,7 +88,7 @@ def paint(job, request, profile, canvas, tell):
         prompt = face_prompt(request, profile.style, token_counter(pipeline.tokenizer))
         picture = steps.face(
             *(picture, canvas.background, canvas.skeleton, face_mask, person_mask, request.faces),
-            *(prompt, pipeline, profile, noise(5), progress("face", 5)),
+            *(prompt.text, pipeline, profile, noise(5), progress("face", 5)),
         )
         prompts.append(prompt)
     return picture, prompts

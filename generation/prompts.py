@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from generation.request import GenerationRequest
 
@@ -32,55 +33,95 @@ def subject(age: str, gender: str) -> str:
     return f"{age} {gender}"
 
 
-def _fitted(parts: list[tuple[int, str]], count_tokens: Callable[[str], int]) -> str:
-    """The parts joined by commas; the least important (highest number) are left out until they fit.
+Count = Callable[[str], int]  # of a text's tokens, start and end token included
 
-    A single part that is too long by itself loses its last words.
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of the prompt: ``text`` follows the word ``before``, if there is any.
+
+    ``field`` is the request's field that ``text`` comes from, "" if the words are the profile's own.
     """
-    kept = [(rank, text) for rank, text in parts if text]
-    while count_tokens(_join(kept)) > CLIP_TOKENS:
-        rank, text = max(kept, key=lambda part: part[0])
-        if len(kept) > 1:
-            log.warning("prompt over %d tokens: a part of %d characters is left out", CLIP_TOKENS, len(text))
-            kept.remove((rank, text))
-        else:
-            words = text.split()
-            log.warning("prompt over %d tokens: its last word is left out", CLIP_TOKENS)
-            shorter = " ".join(words[:-1]) if len(words) > 1 else text[: len(text) // 2]
-            kept = [(rank, shorter)]
-    return _join(kept)
+
+    text: str
+    field: str = ""
+    before: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.before} {self.text}".strip() if self.text else ""
 
 
-def _join(parts: list[tuple[int, str]]) -> str:
-    return ", ".join(text for _, text in parts)
+@dataclass(frozen=True)
+class Prompt:
+    """``left_out``: of each of the request's fields the last words, for which there were too few tokens."""
+
+    text: str
+    left_out: dict[str, str]
 
 
-def scene_prompt(request: GenerationRequest, style: PromptStyle, count_tokens: Callable[[str], int]) -> str:
+# A prompt that is too long is shortened word by word: the first part named here goes first, down to so many
+# words. So long clothes leave the place whole, and a long place leaves the clothes their first words.
+SCENE_CUTS = (
+    *(("quality", 0), ("prefix", 0), ("other_details", 8), ("place_description", 8)),
+    *(("other_details", 0), ("place_description", 0), ("action_description", 1)),
+)
+FACE_CUTS = (("quality", 0), ("prefix", 0), ("other_details", 0))
+# A word with the space before it. More than 20 letters without a space, as some scripts have them, are cut
+# letter by letter.
+WORD = re.compile(r"\s*(?:\S{1,20}(?!\S)|\S)")
+
+
+def _fitted(parts: dict[str, Part], cuts: tuple[tuple[str, int], ...], count: Count) -> Prompt:
+    """The parts joined by commas. If they are too many tokens, they are shortened as ``cuts`` says."""
+    whole = ", ".join(str(part) for part in parts.values() if part.text)
+    if count(whole) <= CLIP_TOKENS:
+        return Prompt(whole, {})
+    words = {name: WORD.findall(part.text) for name, part in parts.items()}
+    kept = {name: len(found) for name, found in words.items()}
+
+    def shortened() -> str:
+        texts = {name: "".join(words[name][: kept[name]]).strip(" ,;") for name in parts}
+        return ", ".join(str(replace(part, text=texts[name])) for name, part in parts.items() if texts[name])
+
+    for name, least in cuts:
+        while kept[name] > least and count(shortened()) > CLIP_TOKENS:
+            kept[name] -= 1
+    left_out = {
+        part.field: "".join(words[name][kept[name] :]).strip()
+        for name, part in parts.items()
+        if part.field and kept[name] < len(words[name])
+    }
+    fields = ", ".join(left_out) or "none"
+    log.warning("prompt over %d tokens: words are left out, of the request's fields: %s", CLIP_TOKENS, fields)
+    return Prompt(shortened(), left_out)
+
+
+def scene_prompt(request: GenerationRequest, style: PromptStyle, count: Count) -> Prompt:
     """What the pose, detail and harmonize steps paint: who, doing what, wearing what, where."""
-    return _fitted(
-        [
-            (5, style.prefix),
-            (0, subject(request.age, request.gender)),
-            (3, f"{request.skin_tone} skin" if request.skin_tone else ""),
-            (1, request.action_description),
-            (2, f"wearing {request.other_details}" if request.other_details else ""),
-            (4, request.place_description),
-            (6, style.quality),
-        ],
-        count_tokens,
-    )
+    parts = {
+        "prefix": Part(style.prefix),
+        "subject": Part(subject(request.age, request.gender)),
+        "skin_tone": Part(f"{request.skin_tone} skin" if request.skin_tone else ""),
+        "action_description": Part(request.action_description, "action_description"),
+        "other_details": _clothes(request),
+        "place_description": Part(request.place_description, "place_description"),
+        "quality": Part(style.quality),
+    }
+    return _fitted(parts, SCENE_CUTS, count)
 
 
-def face_prompt(request: GenerationRequest, style: PromptStyle, count_tokens: Callable[[str], int]) -> str:
+def face_prompt(request: GenerationRequest, style: PromptStyle, count: Count) -> Prompt:
     """What the face step paints: the visitor by the name that the LoRA learned."""
-    return _fitted(
-        [
-            (4, style.prefix),
-            (0, f"face of {style.token} {style.class_word}"),
-            (1, subject(request.age, request.gender)),
-            (2, f"{request.skin_tone} skin" if request.skin_tone else ""),
-            (3, f"wearing {request.other_details}" if request.other_details else ""),
-            (5, style.quality),
-        ],
-        count_tokens,
-    )
+    parts = {
+        "prefix": Part(style.prefix),
+        "token": Part(f"face of {style.token} {style.class_word}"),
+        "subject": Part(subject(request.age, request.gender)),
+        "skin_tone": Part(f"{request.skin_tone} skin" if request.skin_tone else ""),
+        "other_details": _clothes(request),
+        "quality": Part(style.quality),
+    }
+    return _fitted(parts, FACE_CUTS, count)
+
+
+def _clothes(request: GenerationRequest) -> Part:
+    return Part(request.other_details, "other_details", before="wearing")

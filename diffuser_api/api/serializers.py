@@ -66,7 +66,11 @@ class GenerateImageSerializer(WebhookSerializer):
     action_shot_type = OneOf(ShotType.choices)
     age = OneOf(AGES)
     gender = OneOf(GENDERS)
-    other_details = OptionalText(TEXT_LENGTH, 'Goes in as "wearing ...".')
+    other_details = OptionalText(
+        TEXT_LENGTH,
+        'Clothes; they follow "wearing" in the prompt, which has room for 30 to 50 words. If there are '
+        "more, the last words are left out, and the job's left_out names them.",
+    )
     selected_lora = OptionalText(
         NAME_LENGTH,
         "A LoRA code. Empty, unknown or not ready: the picture is made without the face step.",
@@ -224,6 +228,10 @@ class JobSerializer(serializers.ModelSerializer):
     error = serializers.SerializerMethodField()
     output_url = serializers.SerializerMethodField()
     likeness = serializers.SerializerMethodField(help_text="Of the painted face; null without a face step.")
+    left_out = serializers.SerializerMethodField(
+        help_text="Words for which the prompt had no room, by the field that they are from: other_details, "
+        "place_description or action_description. Empty until the first step has ended."
+    )
     steps = serializers.ListField(child=serializers.CharField(), help_text="The job's steps, in order.")
     timings = serializers.ListField(child=serializers.DictField(), help_text="What each finished step took.")
 
@@ -245,6 +253,7 @@ class JobSerializer(serializers.ModelSerializer):
             "finished_at",
             "seed",
             "likeness",
+            "left_out",
             "timings",
         ]
 
@@ -270,6 +279,10 @@ class JobSerializer(serializers.ModelSerializer):
     @extend_schema_field(LikenessSerializer(allow_null=True))
     def get_likeness(self, job):
         return next((timing["likeness"] for timing in reversed(job.timings) if timing.get("likeness")), None)
+
+    @extend_schema_field(serializers.DictField(child=serializers.CharField()))
+    def get_left_out(self, job):
+        return next((timing["left_out"] for timing in job.timings if timing.get("left_out")), {})
 
     @extend_schema_field(serializers.URLField(allow_null=True))
     def get_output_url(self, job):

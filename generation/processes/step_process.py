@@ -119,7 +119,7 @@ def load_pipeline(
 
 def prompt_of(
     name: str, request: GenerationRequest, profile: ModelProfile, pipeline: DiffusionPipeline
-) -> str:
+) -> prompts.Prompt:
     """The step's prompt, as long as the pipeline's text encoder can read."""
     build = prompts.face_prompt if name == "face" else prompts.scene_prompt
     return build(request, profile.style, prompts.token_counter(pipeline.tokenizer))
@@ -137,7 +137,7 @@ def paint(
 ) -> Image.Image:
     """Step ``index``, ``name``, on ``picture``, as ``generator_classic`` calls it."""
     prompt, noise = prompt_of(name, request, profile, pipeline), step_generator(request.seed, index)
-    rest = (prompt, pipeline, profile, noise, on_step)
+    rest = (prompt.text, pipeline, profile, noise, on_step)
     if name == "pose":
         return steps.pose(picture, canvas.skeleton, canvas.subject_mask, canvas.person_mask, *rest)
     if name == "detail":

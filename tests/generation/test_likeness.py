@@ -70,3 +70,12 @@ def test_the_job_answers_with_the_likeness_of_its_face_step(client, catalogue):
     life.add_timing(job, {"step": "pose"})
     life.add_timing(job, {"step": "face", "likeness": {"face": True, "distance": 0.41}})
     assert client.get(url).json()["likeness"] == {"face": True, "distance": 0.41}
+
+
+def test_the_job_answers_with_the_words_that_were_left_out(client, catalogue):
+    job = Job.objects.create(code="12345678", kind=Job.Kind.GENERATION, status=Job.Status.RUNNING)
+    url = f"/api/jobs/{job.code}/"
+    assert client.get(url).json()["left_out"] == {}
+    life.add_timing(job, {"step": "pose", "left_out": {"other_details": "and a scarf"}})
+    life.add_timing(job, {"step": "face"})
+    assert client.get(url).json()["left_out"] == {"other_details": "and a scarf"}

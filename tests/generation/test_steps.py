@@ -15,6 +15,7 @@ from generation.models.profiles import get_profile
 from generation.picture import face_colours
 from generation.picture.canvas import canvas_size
 from generation.processes import step_process
+from generation.record import step_record
 from generation.request import InvalidRequest
 from generation.vision import likeness
 
@@ -90,6 +91,21 @@ def test_a_lora_changes_nothing_at_scale_0_the_face_at_1_and_half_of_it_at_a_hal
     _, _, half = painted("face", make_job(tmp_path / "half", lora=lora, lora_scale=0.5))
     assert 0 < np.abs(half - zero).mean() < np.abs(whole - zero).mean()
     assert 0 < np.abs(half - whole).mean() < np.abs(whole - zero).mean()
+
+
+def test_words_that_the_prompt_has_no_room_for_are_in_the_steps_record(family, tmp_path):
+    clothes = " ".join(f"coat{number}" for number in range(40))
+
+    def record_with(details: str) -> dict:
+        inputs = read_inputs(make_job(tmp_path, other_details=details))
+        request, profile = inputs.request, inputs.profile
+        prompt = step_process.prompt_of("pose", request, profile, pipeline_of("pose", inputs))
+        return step_record("pose", 1, request, profile, prompt)
+
+    record = record_with(clothes)
+    assert "coat0 coat1" in record["prompt"] and "coat39" not in record["prompt"]
+    assert record["left_out"]["other_details"].endswith("coat38 coat39")
+    assert "left_out" not in record_with("a coat")
 
 
 def test_of_several_faces_the_nearest_to_the_photos_is_kept(family, tmp_path, monkeypatch):
