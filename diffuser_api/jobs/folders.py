@@ -1,6 +1,8 @@
 """The working folders of jobs. Each bears its job's code and is local to the worker that runs the job.
 
 It is removed when the job has ended. A job that waits for another attempt keeps it and goes on from there.
+Other installations, and people who run ``launch.bash``, may have folders in the same place: a sweep knows its
+own by a mark.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ import shutil
 from pathlib import Path
 
 from django.conf import settings
+
+from diffuser_api.operations import installation
 
 
 def generation_folder(code: str) -> Path:
@@ -30,13 +34,22 @@ def training_output(code: str) -> Path:
     return training_app() / "training-output" / code
 
 
+def make(folder: Path) -> Path:
+    """The folder, made if it isn't there, and marked as ours."""
+    installation.mark(folder)
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 def remove(code: str) -> None:
     for folder in (generation_folder(code), training_input(code), training_output(code)):
         shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            installation.unmark(folder)
 
 
-def names() -> set[str]:
-    """The names of whatever lies where working folders lie."""
+def codes() -> set[str]:
+    """Of the working folders that this installation has made."""
     no_code = ""  # a folder without its last part is the folder of them all
     parents = (generation_folder(no_code), training_input(no_code), training_output(no_code))
-    return {path.name for parent in parents if parent.is_dir() for path in parent.iterdir()}
+    return {folder.name for parent in parents for folder in installation.marked(parent)}

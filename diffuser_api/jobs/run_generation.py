@@ -30,11 +30,11 @@ def run(job: Job, lease: Lease) -> None:
     """
     folder = folders.generation_folder(job.code)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folders.make(folder)
         request = unfinished_request(folder)
         if request is None:
             folders.remove(job.code)
-            folder.mkdir()
+            folders.make(folder)
             request = fill(folder, job)
         picture = generator.generate(folder, lambda event: follow(job, event, lease), request)
         life.finish_generation(job, picture)

@@ -68,6 +68,8 @@ def lay_out_photos(job: Job, profile: ModelProfile) -> Path:
     """The folder that the trainer reads, as ``generation.training_set`` makes it."""
     folder = folders.training_input(job.code)
     shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was cut off; its checkpoint stays
+    folders.make(folder)
+    folders.make(folders.training_output(job.code))  # before launch.bash does: so it is ours
     photos = [Path(photo.file.path) for photo in job.photos.order_by("index")]
     training_set.write(photos, folder, profile.training, detectors(profile.name))
     return folder

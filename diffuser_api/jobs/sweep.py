@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 import shutil
 import time
 from datetime import timedelta
@@ -21,6 +20,7 @@ from django.utils import timezone
 
 from diffuser_api.jobs import folders, life, processes, retention
 from diffuser_api.models import Job, LoraModel, TrainingPhoto
+from diffuser_api.operations import installation
 from diffuser_api.photos import gate
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,6 @@ SECONDS_BETWEEN_SWEEPS = 30.0
 SILENT_ELSEWHERE, SILENT_HERE = timedelta(seconds=25), timedelta(seconds=120)
 WRITING_SECONDS = 120.0  # a stored file may be that much older than the commit of its row
 UPLOAD_SECONDS = 600.0  # since the last byte of an upload, of which a request is made within less
-CODE = re.compile(r"\d{8}")
 
 
 def forever() -> None:
@@ -81,8 +80,8 @@ def is_dead(job: Job) -> bool:
 
 
 def remove_folders() -> None:
-    """Working folders of jobs that are finished or gone. Folders that aren't named by a code are not ours."""
-    codes = {name for name in folders.names() if CODE.fullmatch(name)}
+    """Working folders of jobs that are finished or gone; none that this installation hasn't made."""
+    codes = folders.codes()  # before the rows are read: the folder of a job that begins now isn't among them
     for code in codes - set(Job.objects.filter(status__in=life.UNFINISHED).values_list("code", flat=True)):
         folders.remove(code)
         log.warning("job %s: folders without an owner removed", code)
@@ -90,6 +89,10 @@ def remove_folders() -> None:
 
 def remove_files(writing_seconds: float = WRITING_SECONDS) -> None:
     """Stored files of visitors that no row names: a process died between the file and its row."""
+    installation.claim_files()
+    if owner := installation.other_owner():
+        log.debug("stored files are left alone: they belong to %s", owner)
+        return
     for model, field in ((Job, "output"), (LoraModel, "file"), (TrainingPhoto, "file")):
         folder = model._meta.get_field(field).upload_to.rstrip("/")
         if not default_storage.exists(folder):

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.core.checks import Tags, Warning, register
 
+from diffuser_api.operations import installation
 from generation.models import hub
 from generation.models.profiles import get_profile
 
@@ -31,6 +32,16 @@ def check_models() -> None:
 @register()
 def models_are_there(app_configs, **kwargs):
     return [Warning(sentence, id="cartolina.W001") for sentence in missing_models()]
+
+
+@register()
+def files_have_their_database(app_configs, **kwargs):
+    owner = installation.other_owner()
+    if not owner:
+        return []
+    hint = f"Set another DATA_DIR, or, if the rows were moved, delete the file {installation.CLAIM} in it."
+    text = f"The files in DATA_DIR belong to the database {owner}; no file without a row is removed there."
+    return [Warning(text, hint=hint, id="cartolina.W004")]
 
 
 @register(Tags.security, deploy=True)

@@ -2,15 +2,18 @@
 
 import os
 import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
+from benchmarks.harness import ROOT, running_worker
 from benchmarks.harness.clients import make_job
-from diffuser_api.jobs import life, processes, sweep
+from diffuser_api.jobs import folders, life, processes, sweep
 from diffuser_api.models import Job
 
 
@@ -106,16 +109,60 @@ def test_a_dead_workers_processes_end_and_others_do_not(dead_worker, transaction
             process.wait()
 
 
-def test_folders_of_no_job_are_removed_and_others_stay(job, settings):
-    training = settings.TRAINING_APP_DIR
-    places = [settings.TMP_DATA_DIR, training / "training-input", training / "training-output"]
-    for place in places:
-        for name in (job.code, "00000000", "request-by-hand"):
-            (place / name).mkdir(parents=True)
-            (place / name / "face.png").write_bytes(b"x")
+PLACES = (folders.generation_folder, folders.training_input, folders.training_output)
+
+
+def make_working_folders(code: str) -> list[Path]:
+    made = [folders.make(place(code)) for place in PLACES]
+    for folder in made:
+        (folder / "face.png").write_bytes(b"x")
+    return made
+
+
+def test_folders_of_no_job_are_removed_and_others_stay(job):
+    kept = make_working_folders(job.code)
+    make_working_folders("00000000")
+    for place in PLACES:  # of launch.bash, or the generator, run by hand
+        place("11111111").mkdir()
     sweep.sweep()
-    for place in places:
-        assert sorted(path.name for path in place.iterdir()) == sorted([job.code, "request-by-hand"])
+    for folder in kept:
+        assert sorted(path.name for path in folder.parent.iterdir() if path.is_dir()) == sorted(
+            [job.code, "11111111"]
+        )
+    assert all((folder / "face.png").exists() for folder in kept)
+
+
+SWEEP = """
+import django
+django.setup()
+from diffuser_api.jobs import sweep
+sweep.sweep()
+sweep.remove_files(writing_seconds=0)
+"""
+
+
+def sweep_by_another_installation(database: Path, **environment: str) -> None:
+    own = running_worker.environment() | {"DATABASE_URL": f"sqlite:///{database}"} | environment
+    for command in (["manage.py", "migrate", "--verbosity", "0"], ["-c", SWEEP]):
+        subprocess.run([sys.executable, *command], cwd=ROOT, env=own, check=True)
+
+
+@pytest.mark.slow
+def test_a_second_service_of_one_checkout_leaves_the_firsts_trainings_alone(job, tmp_path):
+    """Its DATA_DIR is another, its working folders lie in the same places."""
+    kept = make_working_folders(job.code)
+    sweep_by_another_installation(tmp_path / "second.sqlite3", DATA_DIR=str(tmp_path / "second"))
+    assert all((folder / "face.png").exists() for folder in kept)
+
+
+@pytest.mark.slow
+def test_a_second_database_on_one_data_dir_leaves_the_firsts_files_alone(job, tmp_path):
+    kept = make_working_folders(job.code)
+    stored = default_storage.save("outputs/kept.png", ContentFile(b"x"))
+    Job.objects.update(output=stored)
+    sweep.sweep()
+    sweep_by_another_installation(tmp_path / "second.sqlite3")
+    assert default_storage.exists(stored) and all((folder / "face.png").exists() for folder in kept)
 
 
 def test_old_files_of_no_row_are_removed(job, own_data_folder):

@@ -11,7 +11,7 @@ from benchmarks.harness.catalogue import make_catalogue
 from benchmarks.harness.clients import make_job, make_picture
 from diffuser_api.jobs import life
 from diffuser_api.models import Job
-from diffuser_api.operations import health
+from diffuser_api.operations import checks, health, installation
 
 
 @pytest.fixture
@@ -112,3 +112,12 @@ def test_metrics_count_what_the_rows_say(client, catalogue, settings, tmp_path):
     assert found["cartolina_step_seconds", "0.5", "pose"] == pytest.approx(4.5)
     assert found["cartolina_step_peak_bytes", "pose"] == 100 * 2**20
     assert found["cartolina_ready", "database"] == 1
+
+
+def test_a_check_names_the_database_that_a_data_dir_belongs_to(settings, db):
+    installation.claim_files()
+    assert not checks.files_have_their_database(None)
+    (settings.DATA_DIR / installation.CLAIM).write_text("postgresql://there:5432/cartolina")
+    [warning] = checks.files_have_their_database(None)
+    assert "postgresql://there:5432/cartolina" in warning.msg
+    assert "delete the file installation" in warning.hint
