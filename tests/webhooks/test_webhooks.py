@@ -20,7 +20,7 @@ from benchmarks.harness.clients import make_client, make_job
 from benchmarks.harness.receivers import drip, gigabyte, hang, receiving, refusing, say, status
 from diffuser_api.jobs import life
 from diffuser_api.models import Job, Webhook
-from diffuser_api.webhooks import guarded_post, outbox
+from diffuser_api.webhooks import guarded_post, outbox, retries
 from diffuser_api.webhooks.sender import THREADS_OF_A_HOST, Sender
 
 LOCAL = ["127.0.0.0/8"]
@@ -142,7 +142,7 @@ def test_a_wrong_webhook_url_is_refused(url, client, catalogue, settings):
 )
 def test_a_receiver_that_answers_badly_is_tried_again(answer, result, catalogue, sender, monkeypatch, caplog):
     monkeypatch.setattr(guarded_post, "SECONDS", 1.0)
-    with receiving(answer) as receiver, caplog.at_level(logging.INFO, "diffuser_api.webhooks.outbox"):
+    with receiving(answer) as receiver, caplog.at_level(logging.INFO, "diffuser_api.webhooks.retries"):
         hook = one_message(receiver.url)
         work(sender, lambda: Webhook.objects.get(pk=hook.pk).last_result)
     hook.refresh_from_db()
@@ -179,7 +179,7 @@ def test_after_a_day_of_tries_a_webhook_is_dead_and_can_be_sent_again(catalogue,
     with receiving(status(500)) as receiver:
         hook = one_message(receiver.url)
         spent = 0.0
-        for attempt in range(1, len(outbox.PAUSES) + 2):
+        for attempt in range(1, len(retries.PAUSES) + 2):
             work(
                 sender, lambda n=attempt: Webhook.objects.get(pk=hook.pk).attempts == n and not sender.running
             )
@@ -219,8 +219,8 @@ def test_hanging_receivers_delay_no_other(catalogue, sender, monkeypatch):
 def test_a_try_whose_sender_died_is_made_again(catalogue, sender):
     with receiving(status(200)) as receiver:
         hook = one_message(receiver.url)
-        assert outbox.next_due(set(), set()).pk == hook.pk  # taken, and nothing came of it
-        assert outbox.next_due(set(), set()) is None
+        assert retries.next_due(set(), set()).pk == hook.pk  # taken, and nothing came of it
+        assert retries.next_due(set(), set()) is None
         later = timezone.now() - timedelta(seconds=1)
         Webhook.objects.filter(pk=hook.pk).update(next_try_at=later)  # the lease has passed
         work(sender, lambda: Webhook.objects.get(pk=hook.pk).status == "delivered")
