@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
-import time
 from pathlib import Path
 
+import metadata
 import torch
-from base_model import DTYPES
+from base_model import DTYPES, Model
 from pictures import Picture
 from reporting import TrainingError, first_line, log
 from safetensors.torch import save_file
-
-METADATA_OPTIONS = (
-    "network_module network_dim network_alpha learning_rate unet_lr text_encoder_lr lr_scheduler "
-    "lr_warmup_steps max_train_steps gradient_checkpointing cache_latents mixed_precision max_grad_norm "
-    "min_snr_gamma noise_offset output_name resolution enable_bucket bucket_no_upscale"
-)
 
 
 class Checkpoints:
@@ -32,6 +25,7 @@ class Checkpoints:
     def __init__(
         self,
         args: argparse.Namespace,
+        model: Model,
         trained: dict,
         pictures: list[Picture],
         seed: int,
@@ -41,7 +35,7 @@ class Checkpoints:
         """``epoch_length`` and ``total`` are numbers of steps."""
         self.args, self.trained, self.seed = args, trained, seed
         self.epoch_length, self.total = epoch_length, total
-        self.metadata = make_metadata(args, pictures, seed, epoch_length)
+        self.metadata = metadata.of_training(args, pictures, seed, epoch_length, model.predicts_velocity)
         args.output_dir.mkdir(parents=True, exist_ok=True)
 
     def save_due(self, done: int) -> None:
@@ -68,9 +62,8 @@ class Checkpoints:
             for key, value in self.trained["network"].state_dict().items()
         }
         epoch = (done - 1) // self.epoch_length + 1
-        now = {"ss_steps": str(done), "ss_epoch": str(epoch), "ss_training_finished_at": str(time.time())}
         aside = path.with_name(path.name + ".part")
-        save_file(weights, aside, self.metadata | now)
+        save_file(weights, aside, metadata.of_file(weights, self.metadata, done, epoch))
         put_in_place(aside, path)
         log(f"saved {path}")
 
@@ -111,26 +104,3 @@ def restore(state: dict, trained: dict, folder: Path) -> None:
             part.load_state_dict(state[name])
     except (KeyError, RuntimeError, ValueError) as error:
         raise TrainingError(f"{folder} is of another network: {first_line(error)}") from error
-
-
-def make_metadata(
-    args: argparse.Namespace, pictures: list[Picture], seed: int, epoch_length: int
-) -> dict[str, str]:
-    """What kohya writes into each file, as far as it applies; strings, as safetensors wants them."""
-    folders = {p.path.parent.name: {"n_repeats": p.repeats, "img_count": 0} for p in pictures}
-    for picture in pictures:
-        folders[picture.path.parent.name]["img_count"] += 1
-    values = {name: getattr(args, name) for name in METADATA_OPTIONS.split()} | {
-        "debiased_estimation": args.debiased_estimation_loss,
-        "base_model_version": "sd_v1",
-        "v2": False,
-        "sd_model_name": Path(args.pretrained_model_name_or_path).name,
-        "optimizer": "torch.optim.adamw.AdamW",
-        "seed": seed,
-        "num_train_images": sum(picture.repeats for picture in pictures),
-        "num_batches_per_epoch": epoch_length,
-        "total_batch_size": args.train_batch_size,
-        "dataset_dirs": json.dumps(folders),
-        "training_started_at": time.time(),
-    }
-    return {f"ss_{name}": str(value) for name, value in values.items()}

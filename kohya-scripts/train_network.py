@@ -11,8 +11,8 @@ jobs, servers or databases.
 
 This file holds the training: the LoRA's layers, the loss, the loop. Beside it: options.py (the options),
 pictures.py (the folder of photographs), base_model.py (the model to train), samples.py (photographs as the
-UNet sees them), checkpoints.py (the files written), sample_pictures.py (pictures painted on the way),
-reporting.py (what is printed).
+UNet sees them), checkpoints.py (the files written), metadata.py (what they say about themselves),
+sample_pictures.py (pictures painted on the way), reporting.py (what is printed).
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def train(args: argparse.Namespace, pictures: list[Picture], progress: Progress)
     samples = Samples(model, pictures, seed, alpha_mask=args.alpha_mask, cached=args.cache_latents)
     texts = TextEmbeddings(model, trained=args.train_text_encoder)
     prompts = read_prompts(args.sample_prompts) if args.sample_every_n_steps else []
-    checkpoints = Checkpoints(args, trained, pictures, seed, epoch_length, total)
+    checkpoints = Checkpoints(args, model, trained, pictures, seed, epoch_length, total)
 
     progress.start(first, total)
     for step in range(first, total):

@@ -12,7 +12,9 @@ _METADATA = (
     "ss_max_grad_norm ss_max_train_steps ss_min_snr_gamma ss_mixed_precision ss_network_alpha ss_network_dim "
     "ss_network_module ss_noise_offset ss_num_batches_per_epoch ss_num_train_images ss_optimizer "
     "ss_output_name ss_resolution ss_sd_model_name ss_seed ss_steps ss_text_encoder_lr ss_total_batch_size "
-    "ss_training_finished_at ss_training_started_at ss_unet_lr ss_v2"
+    "ss_training_finished_at ss_training_started_at ss_unet_lr ss_v2 ss_sd_model_hash ss_new_sd_model_hash "
+    "sshs_model_hash sshs_legacy_hash modelspec.sai_model_spec modelspec.architecture "
+    "modelspec.implementation modelspec.title modelspec.resolution modelspec.date modelspec.prediction_type"
 )
 METADATA = frozenset(_METADATA.split())
 

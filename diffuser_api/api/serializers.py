@@ -24,6 +24,7 @@ from diffuser_api.models import (
 )
 from diffuser_api.photos import sentences
 from diffuser_api.webhooks import guarded_post
+from generation.models import lora_fit
 from generation.request import AGES, GENDERS
 
 TEXT_LENGTH = 300
@@ -73,7 +74,8 @@ class GenerateImageSerializer(WebhookSerializer):
     )
     selected_lora = OptionalText(
         NAME_LENGTH,
-        "A LoRA code. Empty, unknown or not ready: the picture is made without the face step.",
+        "A LoRA code. Empty, unknown, not ready, or trained on another model than the server's of today: the "
+        "picture is made without the face step, and lora_used is false.",
         allow_null=True,
     )
     dynamic_action_selection = serializers.BooleanField(
@@ -192,12 +194,20 @@ class TrainingCompleteSerializer(serializers.Serializer):
         return values
 
 
+class LoraProblemSerializer(serializers.Serializer):
+    code = serializers.ChoiceField(lora_fit.MISFITS)
+    message = serializers.CharField()
+
+
 class GenerateImageAnswerSerializer(serializers.Serializer):
     code = serializers.CharField()
     status = serializers.ChoiceField(Job.Status.choices)
     status_url = serializers.URLField()
     output_url = serializers.URLField()
     lora_used = serializers.BooleanField()
+    lora_problem = LoraProblemSerializer(
+        required=False, help_text="Why the selected LoRA isn't used: it has to be trained again."
+    )
     action = serializers.CharField()
     action_score = serializers.FloatField(allow_null=True)
 

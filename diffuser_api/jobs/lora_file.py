@@ -1,12 +1,20 @@
-"""Is a file that claims to be a LoRA one? Read by safetensors' own parser, so that nothing in it can run."""
+"""Is a file that claims to be a LoRA one, and does it fit the models?
+
+Read by safetensors' own parser, so that nothing in it can run.
+"""
 
 from __future__ import annotations
 
+import io
 import re
 from math import prod
 
 import numpy as np
 from safetensors import SafetensorError, deserialize
+
+from diffuser_api.models import LoraModel
+from generation.models import lora_fit
+from generation.models.profiles import get_profile
 
 KEY = re.compile(r"(lora_(?:unet|te)_\w{1,200})\.(lora_down\.weight|lora_up\.weight|alpha)")
 DTYPES = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
@@ -20,7 +28,8 @@ class NotALora(Exception):
 
 
 def check(content: bytes) -> None:
-    """Raises NotALora unless ``content`` is a safetensors file of whole, finite layers in kohya's format."""
+    """Raises NotALora unless ``content`` is a safetensors file of whole, finite layers in kohya's format, and
+    the model that paints faces has these layers in the same shapes."""
     try:
         tensors = dict(deserialize(content))
     except (SafetensorError, ValueError, TypeError) as error:
@@ -36,6 +45,22 @@ def check(content: bytes) -> None:
         layers.setdefault(matched[1], {})[matched[2]] = tensor["shape"]
     for name, shapes in layers.items():
         _check_layer(name, shapes)
+    try:
+        lora_fit.check_layers(io.BytesIO(content), get_profile())
+    except lora_fit.Misfit as misfit:
+        raise NotALora(str(misfit)) from misfit
+
+
+def misfit(lora: LoraModel) -> lora_fit.Misfit | None:
+    """Why a kept LoRA can't be used with the models of today, which may not be those that it was made for."""
+    try:
+        with lora.file.open("rb") as file:
+            lora_fit.check(file, get_profile())
+    except OSError:
+        return lora_fit.Misfit("damaged", "The LoRA's file is gone: train it again.")
+    except lora_fit.Misfit as found:
+        return found
+    return None
 
 
 def _check_numbers(key: str, tensor: dict) -> None:

@@ -11,7 +11,7 @@ from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
 from django.db.models.fields.files import FieldFile
 
-from diffuser_api.jobs import queue, wake_up
+from diffuser_api.jobs import lora_file, queue, wake_up
 from diffuser_api.models import ActionImage, Client, IdempotencyKey, Job, LoraModel, PoiImage, TrainingPhoto
 from diffuser_api.operations import checks, disk
 from diffuser_api.photos.gate import Seen
@@ -46,13 +46,17 @@ class GenerationOrder(Order):
     action_score: float | None = None  # cosine, of an action that was picked by free text
 
     def job(self, code: str) -> Job:
+        """Without the LoRA if that can't be used; ``lora_problem`` among the parameters says why."""
+        misfit = self.lora and lora_file.misfit(self.lora)
+        problem = {"lora_problem": {"code": misfit.code, "message": str(misfit)}} if misfit else {}
+        lora = None if misfit else self.lora
         return Job(
             code=code,
             kind=Job.Kind.GENERATION,
-            steps=planned(with_lora=self.lora is not None),
+            steps=planned(with_lora=lora is not None),
             poi_image=self.poi_image,
             action_image=self.action_image,
-            lora=self.lora,
+            lora=lora,
             seed=secrets.randbelow(2**32) if self.seed is None else self.seed,
             parameters={
                 "age": self.age,
@@ -60,6 +64,7 @@ class GenerationOrder(Order):
                 "other_details": self.other_details,
                 "action": self.action_image.action.name,
                 "action_score": self.action_score,
+                **problem,
             },
         )
 
@@ -141,6 +146,8 @@ def run_again(job: Job, seed: int | None) -> Job:
         raise CantRunAgain("The place's or the action's picture was deleted meanwhile.")
     if "face" in job.steps and not job.lora:
         raise CantRunAgain("The visitor's LoRA was deleted meanwhile.")
+    if job.lora and (misfit := lora_file.misfit(job.lora)):
+        raise CantRunAgain(str(misfit))
     order = GenerationOrder(
         poi_image=job.poi_image,
         action_image=job.action_image,

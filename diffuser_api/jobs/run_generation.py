@@ -12,7 +12,7 @@ from pathlib import Path
 from django.conf import settings
 from PIL import Image
 
-from diffuser_api.jobs import folders, life
+from diffuser_api.jobs import folders, life, lora_file
 from diffuser_api.jobs.lease import Lease, database_errors_tolerated
 from diffuser_api.models import Job
 from generation import generator
@@ -29,6 +29,10 @@ def run(job: Job, lease: Lease) -> None:
     Raises Lost, Stopped or TimedOut if the run is broken off.
     """
     folder = folders.generation_folder(job.code)
+    # The models may have been changed since the picture was asked for.
+    if job.lora and (misfit := lora_file.misfit(job.lora)):
+        life.fail(job, "lora_unusable", str(misfit))
+        return
     try:
         folders.make(folder)
         request = unfinished_request(folder)

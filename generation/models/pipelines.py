@@ -29,7 +29,7 @@ from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError, safe_open
 from transformers.utils import logging as transformers_logging
 
-from generation.models import gpu_memory, hardware, hub
+from generation.models import gpu_memory, hardware, hub, lora_fit
 from generation.models.profiles import ModelProfile, ModelRef
 from generation.step_table import STEPS
 
@@ -198,7 +198,25 @@ def _missing(what: str, error: Exception) -> ModelMissing:
 def apply_lora(pipeline: StableDiffusionInpaintPipeline, path: Path, scale: float) -> None:
     """Put a LoRA's layers into the pipeline, in memory; ``scale`` 0 (no effect) to 1 (as trained)."""
     pipeline.load_lora_weights(str(path.parent), weight_name=path.name, adapter_name=LORA_ADAPTER)
+    _set_alphas(pipeline, path)
     pipeline.set_adapters([LORA_ADAPTER], adapter_weights=[scale])
+
+
+def _set_alphas(pipeline: StableDiffusionInpaintPipeline, path: Path) -> None:
+    """Each layer's alpha as the file has it; its rank, where the file has none.
+
+    diffusers finds most layers' alphas under other names than it looks for, and gives them the commonest one.
+    """
+    from peft.tuners.lora import LoraLayer
+
+    with safe_open(path, framework="pt") as file:
+        names = [name for name in file.keys() if name.endswith(".alpha")]  # noqa: SIM118 (it is no dict)
+        alphas = {name.removesuffix(".alpha"): file.get_tensor(name).item() for name in names}
+    for part in lora_fit.PARTS:
+        for name, layer in getattr(pipeline, part).named_modules():
+            if isinstance(layer, LoraLayer) and LORA_ADAPTER in layer.r:
+                rank = layer.r[LORA_ADAPTER]
+                layer.lora_alpha[LORA_ADAPTER] = alphas.get(lora_fit.layer_name(part, name), rank)
 
 
 def remove_lora(pipeline: StableDiffusionInpaintPipeline) -> None:

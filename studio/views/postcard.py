@@ -5,7 +5,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from diffuser_api.catalogue import lookup
-from diffuser_api.jobs import orders
+from diffuser_api.jobs import lora_file, orders
 from diffuser_api.jobs.life import UNFINISHED
 from diffuser_api.models import Action, Job, PoiImage
 from studio import clothes, forms, sentences, visitors
@@ -21,8 +21,12 @@ def postcard(request):
         form = forms.PostcardForm(values)
         problems = form.problems() or _no_room(request)
         if not problems:
+            order = form.order(request.visitor)
+            if order.lora and lora_file.misfit(order.lora):
+                problems = {"face": forms.sentence_of("selected_lora")}
+        if not problems:
             try:
-                job = orders.create_job(form.order(request.visitor))
+                job = orders.create_job(order)
                 return redirect("studio:job", job.code)
             except orders.REFUSALS as error:
                 problems = {"all": sentences.not_taken(error)}

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from diffusers import AutoencoderKL, DDPMScheduler, StableDiffusionInpaintPipeline, StableDiffusionPipeline
 from PIL import Image
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 
 from benchmarks.harness import ROOT
 from benchmarks.harness.kohya_lora import METADATA
@@ -75,6 +76,22 @@ def test_keys_shapes_and_metadata_are_kohyas(trained):
     expected = {"ss_network_dim": "4", "ss_network_alpha": "2.0", "ss_steps": "6", "ss_seed": "3"}
     assert expected.items() <= metadata.items() and metadata.keys() == METADATA
     assert json.loads(metadata["ss_dataset_dirs"]) == {"2_sks person": {"n_repeats": 2, "img_count": 3}}
+
+
+def test_a_lora_says_which_base_it_was_trained_on_and_its_own_hashes_as_kohya_does(trained, small_models):
+    path = trained[1] / "visitor.safetensors"
+    metadata = safe_open(path, "pt").metadata()
+    unet = (small_models / "text2img" / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
+    assert metadata["ss_new_sd_model_hash"] == sha256(unet).hexdigest()
+    assert metadata["ss_sd_model_hash"] == sha256(unet[0x100000:0x110000]).hexdigest()[:8]
+    content = path.read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    assert metadata["sshs_model_hash"] == sha256(content[start:]).hexdigest()
+    own = {name: value for name, value in metadata.items() if name.startswith("ss_")}
+    small = save(load_file(path), own)
+    assert metadata["sshs_legacy_hash"] == sha256(small[0x100000:0x110000]).hexdigest()[:8]
+    assert metadata["modelspec.architecture"] == "stable-diffusion-v1/lora"
+    assert metadata["modelspec.title"] == "visitor" and metadata["modelspec.resolution"] == "64x64"
 
 
 def test_it_writes_its_own_small_files_only(trained, small_models):

@@ -45,4 +45,6 @@ class GenerateImage(APIView):
             "action": job.parameters["action"],
             "action_score": job.parameters["action_score"],
         }
+        if problem := job.parameters.get("lora_problem"):
+            answer["lora_problem"] = problem
         return Response(answer, created_or_accepted(job))

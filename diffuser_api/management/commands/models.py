@@ -1,7 +1,13 @@
-"""``manage.py models``: which models the profile needs and where they are; fetches and verifies them."""
+"""``manage.py models``: which models the profile needs and where they are; fetches and verifies them.
+
+Names the LoRAs that don't fit them.
+"""
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
+from diffuser_api.jobs import lora_file
+from diffuser_api.models import LoraModel
 from generation.models import hub
 from generation.models.profiles import get_profile
 
@@ -30,7 +36,20 @@ class Command(BaseCommand):
                 wrong.append(f"{model.id}: {path} is damaged: delete it and run `{hub.FETCH}`.")
         if wrong:
             raise CommandError("\n".join(wrong))
+        self._list_misfits()
         self.stdout.write("\nAll is there." + (" What was fetched has its hashes." if verify else ""))
+
+    def _list_misfits(self) -> None:
+        """The LoRAs that can't be used with these models, if there is a database."""
+        try:
+            loras = LoraModel.objects.all()
+            found = [(lora.code, misfit) for lora in loras if (misfit := lora_file.misfit(lora))]
+        except DatabaseError:
+            return
+        if found:
+            self.stdout.write(f"\n{len(found)} LoRAs can't be used with these models:")
+        for code, misfit in found:
+            self.stdout.write(f"  {code}: {misfit}")
 
     def _fetch(self, model) -> None:
         if hub.folder(model):
