@@ -6,6 +6,7 @@ from pathlib import Path
 
 from django.core.files.base import ContentFile
 
+from benchmarks.harness.loras import small_lora
 from diffuser_api.access import tokens
 from diffuser_api.jobs import life, orders
 from diffuser_api.jobs.orders import GenerationOrder, TrainingOrder
@@ -45,5 +46,5 @@ def make_picture(tmp_path: Path, client: Client | None = None, visitor: str = ""
 
 
 def make_lora(code: str, client: Client | None = None, visitor: str = "") -> LoraModel:
-    file = ContentFile(b"lora", name=f"{code}.safetensors")
+    file = ContentFile(small_lora(), name=f"{code}.safetensors")
     return LoraModel.objects.create(code=code, client=client, visitor=visitor, file=file)

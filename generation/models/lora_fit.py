@@ -100,7 +100,9 @@ def layers_of(model: ModelRef) -> Shapes:
         for path in sorted((folder / part).glob("*.safetensors")):
             inside = ".layers." if part == "text_encoder" else ""
             for name, shape in _weights(path, _stamp(path)).items():
-                if name.endswith(".weight") and len(shape) in (2, 4) and inside in name:
+                if not name.endswith(".weight") or len(shape) not in (2, 4) or inside not in name:
+                    continue  # a bias, a norm, a table of words
+                if not name.startswith("add_embedding."):  # diffusers loads no LoRA there
                     found[layer_name(part, name.removesuffix(".weight"))] = shape
     return found
 

@@ -3,16 +3,10 @@
 import pytest
 
 from benchmarks.harness.api_requests import a_request
-from benchmarks.harness.catalogue import png_file
-from diffuser_api.models import Job, LoraModel
+from benchmarks.harness.clients import make_lora
+from diffuser_api.models import Job
 
 URL = "/api/generate-image/"
-
-
-def a_lora(code="12345678") -> LoraModel:
-    from PIL import Image
-
-    return LoraModel.objects.create(code=code, file=png_file(Image.new("L", (1, 1)), "lora"))
 
 
 def test_a_request_is_answered_at_once_with_the_jobs_urls(client, catalogue):
@@ -63,7 +57,7 @@ def test_without_a_known_lora_there_is_no_face_step(code, client, catalogue):
 
 
 def test_with_a_lora_there_is_a_face_step(client, catalogue):
-    a_lora()
+    make_lora("12345678")
     answer = client.post(URL, a_request(selected_lora="12345678"), "application/json")
     assert answer.json()["lora_used"] is True
     assert Job.objects.get().steps == ["pose", "detail", "detail", "harmonize", "face"]

@@ -5,6 +5,7 @@ from PIL import Image
 
 from benchmarks.harness import photographs as real
 from benchmarks.harness.clients import make_job
+from benchmarks.harness.loras import small_lora
 from diffuser_api.jobs import life, run_generation
 from diffuser_api.models import Job, LoraModel
 from generation.miniature import demo_content, detectors
@@ -53,7 +54,7 @@ def test_faces_go_from_the_photos_to_the_lora_to_the_request(client, catalogue, 
     kept = [photo.face for photo in job.photos.all()]
     skins = [photo.skin for photo in job.photos.all()]
     assert [len(face) for face in kept] == [128] * 5
-    assert life.finish_training(job, b"a lora")
+    assert life.finish_training(job, small_lora())
     lora = LoraModel.objects.get(code=code)
     assert lora.faces == kept
     assert lora.skin_tone == skin.tone(skins)
