@@ -109,6 +109,7 @@ class ModelProfile:
     training: TrainingSettings
     half_on_gpu: bool = True
     full_size: bool = False  # whether a large background comes back at its own size, else at the canvas's
+    controlnet_scale: float = 1.0  # how strongly the skeleton guides the pose; 0: not at all
     skeleton_side: int = 512  # short side at which the ControlNet knows its skeletons' lines
     face_colour_limit: int = 8  # how far a face's skin may move towards the neck's, CIE L*a*b* units
     face_candidates: int = 1  # faces painted in one batch, of which the most like the visitor is kept

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 def vae_copy(picture: Image.Image, pipeline: DiffusionPipeline) -> Image.Image:
     """The picture encoded and decoded again, which is what a step of strength 0 would paint.
 
-    The VAE blurs a little each time. A step that changes little takes that back (``compositing.add_change``):
-    else the picture would lose more to the VAE than the step mends.
+    The VAE blurs a little each time. After a step of weak noise (detail, harmonize), the picture would lose
+    more to that blur than the step mends. So of its result only the difference to this copy is added to the
+    picture (``compositing.add_change``). After strong noise (pose, face) there is little old detail to save.
     """
     import torch
     from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img import retrieve_latents

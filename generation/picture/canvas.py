@@ -20,7 +20,7 @@ class Canvas:
     background: Image.Image
     skeleton: Image.Image
     subject_mask: Image.Image  # what the subject may fill
-    face_mask: Image.Image  # what their face may fill, partly outside of it
+    face_mask: Image.Image  # what their face may fill; only its edge may lie outside the subject mask
 
     @property
     def size(self) -> tuple[int, int]:

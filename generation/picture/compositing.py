@@ -21,7 +21,7 @@ def feathered(mask: Image.Image, radius: int) -> Image.Image:
 
 
 def lay_over(painted: Image.Image, picture: Image.Image, mask: Image.Image, feather: int) -> Image.Image:
-    """``painted`` inside the mask, ``picture``'s own pixels outside it, a soft edge between."""
+    """``painted`` inside the mask, ``picture`` outside it; the edge between is soft, and inside the mask."""
     return Image.composite(painted, picture, feathered(mask, feather))
 
 
@@ -32,7 +32,7 @@ def bounded(painted: Image.Image, picture: Image.Image, limit: int) -> Image.Ima
 
 
 def add_change(picture: Image.Image, before: Image.Image, after: Image.Image) -> Image.Image:
-    """``picture``, changed by what is between ``before`` and ``after``, each channel of each pixel."""
+    """``picture`` + (``after`` - ``before``), for each channel of each pixel, at least 0 and at most 255."""
     more, less = ImageChops.subtract(after, before), ImageChops.subtract(before, after)
     return ImageChops.subtract(ImageChops.add(picture, more), less)
 
@@ -40,8 +40,8 @@ def add_change(picture: Image.Image, before: Image.Image, after: Image.Image) ->
 def keep_colours(painted: Image.Image, picture: Image.Image, radius: int) -> Image.Image:
     """``painted``'s detail on ``picture``'s colours: what is coarser than ``radius`` pixels stays as it was.
 
-    As StableSR's colour correction does it (Wang et al. 2024), with a Gaussian for the wavelets. Radius 0
-    keeps nothing of ``picture``.
+    As StableSR's colour correction does it (Wang et al. 2024), with a Gaussian for the wavelets: ``radius``
+    is the Gaussian's. 0 keeps nothing of ``picture``.
     """
     if not radius:
         return painted

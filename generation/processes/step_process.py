@@ -119,7 +119,7 @@ def load_pipeline(
 
 def prompt_of(
     name: str, request: GenerationRequest, profile: ModelProfile, pipeline: DiffusionPipeline
-) -> prompts.Prompt:
+) -> str:
     """The step's prompt, as long as the pipeline's text encoder can read."""
     build = prompts.face_prompt if name == "face" else prompts.scene_prompt
     return build(request, profile.style, prompts.token_counter(pipeline.tokenizer))
@@ -136,16 +136,29 @@ def paint(
     on_step: Callable,
 ) -> Image.Image:
     """Step ``index``, ``name``, on ``picture``, as ``generator_classic`` calls it."""
-    prompt, noise = prompt_of(name, request, profile, pipeline), step_generator(request.seed, index)
-    rest = (prompt.text, pipeline, profile, noise, on_step)
+    common = {
+        "prompt": prompt_of(name, request, profile, pipeline).text,
+        "pipeline": pipeline,
+        "profile": profile,
+        "generator": step_generator(request.seed, index),
+        "on_step": on_step,
+    }
+    if name == "face":
+        return steps.face(
+            picture=picture,
+            background=canvas.background,
+            skeleton=canvas.skeleton,
+            face_mask=canvas.face_mask,
+            person_mask=canvas.person_mask,
+            embeddings=request.faces,
+            **common,
+        )
+    common["subject_mask"] = canvas.subject_mask
     if name == "pose":
-        return steps.pose(picture, canvas.skeleton, canvas.subject_mask, canvas.person_mask, *rest)
-    if name == "detail":
-        return steps.detail(picture, canvas.subject_mask, *rest)
-    if name == "harmonize":
-        return steps.harmonize(picture, canvas.subject_mask, *rest)
-    masks = (canvas.face_mask, canvas.person_mask)
-    return steps.face(picture, canvas.background, canvas.skeleton, *masks, request.faces, *rest)
+        return steps.pose(
+            background=picture, skeleton=canvas.skeleton, person_mask=canvas.person_mask, **common
+        )
+    return {"detail": steps.detail, "harmonize": steps.harmonize}[name](picture=picture, **common)
 
 
 def write_preview(pipeline: DiffusionPipeline, canvas: Canvas, profile: ModelProfile, job: Path) -> None:

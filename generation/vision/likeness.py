@@ -51,32 +51,35 @@ def look_closely(picture: Image.Image, face_mask: Image.Image, detectors: Module
 
 
 def measure(
-    picture: Image.Image, face_mask: Image.Image, photos: Sequence[Sequence[float]], detectors: ModuleType
+    picture: Image.Image, face_mask: Image.Image, embeddings: Sequence[Sequence[float]], detectors: ModuleType
 ) -> dict:
     """``{"face": bool, "distance": float or None}`` of the largest face in the mask's surroundings.
 
-    ``photos``: embeddings of the visitor's photos, made by the same detectors. The distance is the median one
-    to them; compare.SAME_PERSON is the limit up to which it is the same person.
+    ``embeddings``: of the faces in the visitor's photos, by the same detectors. The distance is the median
+    one to them; compare.SAME_PERSON is the limit up to which it is the same person.
     """
     seen = look_closely(picture, face_mask, detectors)
     if seen is None or seen.face is None:
         return {"face": False, "distance": None}
-    if not photos:
+    if not embeddings:
         return {"face": True, "distance": None}
-    code = detectors.embed_face(seen.picture, seen.face)
-    return {"face": True, "distance": round(statistics.median(math.dist(code, one) for one in photos), 3)}
+    painted = detectors.embed_face(seen.picture, seen.face)
+    return {
+        "face": True,
+        "distance": round(statistics.median(math.dist(painted, one) for one in embeddings), 3),
+    }
 
 
 def nearest(
     pictures: Sequence[Image.Image],
     face_mask: Image.Image,
-    photos: Sequence[Sequence[float]],
+    embeddings: Sequence[Sequence[float]],
     detectors: ModuleType,
 ) -> Image.Image:
-    """The picture whose face is the most like the photos; the first of equals. No face is the least like."""
+    """The picture whose face is nearest to the visitor's; the first of equals. No face is the farthest."""
 
     def distance(picture: Image.Image) -> float:
-        measured = measure(picture, face_mask, photos, detectors)["distance"]
+        measured = measure(picture, face_mask, embeddings, detectors)["distance"]
         return math.inf if measured is None else measured
 
     return min(pictures, key=distance)
