@@ -29,7 +29,7 @@ help:
 	@echo "make run     web and worker on http://127.0.0.1:$(PORT), until Ctrl-C"
 	@echo "make test    all tests, one whole training and generation among them"
 	@echo "make test-fast   the tests that need no model, no server and no browser, in a minute"
-	@echo "make lint    style, types of file, order of the rooms, migrations, settings"
+	@echo "make lint    style, types of file, which folder imports which, migrations, settings"
 	@echo "make bench   measurements, printed as tables"
 	@echo "make bench-quality   what the pictures are worth: a table and a contact sheet, in half an hour"
 	@echo "make bench-sd15   the whole road at Stable Diffusion 1.5's size, with random weights (7 GB of disk)"
