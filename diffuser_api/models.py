@@ -173,7 +173,8 @@ class Job(Owned):
     kind = models.CharField(max_length=10, choices=Kind)
     status = models.CharField(max_length=9, choices=Status, default=Status.QUEUED, db_index=True)
     attempt = models.PositiveSmallIntegerField(default=1)
-    worker = models.CharField(max_length=64, blank=True, editable=False)  # processes.name() of its run
+    # processes.name() of the run that is at it, also when the job has ended; empty when the run has left it
+    worker = models.CharField(max_length=64, blank=True, editable=False)
     parameters = models.JSONField(default=dict)
     poi_image = models.ForeignKey(PoiImage, null=True, blank=True, on_delete=models.SET_NULL)
     action_image = models.ForeignKey(ActionImage, null=True, blank=True, on_delete=models.SET_NULL)
@@ -239,6 +240,11 @@ class TrainingPhoto(models.Model):
         return f"photo {self.index} of {self.job_id}"
 
 
+class UsableLoras(models.Manager.from_queryset(OwnedQuerySet)):
+    def get_queryset(self):
+        return super().get_queryset().filter(is_erased=False)
+
+
 class LoraModel(Owned):
     """A visitor's trained face model. It has the code of the training that made it."""
 
@@ -251,7 +257,10 @@ class LoraModel(Owned):
     job = models.OneToOneField(
         Job, null=True, blank=True, on_delete=models.SET_NULL, related_name="trained_lora"
     )
+    is_erased = models.BooleanField(default=False, editable=False)  # no job is made or goes on with it
     created_at = models.DateTimeField(auto_now_add=True)
+    objects = UsableLoras()  # one that is being erased is gone for everybody
+    with_erased = OwnedQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created_at"]

@@ -1,8 +1,27 @@
 """The default storage: files on disk, which survive a power cut as the rows that name them do."""
 
+from __future__ import annotations
+
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.core.files.storage import FileSystemStorage
+from django.db import transaction
+from django.db.models.fields.files import FieldFile
+
+
+@contextmanager
+def transaction_with_files() -> Iterator[list[FieldFile]]:
+    """A transaction that fails takes rows back, but no files: those in its list are deleted then."""
+    files: list[FieldFile] = []
+    try:
+        with transaction.atomic():
+            yield files
+    except BaseException:
+        for file in files:
+            file.storage.delete(file.name)
+        raise
 
 
 class DurableStorage(FileSystemStorage):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import FileResponse, Http404, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -31,14 +34,15 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
 
 class CodeAdmin(ReadOnlyAdmin):
-    """Rows with a code, deleted with all that belongs to it."""
+    """Rows with a code, deleted with all that belongs to it, after the transaction that Django's page has
+    opened: workers must see that their jobs are taken from them."""
 
     def delete_model(self, request, row):
-        retention.delete(row.code)
+        transaction.on_commit(partial(retention.delete, row.code))
 
     def delete_queryset(self, request, rows):
-        for code in list(rows.values_list("code", flat=True)):
-            retention.delete(code)
+        for code in rows.values_list("code", flat=True):
+            transaction.on_commit(partial(retention.delete, code))
 
 
 class WithError(admin.SimpleListFilter):

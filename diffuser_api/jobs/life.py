@@ -7,9 +7,11 @@ those whose run has died.
 
 from __future__ import annotations
 
+import functools
 import logging
 import secrets
 import time
+from datetime import timedelta
 from pathlib import Path
 
 from django.core.files import File
@@ -20,15 +22,18 @@ from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
 from diffuser_api.access.tokens import token_hash
-from diffuser_api.jobs import folders, processes, queue, wake_up
+from diffuser_api.jobs import folders, processes, queue, wake_up, write_ahead_log
 from diffuser_api.models import Job, LoraModel, TrainingPhoto
 from diffuser_api.operations import disk
+from diffuser_api.storage import transaction_with_files
 from diffuser_api.webhooks import outbox
 from generation.vision import skin
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_WRITES = 0.5  # of progress
 UNFINISHED = (Job.Status.QUEUED, Job.Status.RUNNING)
+# Heartbeats come every 5 seconds. A worker whose process we can see is trusted for longer than one elsewhere.
+SILENT_ELSEWHERE, SILENT_HERE = timedelta(seconds=25), timedelta(seconds=120)
 MAX_ATTEMPTS = 3
 GAVE_UP = f" (in each of {MAX_ATTEMPTS} attempts)"
 
@@ -40,14 +45,14 @@ def claim(code: str) -> Job | None:
     """Take a queued job; None when it is gone, taken or finished."""
     now = timezone.now()
     with transaction.atomic():
-        changed = Job.objects.filter(code=code, status=Job.Status.QUEUED).update(
+        changed = Job.objects.filter(queue.CLAIMABLE, code=code).update(
             status=Job.Status.RUNNING, worker=processes.name(), started_at=now, heartbeat_at=now
         )
         if not changed:
             log.info("job %s: nothing to do", code)
             return None
         outbox.announce(code)
-    return Job.objects.get(code=code)
+    return Job.objects.filter(code=code).first()
 
 
 def claim_next() -> Job | None:
@@ -60,9 +65,10 @@ def claim_next() -> Job | None:
 
 
 def _run(job: Job) -> QuerySet[Job]:
-    """The row while it names this run: until the job is cancelled or queued again. The row of a job that has
-    ended still names its last run."""
-    return Job.objects.filter(pk=job.pk, worker=job.worker, attempt=job.attempt)
+    """The row while this run may go on with it: until the job is cancelled or queued again, or its LoRA is
+    erased. The row of a job that has ended names its run until that has left it."""
+    named = Job.objects.filter(pk=job.pk, worker=job.worker, attempt=job.attempt)
+    return named.exclude(status=Job.Status.CANCELLED).exclude(lora__is_erased=True)
 
 
 def _held(job: Job) -> QuerySet[Job]:
@@ -77,6 +83,14 @@ def is_lost(job: Job) -> bool:
 def is_held(job: Job) -> bool:
     """Whether it is still ours to end: it isn't lost, and no delivery has ended it."""
     return _held(job).exists()
+
+
+def is_dead(job: Job) -> bool:
+    """Whether the run that a row names is at it no more, as far as can be told from here."""
+    silent = timezone.now() - (job.heartbeat_at or job.created_at)
+    if processes.is_here(job.worker):
+        return not processes.is_alive(job.worker) or silent > SILENT_HERE
+    return silent > SILENT_ELSEWHERE
 
 
 def beat(job: Job) -> None:
@@ -128,50 +142,49 @@ def _end(rows: QuerySet[Job], status: Job.Status, **fields) -> bool:
         code = rows.values_list("code", flat=True).first()
         changed = rows.update(status=status, finished_at=Now(), token_hash="", **fields)
         if changed:
-            TrainingPhoto.objects.filter(job__code=code).delete()
+            if TrainingPhoto.objects.filter(job__code=code).delete()[0]:
+                transaction.on_commit(write_ahead_log.empty)  # the photos' rows describe a face
             outbox.announce(code)
-            log.info("job %s: %s %s", code, status, fields.get("error_code", ""))
+            said = ("job %s: %s %s", code, status, fields.get("error_code", ""))
+            transaction.on_commit(functools.partial(log.info, *said))
     return bool(changed)
 
 
 def finish_generation(job: Job, picture: Path) -> bool:
-    """Store the picture as the job's output."""
-    output = Job._meta.get_field("output")
-    with picture.open("rb") as file:
-        name = output.storage.save(f"{output.upload_to}{job.code}.png", File(file))
-    try:
+    """Store the picture as the job's output. Its file is written after the status, so that none is left of a
+    job that was cancelled or whose face is erased."""
+    with transaction_with_files() as files:
         # The timings once more: a step's own write may have been dropped.
-        won = _end(_held(job), Job.Status.SUCCEEDED, output=name, progress=1.0, timings=job.timings)
-    except BaseException:
-        output.storage.delete(name)
-        raise
-    if not won:
-        output.storage.delete(name)
-    return won
+        if not _end(_held(job), Job.Status.SUCCEEDED, progress=1.0, timings=job.timings):
+            return False
+        row = Job.objects.get(pk=job.pk)
+        with picture.open("rb") as file:
+            row.output.save(f"{job.code}.png", File(file), save=False)
+        files.append(row.output)
+        Job.objects.filter(pk=job.pk).update(output=row.output.name)
+    return True
 
 
 def finish_training(job: Job, lora: bytes, likeness: dict | None = None) -> bool:
     """Make the LoRA usable and the job succeeded, both or neither. ``likeness``: of its checkpoints."""
-    photos = TrainingPhoto.objects.filter(job=job)
-    faces = [photo.face for photo in photos if photo.face]
-    tone = skin.tone([photo.skin for photo in photos if photo.skin])
-    row = LoraModel(
-        code=job.code, job=job, client=job.client, visitor=job.visitor, faces=faces, skin_tone=tone,
-        step=likeness and likeness["step"], distances=likeness["distances"] if likeness else {},
-    )  # fmt: skip
-    row.file.save(f"{job.code}.safetensors", ContentFile(lora), save=False)
-    stored = row.file.name
-    try:
-        with transaction.atomic():
-            won = _end(_held(job), Job.Status.SUCCEEDED, progress=1.0)
-            if won:
-                row.save()
-    except BaseException:
-        row.file.storage.delete(stored)
-        raise
-    if not won:
-        row.file.storage.delete(stored)
-    return won
+    photos = list(TrainingPhoto.objects.filter(job=job))
+    with transaction_with_files() as files:
+        if not _end(_held(job), Job.Status.SUCCEEDED, progress=1.0):
+            return False
+        row = LoraModel(
+            code=job.code,
+            job=job,
+            client=job.client,
+            visitor=job.visitor,
+            faces=[photo.face for photo in photos if photo.face],
+            skin_tone=skin.tone([photo.skin for photo in photos if photo.skin]),
+            step=likeness and likeness["step"],
+            distances=likeness["distances"] if likeness else {},
+        )
+        row.file.save(f"{job.code}.safetensors", ContentFile(lora), save=False)
+        files.append(row.file)
+        row.save()
+    return True
 
 
 def fail(job: Job, error_code: str, error_message: str, gave_up: bool = False) -> bool:
@@ -186,20 +199,22 @@ def fail(job: Job, error_code: str, error_message: str, gave_up: bool = False) -
 
 def cancel(code: str) -> bool:
     """A waiting job ends at once, and a running one when its worker notices. False: it had finished."""
-    job = Job.objects.filter(code=code).first()
-    if job is None:
+    if not _end(Job.objects.filter(code=code, status__in=UNFINISHED), Job.Status.CANCELLED):
         return False
-    waiting = Job.objects.filter(pk=job.pk, status=Job.Status.QUEUED)
-    if _end(waiting, Job.Status.CANCELLED):
+    if job := Job.objects.filter(code=code, worker="").first():
         clear_up(job)  # of an earlier attempt
-        return True
-    return _end(Job.objects.filter(pk=job.pk, status=Job.Status.RUNNING), Job.Status.CANCELLED, worker="")
+    return True
 
 
 def clear_up(job: Job) -> None:
     """Remove the working files of a job that is finished or deleted; a waiting one goes on from them."""
     if not Job.objects.filter(pk=job.pk, status__in=UNFINISHED).exists():
         folders.remove(job.code)
+
+
+def let_go(job: Job) -> None:
+    """The run has left the job, whatever has become of it: from here on it makes and writes nothing."""
+    Job.objects.filter(pk=job.pk, worker=job.worker, attempt=job.attempt).update(worker="")
 
 
 # --- the token of post-back.py ------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
@@ -15,6 +15,7 @@ from diffuser_api.jobs import lora_file, queue, wake_up
 from diffuser_api.models import ActionImage, Client, IdempotencyKey, Job, LoraModel, PoiImage, TrainingPhoto
 from diffuser_api.operations import checks, disk
 from diffuser_api.photos.gate import Seen
+from diffuser_api.storage import transaction_with_files
 from diffuser_api.webhooks import outbox
 from generation.step_table import planned
 
@@ -90,6 +91,9 @@ def create_job(order: GenerationOrder | TrainingOrder) -> Job:
         job = order.job(_unused_code())
         try:
             _save(job, order)
+        except _LoraErased:
+            order = replace(order, lora=None)  # as if it had been unknown from the start
+            continue
         except IntegrityError:
             if Job.objects.filter(code=job.code).exists():
                 continue  # the code was taken meanwhile
@@ -105,24 +109,30 @@ def _unused_code() -> str:
             return code
 
 
+class _LoraErased(Exception):
+    """It was erased after it had been looked up for this order."""
+
+
 def _save(job: Job, order: GenerationOrder | TrainingOrder) -> None:
     job.client, job.visitor, job.webhook_url = order.client, order.visitor, order.webhook_url
-    files: list[FieldFile] = []  # a transaction that fails takes rows back, but no files
-    try:
-        with transaction.atomic():
-            queue.check_room(order.client)
-            job.save(force_insert=True)
-            if isinstance(order, TrainingOrder):
-                _save_photos(job, order.photos, files)
-            if key := order.idempotency_key:
-                key.job = job
-                key.save(force_insert=True)
-            outbox.announce(job.code)
-            transaction.on_commit(wake_up.notify)
-    except BaseException:
-        for file in files:
-            file.storage.delete(file.name)
-        raise
+    with transaction_with_files() as files:
+        queue.check_room(order.client)
+        _check_lora(job.lora)
+        job.save(force_insert=True)
+        if isinstance(order, TrainingOrder):
+            _save_photos(job, order.photos, files)
+        if key := order.idempotency_key:
+            key.job = job
+            key.save(force_insert=True)
+        outbox.announce(job.code)
+        transaction.on_commit(wake_up.notify)
+
+
+def _check_lora(lora: LoraModel | None) -> None:
+    """Raises _LoraErased. The row stays locked until the job is saved; SQLite has one writer at a time and
+    needs no lock. So a LoRA is erased before the job is made, or together with it."""
+    if lora and not LoraModel.objects.select_for_update(no_key=True).filter(pk=lora.pk).exists():
+        raise _LoraErased
 
 
 def _save_photos(job: Job, photos: Sequence[Seen], files: list[FieldFile]) -> None:
@@ -144,7 +154,7 @@ def run_again(job: Job, seed: int | None) -> Job:
         raise CantRunAgain("A training's photos are deleted when it ends: they have to be sent again.")
     if not (job.poi_image and job.action_image):
         raise CantRunAgain("The place's or the action's picture was deleted meanwhile.")
-    if "face" in job.steps and not job.lora:
+    if "face" in job.steps and (job.lora is None or job.lora.is_erased):
         raise CantRunAgain("The visitor's LoRA was deleted meanwhile.")
     if job.lora and (misfit := lora_file.misfit(job.lora)):
         raise CantRunAgain(str(misfit))

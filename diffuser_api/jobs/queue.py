@@ -10,13 +10,14 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Max
+from django.db.models import Max, Q
 from django.utils import timezone
 
 from diffuser_api.models import Client, Job
 
 SECONDS_TO_RETRY = 60  # what a client with too many jobs is told while no duration is known
 TURN_MEMORY = timedelta(days=1)  # a client that had no turn for so long counts as new
+CLAIMABLE = Q(status=Job.Status.QUEUED) & ~Q(lora__is_erased=True)
 JOBS_TO_LEARN_FROM = 20  # the estimate is the median duration of the last so many of the kind
 
 
@@ -43,9 +44,7 @@ def in_turn() -> list[tuple[int, str]]:
     client's own jobs, who came first.
     """
     queued = list(
-        Job.objects.filter(status=Job.Status.QUEUED)
-        .order_by("pk")
-        .values_list("pk", "kind", "client", "started_at")
+        Job.objects.filter(CLAIMABLE).order_by("pk").values_list("pk", "kind", "client", "started_at")
     )
     if not queued:
         return []

@@ -1,54 +1,69 @@
 """What is deleted, wholly: on demand, and by age as the settings say.
 
-Photos go when their training ends (``life``); this makes sure of it. Files go with their rows after the
-commit (django-cleanup), working folders with the run that is broken off.
+Photos go when their training ends (``life``); this makes sure of it. A LoRA takes along whatever shows or
+describes its face: the pictures made with it, its training, and their working folders.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from diffuser_api.jobs import life
+from diffuser_api.jobs import folders, life, processes, write_ahead_log
 from diffuser_api.models import IdempotencyKey, Job, LoraModel, TrainingPhoto
 
 log = logging.getLogger(__name__)
 KEYS_KEPT = timedelta(hours=24)  # the time in which a request may be sent again with its idempotency key
+SECONDS_TO_LET_GO = 15.0  # for a worker to end the processes of a job that was taken from it
+SECONDS_BETWEEN_LOOKS = 0.05
 
 
 def delete(code: str) -> bool:
-    """A picture; or a training, its LoRA and all pictures made with it. False: there is no such code."""
-    pictures = Job.objects.filter(lora__code=code).values_list("code", flat=True)
-    return bool(_delete({code, *pictures}))
+    """A picture; or a training, its LoRA and all pictures made with it. False: there is no such code.
+
+    When this returns, nothing of them is there and nothing can be made of them any more. Not inside a
+    transaction: workers must see that their jobs are taken from them.
+    """
+    return bool(_delete({code}))
 
 
 def _delete(codes: set[str]) -> int:
-    """Jobs and LoRAs of these codes, with every byte. What still runs is broken off."""
+    """Jobs and LoRAs of these codes, and the pictures made with the LoRAs, with every byte."""
     for code in codes:
+        life.cancel(code)  # a training that was cancelled delivers no LoRA
+    # From this UPDATE on, no job is made with these LoRAs, and none that has one goes on or finishes.
+    LoraModel.with_erased.filter(code__in=codes).update(is_erased=True)
+    codes = codes.union(Job.objects.filter(lora__code__in=codes).values_list("code", flat=True))
+    jobs = Job.objects.filter(code__in=codes)
+    for code in jobs.filter(status__in=life.UNFINISHED).values_list("code", flat=True):
         life.cancel(code)
+    _wait_for_workers(jobs)
+    for code in jobs.values_list("code", flat=True):
+        folders.remove(code)  # those of a worker that has died, too
     with transaction.atomic():
-        deleted = LoraModel.objects.filter(code__in=codes).delete()[0]
-        deleted += Job.objects.filter(code__in=codes).delete()[0]
-        transaction.on_commit(_empty_the_log_of_sqlite)
+        deleted = LoraModel.with_erased.filter(code__in=codes).delete()[0]
+        deleted += jobs.delete()[0]  # django-cleanup removes the files of both after the commit
+        transaction.on_commit(write_ahead_log.empty)
     if deleted:
         log.info("deleted: %s", ", ".join(sorted(codes)))
     return deleted
 
 
-def _empty_the_log_of_sqlite() -> None:
-    """SQLite overwrites what it deletes (secure_delete), but its write-ahead log has an older copy. Given up
-    when somebody else is at it: the log is emptied at the next occasion."""
-    if connection.vendor == "sqlite":
-        with connection.cursor() as cursor:
-            patience = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
-            cursor.execute("PRAGMA busy_timeout = 500")
-            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            cursor.fetchall()
-            cursor.execute(f"PRAGMA busy_timeout = {patience}")
+def _wait_for_workers(jobs: QuerySet[Job]) -> None:
+    """Until each run of these cancelled jobs has ended its processes and left the job."""
+    ours = processes.name()  # a sweep of the worker itself, whose run ends by itself
+    end = time.monotonic() + SECONDS_TO_LET_GO
+    while any(not life.is_dead(job) for job in jobs.exclude(worker__in=("", ours))):
+        if time.monotonic() > end:
+            log.warning("a worker is still at a job that is deleted: %s", ", ".join(job.code for job in jobs))
+            return
+        time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 def apply() -> dict[str, list[str]]:
@@ -56,7 +71,7 @@ def apply() -> dict[str, list[str]]:
     old = {
         "photos": _photos(),
         "pictures": _pictures(settings.KEEP_OUTPUTS_DAYS),
-        "LoRAs": _loras(settings.KEEP_LORAS_DAYS),
+        "LoRAs": [*_loras(settings.KEEP_LORAS_DAYS), *_half_erased()],
     }
     TrainingPhoto.objects.filter(job__code__in=old["photos"]).delete()
     _delete({*old["pictures"], *old["LoRAs"]})
@@ -90,6 +105,11 @@ def _loras(days: int) -> list[str]:
     loras = LoraModel.objects.filter(created_at__lt=before).exclude(code__in=used)
     failed = Job.objects.filter(kind=Job.Kind.TRAINING, finished_at__lt=before, trained_lora__isnull=True)
     return [*loras.values_list("code", flat=True), *failed.values_list("code", flat=True)]
+
+
+def _half_erased() -> list[str]:
+    """LoRAs whose erasure began in a process that has died."""
+    return list(LoraModel.with_erased.filter(is_erased=True).values_list("code", flat=True))
 
 
 def forget_keys() -> int:

@@ -33,6 +33,7 @@ def run(job: Job, lease: Lease) -> None:
     if job.lora and (misfit := lora_file.misfit(job.lora)):
         life.fail(job, "lora_unusable", str(misfit))
         return
+    lease.check()  # the face may have been erased since the job was claimed
     try:
         folders.make(folder)
         request = unfinished_request(folder)

@@ -32,3 +32,4 @@ def run(job: Job, is_stopping: Callable[[], bool] = lambda: False) -> None:
         life.fail(job, "disk_full" if disk.is_full(error) else "internal_error", reason)
     finally:
         life.clear_up(job)
+        life.let_go(job)

@@ -10,7 +10,6 @@ import contextlib
 import logging
 import shutil
 import time
-from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
@@ -18,15 +17,13 @@ from django.core.files.storage import default_storage
 from django.db import Error, connection
 from django.utils import timezone
 
-from diffuser_api.jobs import folders, life, processes, retention
+from diffuser_api.jobs import folders, life, processes, retention, write_ahead_log
 from diffuser_api.models import Job, LoraModel, TrainingPhoto
 from diffuser_api.operations import installation
 from diffuser_api.photos import gate
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_SWEEPS = 30.0
-# Heartbeats come every 5 seconds. A worker whose process we can see is trusted for longer than one elsewhere.
-SILENT_ELSEWHERE, SILENT_HERE = timedelta(seconds=25), timedelta(seconds=120)
 WRITING_SECONDS = 120.0  # a stored file may be that much older than the commit of its row
 UPLOAD_SECONDS = 600.0  # since the last byte of an upload, of which a request is made within less
 
@@ -57,11 +54,12 @@ def sweep() -> None:
     remove_uploads()
     retention.forget_keys()
     retention.apply()
+    write_ahead_log.empty()
 
 
 def end_dead_runs() -> None:
     """Jobs whose worker is gone are tried again or fail; what is left of its processes is ended first."""
-    dead = [job for job in Job.objects.filter(status=Job.Status.RUNNING) if is_dead(job)]
+    dead = [job for job in Job.objects.filter(status=Job.Status.RUNNING) if life.is_dead(job)]
     for job in dead:
         if processes.is_here(job.worker) and job.worker != processes.name():
             processes.end_worker(job.worker)  # it may hang
@@ -69,14 +67,6 @@ def end_dead_runs() -> None:
     for job in dead:
         step = f" in step {job.step}" if job.step else ""
         life.retry(job, "worker_died", f"The worker died while it ran this job{step}.")
-
-
-def is_dead(job: Job) -> bool:
-    """Whether nobody runs a running job any more, as far as can be told from here."""
-    silent = timezone.now() - (job.heartbeat_at or job.created_at)
-    if processes.is_here(job.worker):
-        return not processes.is_alive(job.worker) or silent > SILENT_HERE
-    return silent > SILENT_ELSEWHERE
 
 
 def remove_folders() -> None:

@@ -102,7 +102,7 @@ def test_the_heart_beats_while_the_run_is_busy_elsewhere(job, monkeypatch):
 def test_a_sweep_goes_on_while_this_workers_own_job_is_broken_off(job, monkeypatch):
     """The sweep retries another worker's job just when this one's own job was cancelled."""
     dead = life.claim(make_job().code)
-    long_ago = timezone.now() - 2 * sweep.SILENT_ELSEWHERE
+    long_ago = timezone.now() - 2 * life.SILENT_ELSEWHERE
     Job.objects.filter(pk=dead.pk).update(worker="ffffffff-1-1-1", heartbeat_at=long_ago)
     finished = []
 
