@@ -148,6 +148,7 @@ INSTALLED_APPS = [
     "django_cleanup.apps.CleanupConfig",  # last: it removes the files of deleted rows after the commit
 ]
 MIDDLEWARE = [
+    "diffuser_api.operations.database.waiting_middleware",
     "django.middleware.security.SecurityMiddleware",
     "diffuser_api.access.security_headers.headers_middleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -204,7 +205,7 @@ DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / '
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
-        "timeout": 20,  # seconds that a writer waits for another
+        "timeout": 20,  # seconds that a command waits for a lock; for others see operations/database.py
         # FULL: accepted jobs and deletions survive a power cut. secure_delete overwrites deleted data.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=20000;"
         " PRAGMA secure_delete=ON;",

@@ -3,13 +3,14 @@
 import sys
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFieldsSent, TooManyFilesSent
+from django.db import DatabaseError, InterfaceError
 from django.http import JsonResponse, UnreadablePostError
 from django.views import defaults
 from rest_framework.exceptions import APIException, ParseError, Throttled
 from rest_framework.views import exception_handler
 
 from diffuser_api.jobs import queue
-from diffuser_api.operations import checks, disk
+from diffuser_api.operations import checks, database, disk
 
 
 def answer_errors(error, context):
@@ -25,6 +26,10 @@ def _as_api_error(error: Exception) -> Exception:
             return _refusal(503, error)
         case disk.NoRoom():
             return _refusal(507, error)
+        case DatabaseError() | InterfaceError() if database.is_away(error) and not disk.is_full(error):
+            refusal = _refusal(503, database.TEXT)
+            refusal.wait = database.SECONDS_TO_RETRY
+            return refusal
         case TooManyFilesSent() | TooManyFieldsSent():
             return ParseError("The request has too many fields or files.")
         case RequestDataTooBig():
@@ -38,14 +43,18 @@ def _as_api_error(error: Exception) -> Exception:
     return error
 
 
-def _refusal(status: int, error: Exception) -> APIException:
+def _refusal(status: int, error: Exception | str) -> APIException:
     refusal = APIException(str(error))
     refusal.status_code = status
     return refusal
 
 
 def server_error(request):
-    """507 with advice if the disk is full, else Django's own page of error 500."""
-    if disk.is_full(sys.exc_info()[1]):
+    """507 if the disk is full, 503 if the database is away, with advice; else Django's page of error 500."""
+    error = sys.exc_info()[1]
+    if disk.is_full(error):
         return JsonResponse({"detail": disk.TEXT}, status=507)
+    if database.is_away(error):
+        later = {"Retry-After": str(database.SECONDS_TO_RETRY)}
+        return JsonResponse({"detail": database.TEXT}, status=503, headers=later)
     return defaults.server_error(request)

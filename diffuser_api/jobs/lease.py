@@ -13,15 +13,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from django.db import Error, close_old_connections, connection
 
 from diffuser_api.jobs import life
 from diffuser_api.models import Job
+from diffuser_api.operations import database
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_LOOKS = 0.3
 SECONDS_BETWEEN_BEATS = 5.0
+SECONDS_TO_INSIST = 100.0  # on a write; after that, another worker of this machine may take the job soon
 
 
 class Lost(Exception):
@@ -44,6 +48,20 @@ def database_errors_tolerated() -> Iterator[None]:
     except Error as error:
         log.warning("the database can't be used, the next try follows: %s", error)
         close_old_connections()
+
+
+def insist(write: Callable[[], T]) -> T:
+    """For what must be written: tries again while the database can't be used. Raises Error at last."""
+    end = time.monotonic() + SECONDS_TO_INSIST
+    while True:
+        try:
+            return write()
+        except Error as error:
+            if not database.is_away(error) or time.monotonic() > end:
+                raise
+            log.warning("the database can't be used, the next try follows: %s", error)
+            close_old_connections()
+        time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 class Lease:

@@ -13,7 +13,7 @@ from django.conf import settings
 from PIL import Image
 
 from diffuser_api.jobs import folders, life, lora_file
-from diffuser_api.jobs.lease import Lease, database_errors_tolerated
+from diffuser_api.jobs.lease import Lease, database_errors_tolerated, insist
 from diffuser_api.models import Job
 from generation import generator
 from generation.job_folder import picture_path
@@ -31,7 +31,8 @@ def run(job: Job, lease: Lease) -> None:
     folder = folders.generation_folder(job.code)
     # The models may have been changed since the picture was asked for.
     if job.lora and (misfit := lora_file.misfit(job.lora)):
-        life.fail(job, "lora_unusable", str(misfit))
+        text = str(misfit)
+        insist(lambda: life.fail(job, "lora_unusable", text))
         return
     lease.check()  # the face may have been erased since the job was claimed
     try:
@@ -42,17 +43,20 @@ def run(job: Job, lease: Lease) -> None:
             folders.make(folder)
             request = fill(folder, job)
         picture = generator.generate(folder, lambda event: follow(job, event, lease), request)
-        life.finish_generation(job, picture)
+        insist(lambda: life.finish_generation(job, picture))
     except InvalidRequest as error:
-        life.fail(job, "unusable_files", f"A file of the catalogue can't be used: {error}")
+        text = f"A file of the catalogue can't be used: {error}"
+        insist(lambda: life.fail(job, "unusable_files", text))
     except PictureRefused as error:
-        life.fail(job, "picture_refused", str(error))
+        text = str(error)
+        insist(lambda: life.fail(job, "picture_refused", text))
     except generator.StepFailed as error:
+        text = str(error)
         if not error.killed:
-            life.fail(job, "step_failed", str(error))
+            insist(lambda: life.fail(job, "step_failed", text))
             return
         lease.check()  # a worker that stops may have ended the step with it: that costs no attempt
-        life.retry(job, "step_failed", str(error))
+        insist(lambda: life.retry(job, "step_failed", text))
 
 
 def unfinished_request(folder: Path) -> GenerationRequest | None:

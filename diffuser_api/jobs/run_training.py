@@ -23,7 +23,7 @@ from typing import IO
 from django.conf import settings
 
 from diffuser_api.jobs import folders, life, processes
-from diffuser_api.jobs.lease import SECONDS_BETWEEN_LOOKS, Lease, database_errors_tolerated
+from diffuser_api.jobs.lease import SECONDS_BETWEEN_LOOKS, Lease, database_errors_tolerated, insist
 from diffuser_api.models import Job
 from generation import training_set
 from generation.models.profiles import ModelProfile, get_profile
@@ -53,15 +53,16 @@ def run(job: Job, lease: Lease) -> None:
     finally:
         with database_errors_tolerated():
             Job.objects.filter(pk=job.pk).update(log="".join(log)[-KEPT_LOG:])
-    if not life.is_held(job):
+    if not insist(lambda: life.is_held(job)):
         return
     if status == 0:
-        life.fail(job, "training_failed", "the training ended, but its LoRA did not arrive")
+        reason = "the training ended, but its LoRA did not arrive"
+        insist(lambda: life.fail(job, "training_failed", reason))
     elif 0 < status < 128:
-        life.fail(job, "training_failed", find_reason(log, status))
+        insist(lambda: life.fail(job, "training_failed", find_reason(log, status)))
     else:
         lease.check()  # a worker that stops may have ended the training with it: that costs no attempt
-        life.retry(job, "training_failed", find_reason(log, status))
+        insist(lambda: life.retry(job, "training_failed", find_reason(log, status)))
 
 
 def lay_out_photos(job: Job, profile: ModelProfile) -> Path:
@@ -102,7 +103,7 @@ def environment(job: Job, profile: ModelProfile) -> dict[str, str]:
         "TRAINING_APP_DIR": str(folders.training_app()),
         "SERVER_URL": settings.SERVER_URL,
         "LORA_CODE": job.code,
-        "CALLBACK_TOKEN": life.issue_token(job),
+        "CALLBACK_TOKEN": insist(lambda: life.issue_token(job)),
         "KEEP_INTERRUPTED": "1",  # we know better than launch.bash whether the job goes on
     }
 

@@ -6,11 +6,12 @@ import logging
 from collections.abc import Callable
 
 from diffuser_api.jobs import life, run_generation, run_training
-from diffuser_api.jobs.lease import Lease, Lost, Stopped, TimedOut
+from diffuser_api.jobs.lease import Lease, Lost, Stopped, TimedOut, database_errors_tolerated, insist
 from diffuser_api.models import Job
-from diffuser_api.operations import disk
+from diffuser_api.operations import database, disk
 
 log = logging.getLogger(__name__)
+REASON = "Something went wrong on our side; the log of the worker tells what."
 RUNS = {Job.Kind.GENERATION: run_generation, Job.Kind.TRAINING: run_training}
 
 
@@ -21,15 +22,25 @@ def run(job: Job, is_stopping: Callable[[], bool] = lambda: False) -> None:
         with lease.heartbeat():
             RUNS[job.kind].run(job, lease)
     except Stopped:
-        life.requeue(job, attempt=job.attempt)
+        insist(lambda: life.requeue(job, attempt=job.attempt))
     except Lost:
         log.info("job %s: broken off", job.code)
     except TimedOut as error:
-        life.fail(job, "timed_out", f"{error}, and was ended.")
+        text = f"{error}, and was ended."
+        insist(lambda: life.fail(job, "timed_out", text))
     except Exception as error:
         log.exception("job %s: unexpected error", job.code)
-        reason = "Something went wrong on our side; the log of the worker tells what."
-        life.fail(job, "disk_full" if disk.is_full(error) else "internal_error", reason)
+        insist(_ending(job, error))
     finally:
-        life.clear_up(job)
-        life.let_go(job)
+        with database_errors_tolerated():  # a sweep removes the folders later
+            life.clear_up(job)
+        insist(lambda: life.let_go(job))
+
+
+def _ending(job: Job, error: Exception) -> Callable[[], bool]:
+    """Another attempt if the database was away too long: that is no fault of the job."""
+    if disk.is_full(error):
+        return lambda: life.fail(job, "disk_full", REASON)
+    if database.is_away(error):
+        return lambda: life.retry(job, "internal_error", "The database could not be used.")
+    return lambda: life.fail(job, "internal_error", REASON)

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand
 from django.db import Error, close_old_connections, connection
 
 from diffuser_api.jobs import life, processes, runner, sweep, wake_up
+from diffuser_api.operations import database
 from generation.processes import isolation
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ class Command(BaseCommand):
         worker = Worker(interval)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, worker.stop)
+        database.wait_briefly()
         isolation.prepare()  # models are loaded before the first job is there
         sweep.attempt()
         threading.Thread(target=sweep.forever, daemon=True).start()
