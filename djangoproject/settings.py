@@ -2,105 +2,71 @@
 
 import os
 import secrets
-from ipaddress import ip_network
 from pathlib import Path
 
-import environ
 from django.conf.locale import LANG_INFO
 from django.core.exceptions import ImproperlyConfigured
 
-from generation.models.profiles import get_profile
+from djangoproject import environment
+from generation.models.profiles import VARIABLES, get_profile
 from generation.processes import isolation
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")
-
-
-def _folder(name: str, default: str) -> Path:
-    path = BASE_DIR / env.str(name, default)
-    path.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def _at_least(name: str, default: int, least: int) -> int:
-    value = env.int(name, default)
-    if value < least:
-        raise ImproperlyConfigured(f"{name}={value} must be at least {least}")
-    return value
-
-
-def _rate(text: str) -> tuple[int, int]:
-    """ "600/minute" as (600, seconds). 0: no limit."""
-    periods = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
-    number, _, period = text.partition("/")
-    if not number.isdecimal() or period not in periods:
-        raise ImproperlyConfigured(f"{text!r} must be a number, a slash, and one of {', '.join(periods)}")
-    return int(number), periods[period]
-
-
-def _networks(texts: list[str]) -> list[str]:
-    for text in texts:
-        try:
-            ip_network(text)
-        except ValueError as error:
-            raise ImproperlyConfigured(f"{text!r} must be a network such as 10.0.0.0/8: {error}") from error
-    return texts
-
+environment.load(BASE_DIR / ".env")
+env = environment.Environment(BASE_DIR)
 
 # --- folders ------------------------------------------------------------------------------------------------
-DATA_DIR = _folder("DATA_DIR", "data")  # the storage's root: pictures, LoRAs, outputs and the SQLite file
-TMP_DATA_DIR = _folder("TMP_DATA_DIR", "tmp_data")  # one folder for each running job
-TRAINING_APP_DIR = _folder("TRAINING_APP_DIR", "training-app")  # holds training-input and training-output
+DATA_DIR = env.folder("DATA_DIR", "data")  # the storage's root: pictures, LoRAs, outputs and the SQLite file
+TMP_DATA_DIR = env.folder("TMP_DATA_DIR", "tmp_data")  # one folder for each running job
+TRAINING_APP_DIR = env.folder("TRAINING_APP_DIR", "training-app")  # holds training-input and training-output
 MEDIA_ROOT = DATA_DIR
 MEDIA_URL = "/data/"
-SERVER_URL = env.str("SERVER_URL", "http://127.0.0.1:8000")  # where a finished training finds the server
+SERVER_URL = env.address("SERVER_URL", "http://127.0.0.1:8000")  # where a finished training finds the server
 
 try:  # a wrong value stops every process at its start, not at the first picture
     get_profile()
     isolation.chosen_name()
 except ValueError as error:
     raise ImproperlyConfigured(str(error)) from error
+env.choice("CPU_DTYPE", ("auto", "float32", "bfloat16"))
+env.choice("POSE_DETECTOR", ("mediapipe", "openpose"))
+env.number("TEMPLATE_MEMORY_MB", 0, 0)
 
 # --- limits -------------------------------------------------------------------------------------------------
-MAX_UPLOAD_MB = _at_least("MAX_UPLOAD_MB", 15, 1)  # each picture
-MIN_FREE_MB = _at_least("MIN_FREE_MB", 200, 0)  # on each disk; with less, no new job is taken
-MAX_PIXELS_MP = _at_least("MAX_PIXELS_MP", 40, 1)  # megapixels of each picture
-STEP_TIMEOUT = _at_least("STEP_TIMEOUT", 3600, 0)  # seconds, loading included; 0: no limit
-TRAINING_TIMEOUT = _at_least("TRAINING_TIMEOUT", 86_400, 0)  # seconds
-WAITING_REQUESTS = _at_least("WAITING_REQUESTS", 3, 0)  # each holds a thread of the web server
+MAX_UPLOAD_MB = env.number("MAX_UPLOAD_MB", 15, 1)  # each picture
+MIN_FREE_MB = env.number("MIN_FREE_MB", 200, 0)  # on each disk; with less, no new job is taken
+MAX_PIXELS_MP = env.number("MAX_PIXELS_MP", 40, 1)  # megapixels of each picture
+STEP_TIMEOUT = env.number("STEP_TIMEOUT", 3600, 0)  # seconds, loading included; 0: no limit
+TRAINING_TIMEOUT = env.number("TRAINING_TIMEOUT", 86_400, 0)  # seconds
+WAITING_REQUESTS = env.number("WAITING_REQUESTS", 3, 0)  # each holds a thread of the web server
 
-PHOTO_CHECKS = env.str("PHOTO_CHECKS", "strict")  # whether findings refuse a visitor's photos
-if PHOTO_CHECKS not in ("strict", "warn", "off"):
-    raise ImproperlyConfigured(f"PHOTO_CHECKS={PHOTO_CHECKS!r} is not one of strict, warn, off")
-CLIENT_RATE = _rate(env.str("CLIENT_RATE", "6000/minute"))  # requests with a client's token
-ADDRESS_RATE = _rate(env.str("ADDRESS_RATE", "600/minute"))  # other requests of one address
-MAX_JOBS_WAITING = _at_least("MAX_JOBS_WAITING", 100, 1)  # of one client
+PHOTO_CHECKS = env.choice("PHOTO_CHECKS", ("strict", "warn", "off"))  # do findings refuse a visitor's photos?
+CLIENT_RATE = env.rate("CLIENT_RATE", "6000/minute")  # requests with a client's token
+ADDRESS_RATE = env.rate("ADDRESS_RATE", "600/minute")  # other requests of one address
+MAX_JOBS_WAITING = env.number("MAX_JOBS_WAITING", 100, 1)  # of one client
 
 # --- retention ----------------------------------------------------------------------------------------------
-KEEP_OUTPUTS_DAYS = _at_least("KEEP_OUTPUTS_DAYS", 0, 0)  # 0: until they are deleted
-KEEP_LORAS_DAYS = _at_least("KEEP_LORAS_DAYS", 0, 0)
+KEEP_OUTPUTS_DAYS = env.number("KEEP_OUTPUTS_DAYS", 0, 0)  # 0: until they are deleted
+KEEP_LORAS_DAYS = env.number("KEEP_LORAS_DAYS", 0, 0)
 
 # --- access -------------------------------------------------------------------------------------------------
-OPEN_API = env.bool("OPEN_API", False)  # no token is needed by requests from OPEN_API_NETWORKS
-OPEN_API_NETWORKS = _networks(env.list("OPEN_API_NETWORKS", default=["127.0.0.0/8", "::1/128"]))
-OUTPUT_URLS = env.str("OUTPUT_URLS", "signed")  # signed: for the owner, or with a signature; plain: for all
-if OUTPUT_URLS not in ("signed", "plain"):
-    raise ImproperlyConfigured(f"OUTPUT_URLS={OUTPUT_URLS} must be signed or plain")
-OUTPUT_URL_HOURS = _at_least("OUTPUT_URL_HOURS", 24, 1)
-NUM_PROXIES = _at_least("NUM_PROXIES", 0, 0)  # that add the sender's address to X-Forwarded-For
+OPEN_API = env.flag("OPEN_API", False)  # no token is needed by requests from OPEN_API_NETWORKS
+OPEN_API_NETWORKS = env.networks("OPEN_API_NETWORKS", ["127.0.0.0/8", "::1/128"])
+OUTPUT_URLS = env.choice("OUTPUT_URLS", ("signed", "plain"))  # for the owner, or with a signature; for all
+OUTPUT_URL_HOURS = env.number("OUTPUT_URL_HOURS", 24, 1)
+NUM_PROXIES = env.number("NUM_PROXIES", 0, 0)  # that add the sender's address to X-Forwarded-For
 
-STUDIO = env.bool("STUDIO", False)  # opens the visitors' pages to all; OPEN_API opens them to this host
-METRICS_TOKEN = env.str("METRICS_TOKEN", "")  # of Prometheus; without one there is no /metrics
+STUDIO = env.flag("STUDIO", False)  # opens the visitors' pages to all; OPEN_API opens them to this host
+METRICS_TOKEN = env.text("METRICS_TOKEN")  # of Prometheus; without one there is no /metrics
 
 # --- webhooks -----------------------------------------------------------------------------------------------
-WEBHOOK_ALLOW_HTTP = env.bool("WEBHOOK_ALLOW_HTTP", False)
-WEBHOOK_ALLOWED_NETWORKS = _networks(env.list("WEBHOOK_ALLOWED_NETWORKS", default=[]))  # beside public ones
+WEBHOOK_ALLOW_HTTP = env.flag("WEBHOOK_ALLOW_HTTP", False)
+WEBHOOK_ALLOWED_NETWORKS = env.networks("WEBHOOK_ALLOWED_NETWORKS")  # beside public ones
 
 # --- security -----------------------------------------------------------------------------------------------
-DEBUG = env.bool("DEBUG", False)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+DEBUG = env.flag("DEBUG", False)
+ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
 
 
 def _kept_secret_key(path: Path) -> str:
@@ -115,8 +81,8 @@ def _kept_secret_key(path: Path) -> str:
     return key
 
 
-SECRET_KEY = env.str("SECRET_KEY", "") or _kept_secret_key(DATA_DIR / "secret_key")
-HTTPS = env.bool("HTTPS", False)  # the site is reached through a proxy that speaks https
+SECRET_KEY = env.text("SECRET_KEY") or _kept_secret_key(DATA_DIR / "secret_key")
+HTTPS = env.flag("HTTPS", False)  # the site is reached through a proxy that speaks https
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
@@ -201,7 +167,7 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 450  # an editor's page of a place with 60 pictu
 DATA_UPLOAD_MAX_NUMBER_FILES = 60
 
 # --- database -------------------------------------------------------------------------------------------
-DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
+DATABASES = {"default": env.database("DATABASE_URL", DATA_DIR / "db.sqlite3")}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
@@ -255,5 +221,9 @@ LOGGING = {
         }
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["stderr"], "level": env.choice("LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR"))},
 }
+
+# --- read by generation/, and names that are none -----------------------------------------------------------
+READ_ELSEWHERE = {*VARIABLES, "MODEL_PROFILE", "STEP_ISOLATION", "POSE_DETECTOR_MODEL"}
+MISTAKEN_NAMES = env.look_alikes(READ_ELSEWHERE)  # sentences; `manage.py check` says them

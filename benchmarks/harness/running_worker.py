@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from urllib.parse import quote
 
 import psutil
 from django.conf import settings
@@ -18,7 +19,7 @@ from benchmarks.harness import ROOT
 
 def environment() -> dict[str, str]:
     return os.environ | {
-        "DATABASE_URL": f"sqlite:///{connection.settings_dict['NAME']}",
+        "DATABASE_URL": f"sqlite:///{quote(connection.settings_dict['NAME'])}",
         "DATA_DIR": str(settings.DATA_DIR),
         "TMP_DATA_DIR": str(settings.TMP_DATA_DIR),
         "TRAINING_APP_DIR": str(settings.TRAINING_APP_DIR),

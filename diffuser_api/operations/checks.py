@@ -35,6 +35,11 @@ def models_are_there(app_configs, **kwargs):
 
 
 @register()
+def names_are_settings(app_configs, **kwargs):
+    return [Warning(sentence, id="cartolina.W005") for sentence in settings.MISTAKEN_NAMES]
+
+
+@register()
 def files_have_their_database(app_configs, **kwargs):
     owner = installation.other_owner()
     if not owner:

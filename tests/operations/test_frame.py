@@ -12,7 +12,7 @@ from django.urls import resolve
 from benchmarks.harness import ROOT
 from generation.models import profiles
 
-READ_BY_DJANGO = re.compile(r"""\b(?:env(?:\.\w+)?|_folder|_at_least)\(\s*"([A-Z][A-Z0-9_]+)\"""")
+READ_BY_DJANGO = re.compile(r"""\benv\.\w+\(\s*"([A-Z][A-Z0-9_]+)\"""")
 READ_BY_GENERATION = re.compile(r"""\benviron(?:\.get\(|\[)\s*"([A-Z][A-Z0-9_]+)\"""")
 
 
