@@ -18,6 +18,9 @@ from urllib.parse import SplitResult, urlsplit
 SECONDS = 10.0  # for TLS, sending, and the answer's status together
 SECONDS_TO_CONNECT = 4.0
 NAT64 = ip_network("64:ff9b::/96")
+# Not of the public internet, though some versions of Python's ``is_global`` say so: site-local addresses,
+# documentation, ORCHIDv2, segment routing, local NAT64, and 6to4 relays.
+NOT_PUBLIC = ("fec0::/10", "3fff::/20", "2001:20::/28", "5f00::/16", "64:ff9b:1::/48", "192.88.99.0/24")
 
 
 class NotPosted(Exception):
@@ -45,7 +48,8 @@ def is_public(ip: IPv4Address | IPv6Address) -> bool:
             inner = IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner:
             return is_public(inner)
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+    in_a_gap = any(ip in ip_network(network) for network in NOT_PUBLIC)
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or in_a_gap)
 
 
 def look_up(host: str, port: int, allowed_networks: list[str]) -> list[str]:

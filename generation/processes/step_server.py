@@ -30,6 +30,8 @@ from generation.processes.polling import OnWait, read_lines, wait_until_readable
 from generation.processes.streams import log_to_stderr
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+# Variables that no step needs: a fault in a library that paints must not tell them.
+SECRETS = {"SECRET_KEY", "DATABASE_URL", "METRICS_TOKEN", "CALLBACK_TOKEN"}
 END_SECONDS = 5.0  # how long a process has to end after SIGTERM
 _LONGEST = 16_384  # bytes of a message
 OnLine = Callable[[str], None]
@@ -128,7 +130,8 @@ class Server:
 
 
 def start_module(arguments: list[str], stdin, stdout, stderr) -> subprocess.Popen:
-    environment = os.environ | omp.waiting() | {"PYTHONPATH": str(ROOT)}
+    inherited = {name: value for name, value in os.environ.items() if name not in SECRETS}
+    environment = inherited | omp.waiting() | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [sys.executable, "-m", *arguments],
         cwd=ROOT,

@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from benchmarks.harness import ROOT
@@ -413,3 +414,14 @@ def _command(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:
         return ""
+
+
+def test_a_steps_process_inherits_no_secret(monkeypatch):
+    for name in step_server.SECRETS:
+        monkeypatch.setenv(name, "secret")
+    monkeypatch.setenv("MEMORY_PLAN", "auto")
+    process = step_server.start_module(["code"], subprocess.PIPE, subprocess.DEVNULL, None)
+    inherited = psutil.Process(process.pid).environ()
+    step_server.end(process)
+    process.stdin.close()
+    assert "secret" not in inherited.values() and inherited["MEMORY_PLAN"] == "auto"
