@@ -3,7 +3,9 @@
 All web processes of a machine count together, in a small SQLite file: one request is one atomic statement, it
 doesn't wait for the jobs' database, and nothing is lost with the file. REST framework's throttles count in
 Django's cache, which reads first and writes later: they miss simultaneous requests, and all pages outside the
-API. The algorithm is GCRA, a leaky bucket in one number: the time at which the bucket will be empty again.
+API. The algorithm is GCRA, a leaky bucket in one number: the time at which the bucket will be empty again. No
+bucket takes longer than the rate's period for that; one that seems to was filled before the clock was set
+back, and counts as empty.
 """
 
 from __future__ import annotations
@@ -65,7 +67,7 @@ def take(key: str, rate: tuple[int, int]) -> float:
         return 0.0
     now, each = time.time(), period / number
     burst = period - each  # seconds that the bucket may still need to empty, for this request to pass
-    values = {"key": key, "now": now, "each": each, "burst": burst}
+    values = {"key": key, "now": now, "each": each, "burst": burst, "latest": now + period + each}
     try:
         database = _database()
         if database.execute(_TAKE, values).fetchone():
@@ -83,7 +85,8 @@ def take(key: str, rate: tuple[int, int]) -> float:
 
 _TAKE = """
     INSERT INTO bucket (key, empty) VALUES (:key, :now + :each)
-    ON CONFLICT (key) DO UPDATE SET empty = max(empty, :now) + :each WHERE empty - :now <= :burst
+    ON CONFLICT (key) DO UPDATE SET empty = iif(empty > :latest, :now, max(empty, :now)) + :each
+    WHERE empty - :now <= :burst OR empty > :latest
     RETURNING 1
 """
 

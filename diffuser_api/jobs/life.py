@@ -90,7 +90,7 @@ def is_dead(job: Job) -> bool:
     silent = timezone.now() - (job.heartbeat_at or job.created_at)
     if processes.is_here(job.worker):
         return not processes.is_alive(job.worker) or silent > SILENT_HERE
-    return silent > SILENT_ELSEWHERE
+    return abs(silent) > SILENT_ELSEWHERE  # a heartbeat in the future: the clock was set back since
 
 
 def beat(job: Job) -> None:

@@ -77,7 +77,9 @@ def typical_seconds(kind: str) -> float | None:
     """Median duration of the last succeeded jobs of this kind; None when there was none yet."""
     finished = Job.objects.filter(kind=kind, status=Job.Status.SUCCEEDED, started_at__isnull=False)
     times = finished.order_by("-finished_at").values_list("started_at", "finished_at")[:JOBS_TO_LEARN_FROM]
-    return statistics.median((end - start).total_seconds() for start, end in times) if times else None
+    # Never below 0: the clock may have been set back during a job.
+    seconds = [max(0.0, (end - start).total_seconds()) for start, end in times]
+    return statistics.median(seconds) if seconds else None
 
 
 def eta_seconds(job: Job, before: list[str] | None = None) -> int | None:

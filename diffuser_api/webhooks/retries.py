@@ -10,13 +10,14 @@ import logging
 import random
 from datetime import timedelta
 
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from diffuser_api.models import Webhook
 
 log = logging.getLogger(__name__)
 PAUSES = (5, 60, 300, 1800, 3600, 7200, 14400, 25200, 34200)  # seconds before each new try: a day in all
+LONGEST_PAUSE = timedelta(seconds=1.1 * max(PAUSES))
 LEASE = timedelta(seconds=60)  # of a try; if its sender dies, another one repeats it after that
 GONE = 410  # the receiver's way of saying: never again
 
@@ -24,7 +25,9 @@ GONE = 410  # the receiver's way of saying: never again
 def next_due(busy_hosts: set[str], busy_clients: set[int | None]) -> Webhook | None:
     """Claim the message that has waited longest, except for busy receivers and clients; None without one."""
     now = timezone.now()
-    due = Webhook.objects.filter(status=Webhook.Status.PENDING, next_try_at__lte=now)
+    # Later than any pause ends: it was written before the clock was set back.
+    is_due = Q(next_try_at__lte=now) | Q(next_try_at__gt=now + LONGEST_PAUSE)
+    due = Webhook.objects.filter(is_due, status=Webhook.Status.PENDING)
     due = due.exclude(host__in=busy_hosts).exclude(job__client__in=busy_clients - {None})
     if None in busy_clients:
         due = due.exclude(job__client=None)

@@ -1,12 +1,13 @@
 """Clients take turns, none fills the queue, and nobody asks too often."""
 
 import threading
+from datetime import timedelta
 
 import pytest
 
 from benchmarks.harness.api_requests import a_request
 from benchmarks.harness.catalogue import make_catalogue
-from benchmarks.harness.clients import make_client, make_job
+from benchmarks.harness.clients import make_client, make_job, make_picture
 from diffuser_api.access import throttles
 from diffuser_api.jobs import life, queue
 from diffuser_api.management.commands.worker import Worker
@@ -130,6 +131,21 @@ def test_a_bucket_empties_with_time(settings, monkeypatch):
     now += 1
     assert throttles.take("key", (2, 60)) == 0
     assert throttles.take("key", (0, 60)) == 0  # no limit
+
+
+@pytest.mark.parametrize("jump", [61, 3600, 86_400])
+def test_a_clock_set_back_locks_nobody_out(jump, settings, monkeypatch):
+    now = 1_000_000.0
+    monkeypatch.setattr(throttles.time, "time", lambda: now)
+    assert [throttles.take("key", (2, 60)) for _ in range(3)] == [0, 0, 30]
+    now -= jump + 60
+    assert [throttles.take("key", (2, 60)) for _ in range(3)] == [0, 0, 30]
+
+
+def test_a_clock_set_back_during_a_job_gives_no_negative_estimate(catalogue, tmp_path):
+    job = make_picture(tmp_path)
+    Job.objects.update(started_at=job.finished_at + timedelta(hours=1))
+    assert queue.typical_seconds(Job.Kind.GENERATION) == 0
 
 
 def test_counting_is_exact_among_threads(settings):

@@ -84,6 +84,12 @@ def test_a_worker_elsewhere_is_known_by_its_heartbeat(job):
     assert Job.objects.get().status == "queued" and life.claim_next().code == job.code
 
 
+def test_a_worker_elsewhere_that_died_before_the_clock_was_set_back_is_dead(job):
+    given_to("ffffffff-1-1-1", job, heartbeat_at=timezone.now() + timedelta(hours=24))
+    sweep.sweep()
+    assert Job.objects.get().status == "queued"
+
+
 def test_a_pid_that_is_used_again_is_not_the_worker():
     here = processes.name()
     assert processes.is_alive(here) and not processes.is_alive(here + "0")

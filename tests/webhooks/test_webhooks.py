@@ -216,6 +216,12 @@ def test_hanging_receivers_delay_no_other(catalogue, sender, monkeypatch):
         assert len(sender.running) == THREADS_OF_A_HOST
 
 
+def test_a_try_from_before_the_clock_was_set_back_is_not_put_off(catalogue):
+    one_message("https://receiver.example/hook")
+    Webhook.objects.update(next_try_at=timezone.now() + timedelta(days=1))
+    assert retries.next_due(set(), set()) is not None
+
+
 def test_a_try_whose_sender_died_is_made_again(catalogue, sender):
     with receiving(status(200)) as receiver:
         hook = one_message(receiver.url)
@@ -232,6 +238,15 @@ def test_a_try_whose_sender_died_is_made_again(catalogue, sender):
 
 PRIVATE = ["127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "224.0.0.1"]
 PRIVATE += ["100.64.0.1", "255.255.255.255", "::1", "fe80::1", "fc00::1", "ff02::1", "::", "::ffff:10.0.0.1"]
+PRIVATE += [
+    "fec0::1",
+    "3fff::1",
+    "2001:20::1",
+    "192.88.99.1",
+    "::ffff:192.88.99.1",
+    "64:ff9b:1::1",
+    "5f00::1",
+]
 PRIVATE += ["64:ff9b::7f00:1", "2002:7f00:1::", "2002:a00:1::", "240.0.0.1", "192.0.2.1", "2001:db8::1"]
 
 
