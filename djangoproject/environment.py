@@ -133,6 +133,14 @@ class Environment:
             raise _refused(name, word, f"a folder that can be made ({error.strerror})") from error
         return folder
 
+    def private_folder(self, name: str, default: str) -> Path:
+        """Closed for other users of the machine. A group may share it, if somebody has made it so."""
+        folder = self.folder(name, default)
+        status = folder.stat()
+        if status.st_mode & 0o007 and status.st_uid == os.geteuid():
+            folder.chmod(status.st_mode & 0o770)
+        return folder
+
     def database(self, name: str, sqlite: Path) -> dict:
         """Django's settings of a database: that of the URL, else of the file ``sqlite``."""
         word = self._word(name)

@@ -7,17 +7,19 @@ from pathlib import Path
 from django.conf.locale import LANG_INFO
 from django.core.exceptions import ImproperlyConfigured
 
+from diffuser_api.access import internal
 from djangoproject import environment
 from generation.models.profiles import VARIABLES, get_profile
 from generation.processes import isolation
 
+os.umask(0o077)  # what is stored here is nobody else's on this machine
 BASE_DIR = Path(__file__).resolve().parent.parent
 environment.load(BASE_DIR / ".env")
 env = environment.Environment(BASE_DIR)
 
 # --- folders ------------------------------------------------------------------------------------------------
-DATA_DIR = env.folder("DATA_DIR", "data")  # the storage's root: pictures, LoRAs, outputs and the SQLite file
-TMP_DATA_DIR = env.folder("TMP_DATA_DIR", "tmp_data")  # one folder for each running job
+DATA_DIR = env.private_folder("DATA_DIR", "data")  # the storage's root: pictures, LoRAs, outputs and the SQLite file
+TMP_DATA_DIR = env.private_folder("TMP_DATA_DIR", "tmp_data")  # one folder for each running job
 TRAINING_APP_DIR = env.folder("TRAINING_APP_DIR", "training-app")  # holds training-input and training-output
 MEDIA_ROOT = DATA_DIR
 MEDIA_URL = "/data/"
@@ -85,8 +87,12 @@ SECRET_KEY = env.text("SECRET_KEY") or _kept_secret_key(DATA_DIR / "secret_key")
 HTTPS = env.flag("HTTPS", False)  # the site is reached through a proxy that speaks https
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_REDIRECT_EXEMPT = internal.WITHOUT_TLS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+HSTS = env.choice("HSTS", ("host", "subdomains", "preload"))  # what browsers will reach by https only
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS and HSTS != "host"
+SECURE_HSTS_PRELOAD = HTTPS and HSTS == "preload"
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # they want subdomains and preload in any case
 X_FRAME_OPTIONS = "DENY"
 
 
@@ -115,6 +121,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "diffuser_api.operations.database.waiting_middleware",
+    "diffuser_api.access.internal.internal_middleware",
     "django.middleware.security.SecurityMiddleware",
     "diffuser_api.access.security_headers.headers_middleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -158,7 +165,10 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 STATIC_ROOT.mkdir(exist_ok=True)
 WHITENOISE_USE_FINDERS = True  # no collectstatic needed
 STORAGES = {
-    "default": {"BACKEND": "diffuser_api.storage.DurableStorage"},
+    "default": {
+        "BACKEND": "diffuser_api.storage.DurableStorage",
+        "OPTIONS": {"file_permissions_mode": 0o600},  # Django's own is for all to read
+    },
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 FILE_UPLOAD_TEMP_DIR = TMP_DATA_DIR  # where the sweep finds the files of a killed process

@@ -1,9 +1,9 @@
 """System checks: ``manage.py check``, and every start, warn of faults before a job fails of them."""
 
 from django.conf import settings
-from django.core.checks import Tags, Warning, register
+from django.core.checks import Info, Tags, Warning, register
 
-from diffuser_api.operations import installation
+from diffuser_api.operations import delivery, installation
 from generation.models import hub
 from generation.models.profiles import get_profile
 
@@ -61,3 +61,13 @@ def strangers_are_told_apart(app_configs, **kwargs):
             Warning("Behind the proxy, all visitors count as one address.", hint=hint, id="cartolina.W003")
         )
     return found
+
+
+@register(Tags.security, deploy=True)
+def trainings_can_be_delivered(app_configs, **kwargs):
+    """Never an error, and less than a warning if nobody answers: this may run before the web server does."""
+    try:
+        problem = delivery.check()
+    except delivery.NotUp as error:
+        return [Info(str(error), id="cartolina.I001")]
+    return [Warning(problem, id="cartolina.W004")] if problem else []

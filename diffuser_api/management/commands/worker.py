@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand
 from django.db import Error, close_old_connections, connection
 
 from diffuser_api.jobs import life, processes, runner, sweep, wake_up
-from diffuser_api.operations import database
+from diffuser_api.operations import database, delivery
 from generation.processes import isolation
 
 log = logging.getLogger(__name__)
@@ -80,5 +80,6 @@ class Command(BaseCommand):
         isolation.prepare()  # models are loaded before the first job is there
         sweep.attempt()
         threading.Thread(target=sweep.forever, daemon=True).start()
+        threading.Thread(target=delivery.report, daemon=True).start()
         log.info("worker %s takes jobs", processes.name())
         worker.run()
