@@ -16,7 +16,9 @@ WORKDIR /app
 COPY --from=build /opt/venv /opt/venv
 COPY . .
 RUN python -m generation.miniature.assemble \
+ && python -m compileall -q . \
  && SECRET_KEY=only-for-this-line python manage.py collectstatic --noinput --verbosity 0 \
+ && chmod -R a+rX staticfiles \
  && useradd --system --create-home --uid 10001 cartolina \
  && mkdir -p data tmp_data training-app/training-input training-app/training-output /models \
  && chown -R cartolina data tmp_data training-app/training-input training-app/training-output /models
@@ -25,4 +27,4 @@ EXPOSE 8000
 VOLUME ["/app/data", "/models"]
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
-CMD ["python", "-m", "gunicorn", "djangoproject.wsgi", "--bind", "0.0.0.0:8000", "--threads", "8", "--worker-tmp-dir", "/dev/shm"]
+CMD ["python", "manage.py", "web", "--bind", "0.0.0.0:8000"]

@@ -89,7 +89,7 @@ lint: setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache --no-logo
-	$(BIN)/shellcheck .ci/run training-app/launch.bash
+	$(BIN)/shellcheck .ci/run restart-if-killed.bash training-app/launch.bash
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/yamllint --strict .
 	$(RUN) manage.py check

@@ -1,8 +1,9 @@
-"""Three hundred clients at once for a minute: ``python -m benchmarks.crowd [CLIENTS] [SECONDS]``, on SQLite.
+"""Two hundred clients at once, for a minute: ``python -m benchmarks.crowd [CLIENTS] [SECONDS] [SLOW]``.
 
 Each client has a token of its own and, in turns, asks for a picture and asks four times after it, with the
-pauses of a page that is looked at. A worker is at work meanwhile. Prints what was answered, p50 and p95 of
-each call, and the worker's seconds for one picture with and without the crowd.
+pauses of a page that is looked at. SLOW others read slowly or nothing, and as many send slowly or stop. A
+worker is at work meanwhile, and somebody looks at /healthz. Prints what was answered, p50 and p95 of each
+call, and the worker's seconds for one picture with and without the crowd.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import json
+import math
 import os
 import random
 import statistics
@@ -17,6 +19,7 @@ import sys
 import time
 import urllib.request
 
+from benchmarks.harness import slow_clients
 from benchmarks.harness.running_service import WISH, RunningService, running
 
 SEED = 2026
@@ -72,12 +75,21 @@ async def client(port: int, token: str, end: float, draw: random.Random, seen: l
         await asyncio.sleep(draw.uniform(*PAUSE))
 
 
-async def crowd(port: int, tokens: list[str], seconds: float) -> list[tuple[str, str, float]]:
+async def watch_health(port: int, end: float, seen: list) -> None:
+    while time.monotonic() < end:
+        seconds = await slow_clients.seconds_to_answer(port)
+        seen.append(("healthz", "200" if seconds < math.inf else "none", seconds))
+        await asyncio.sleep(0.5)
+
+
+async def crowd(port: int, tokens: list[str], seconds: float, slow: int) -> list[tuple[str, str, float]]:
     seen: list = []
-    end = time.monotonic() + seconds
-    await asyncio.gather(
-        *(client(port, token, end, random.Random(SEED + n), seen) for n, token in enumerate(tokens))
-    )
+    async with slow_clients.crowd(port, readers=slow, writers=slow):
+        await asyncio.sleep(2)  # they hold what they can get
+        end = time.monotonic() + seconds
+        draws = [random.Random(SEED + n) for n in range(len(tokens))]
+        clients = [client(port, token, end, draw, seen) for token, draw in zip(tokens, draws, strict=True)]
+        await asyncio.gather(watch_health(port, end, seen), *clients)
     return seen
 
 
@@ -97,7 +109,7 @@ def picture_seconds(web: RunningService, token: str) -> float:
 
 def table(seen: list[tuple[str, str, float]]) -> None:
     print("call     number   p50 ms   p95 ms   worst ms   answers")
-    for kind in ("submit", "poll"):
+    for kind in ("submit", "poll", "healthz"):
         times = sorted(1000 * seconds for what, _, seconds in seen if what == kind)
         answers = collections.Counter(word for what, word, _ in seen if what == kind)
         p50, p95 = statistics.median(times), times[int(0.95 * len(times))]
@@ -105,14 +117,18 @@ def table(seen: list[tuple[str, str, float]]) -> None:
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 300
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 60.0
+    slow = int(sys.argv[3]) if len(sys.argv) > 3 else 30
     with running(small=False, **SETTINGS) as web:
         *tokens, own = web.manage("shell", "--no-imports", "-c", MAKE_CLIENTS.format(count=count + 1)).split()
         picture_seconds(web, own)  # the first one waits for the models
         alone = picture_seconds(web, own)
-        seen = asyncio.run(crowd(web.port, tokens, seconds))
-        print(f"{count} clients for {seconds:.0f} s, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+        seen = asyncio.run(crowd(web.port, tokens, seconds, slow))
+        print(
+            f"{count} clients, {slow} slow readers and {slow} slow writers for {seconds:.0f} s, "
+            f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+        )
         table(seen)
         timings = json.loads(web.manage("shell", "--no-imports", "-c", TIMINGS))
         under = [sum(v for t in job for k, v in t.items() if k.endswith("_seconds")) for job in timings]

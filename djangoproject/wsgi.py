@@ -1,4 +1,4 @@
-"""The WSGI entry point, for gunicorn."""
+"""The WSGI entry point, for `manage.py web` or any other WSGI server."""
 
 import os
 

@@ -25,7 +25,7 @@ COMMANDS = {
     "webhooks": ["manage.py", "send_webhooks"],
 }
 ROLES = {
-    "gunicorn": "web",
+    "manage.py web": "web",
     "manage.py worker": "worker",
     "manage.py send_webhooks": "webhooks",
     "generation.processes.fork_server": "template",
@@ -100,8 +100,8 @@ class RunningService:
         self.environment |= settings
         self.manage("migrate", "--verbosity", "0")
         self.manage("load_demo")
-        gunicorn = ["-m", "gunicorn", "djangoproject.wsgi", "--bind", f"127.0.0.1:{self.port}"]
-        self.commands = {"web": [*gunicorn, "--threads", str(threads), "--graceful-timeout", "3"]}
+        web = ["manage.py", "web", "--bind", f"127.0.0.1:{self.port}", "--threads", str(threads)]
+        self.commands = {"web": web}
         self.commands |= {name: COMMANDS[name] for name in beside}
         self.processes: dict[str, subprocess.Popen] = {}
         self.webhook_url = ""  # of the jobs that are asked for

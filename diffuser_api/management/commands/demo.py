@@ -210,11 +210,11 @@ def _servers(log):
     address = f"http://127.0.0.1:{port}"
     changes = {"SERVER_URL": address, "ALLOWED_HOSTS": "127.0.0.1", "OPEN_API": "1", "PYTHONUNBUFFERED": "1"}
     environment = {**os.environ, **changes}
-    web = [sys.executable, "-m", "gunicorn", "djangoproject.wsgi", "--bind", f"127.0.0.1:{port}"]
+    web = [sys.executable, "manage.py", "web", "--bind", f"127.0.0.1:{port}"]
     worker = [sys.executable, "manage.py", "worker", "--interval", "0.2"]
     children: list[subprocess.Popen] = []
     try:
-        for command in ([*web, "--threads", "4", "--graceful-timeout", "3"], worker):
+        for command in (web, worker):
             # In a session of its own, so that Ctrl-C reaches this process alone and the end is orderly.
             child = subprocess.Popen(
                 command,

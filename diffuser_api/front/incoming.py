@@ -1,0 +1,38 @@
+"""A request while it comes in. One that is too large goes to Django without its body, to be refused there."""
+
+from __future__ import annotations
+
+import time
+
+from waitress.parser import HTTPRequestParser
+
+from diffuser_api.access import size_limits
+
+
+class Incoming(HTTPRequestParser):
+    is_refused = False
+
+    def __init__(self, adj) -> None:
+        super().__init__(adj)
+        self.began = time.monotonic()
+        self.most_bytes = 0
+
+    def parse_header(self, header_plus: bytes) -> None:
+        super().parse_header(header_plus)
+        self.most_bytes = size_limits.most_bytes(self.path, self.headers.get("CONTENT_TYPE", ""))
+
+    def received(self, data: bytes) -> int:
+        """Declared sizes are known at once; a chunked body is counted while it comes."""
+        consumed = super().received(data)
+        if self.headers_finished and not self.error and not self.is_refused:
+            size = max(self.content_length, self.body_bytes_received)
+            if size > self.most_bytes:
+                self._refuse(size)
+        return consumed
+
+    def _refuse(self, size: int) -> None:
+        self.close()  # what has come of the body
+        self.body_rcv = None
+        self.headers["CONTENT_LENGTH"] = str(size)
+        self.expect_continue = False
+        self.is_refused = self.completed = self.connection_close = True

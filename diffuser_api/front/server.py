@@ -1,0 +1,106 @@
+"""Waitress's server with limits in time, a lane for health checks, and an orderly end."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import time
+
+from waitress import wasyncore
+from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher
+
+from diffuser_api.access.internal import HEALTH
+from diffuser_api.front.connection import Connection
+
+SECONDS_TO_LEAVE = 4.0  # for requests that are being answered when the server is told to end
+SECONDS_BETWEEN_CHECKS = 1.0
+HEALTH_THREADS = 2
+MOST_CONNECTIONS = 2000
+FILES_OF_A_CONNECTION = 3  # its socket, and a request and an answer that are too large for the memory
+log = logging.getLogger(__name__)
+
+
+class Server(TcpWSGIServer):
+    channel_class = Connection
+
+    def __init__(self, application, listen: str, threads: int) -> None:
+        super().__init__(
+            application,
+            listen=listen,
+            threads=threads,
+            connection_limit=2**30,  # ``handle_accept`` has a limit that nobody has to wait for
+            backlog=1024,
+            asyncore_use_poll=True,
+            max_request_body_size=2**62,  # ``incoming.Incoming`` has a limit for each URL
+            outbuf_high_watermark=2**62,  # a long answer goes to a file; its thread waits for no reader
+            clear_untrusted_proxy_headers=False,  # Django judges them: settings.NUM_PROXIES
+            ident="cartolina",
+            log_socket_errors=False,
+        )
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line for each request that waits
+        self.health_lane = ThreadedTaskDispatcher()
+        self.health_lane.set_thread_count(HEALTH_THREADS)
+        self.most_connections = min(MOST_CONNECTIONS, _files_allowed() // (FILES_OF_A_CONNECTION + 1))
+        self.is_stopping = False
+
+    # --- what comes in --------------------------------------------------------------------------------------
+
+    def add_task(self, task) -> None:
+        """A request is there as a whole. Health checks don't queue behind the others."""
+        lane = self.health_lane if task.requests[0].path in HEALTH else self.task_dispatcher
+        lane.add_task(task)
+
+    def handle_accept(self) -> None:
+        """When there are too many connections, the one that has been silent for longest makes room."""
+        if len(self.active_channels) >= self.most_connections:
+            idle = [one for one in self.active_channels.values() if not one.requests]
+            if idle:
+                min(idle, key=lambda one: one.last_activity).hang_up()
+        super().handle_accept()
+
+    def maintenance(self, now: float) -> None:
+        """Waitress's own, which goes by the time of day. ``hang_up_on_the_slow`` does more."""
+
+    def hang_up_on_the_slow(self) -> None:
+        """One line in the log for all."""
+        slow = [one for one in self.active_channels.values() if one.is_too_slow()]
+        for one in slow:
+            one.hang_up()
+        if number := sum(one.is_unfinished() for one in slow):
+            log.info("connections closed for being silent or too slow: %d", number)
+
+    # --- the run --------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Until ``stop``. What is being answered then has SECONDS_TO_LEAVE."""
+        next_check = 0.0
+        while not self.is_stopping:
+            self._look(SECONDS_BETWEEN_CHECKS)
+            if time.monotonic() > next_check:
+                next_check = time.monotonic() + SECONDS_BETWEEN_CHECKS
+                self.hang_up_on_the_slow()
+        self.accepting = False
+        self.socket.close()
+        self.del_channel()
+        end = time.monotonic() + SECONDS_TO_LEAVE
+        while time.monotonic() < end and any(one.is_busy() for one in self.active_channels.values()):
+            self._look(0.1)
+        self.task_dispatcher.shutdown(timeout=0.1)
+        wasyncore.close_all(self._map, ignore_all=True)
+
+    def _look(self, seconds: float) -> None:
+        wasyncore.loop(seconds, use_poll=True, map=self._map, count=1)
+
+    def stop(self, *signal) -> None:
+        """Also from a signal's handler, and more than once."""
+        if not self.is_stopping:
+            self.is_stopping = True
+            self.pull_trigger()
+
+
+def _files_allowed() -> int:
+    """The most open files that this process may have, after it has asked for all that it can get."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard if hard != resource.RLIM_INFINITY else 2**20

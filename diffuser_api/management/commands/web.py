@@ -1,0 +1,29 @@
+"""``manage.py web``: the web server, until SIGTERM or SIGINT."""
+
+import signal
+import tempfile
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.core.wsgi import get_wsgi_application
+
+from diffuser_api.front.server import Server
+
+
+class Command(BaseCommand):
+    help = "Answer requests until SIGTERM or SIGINT."
+
+    def add_arguments(self, parser):
+        parser.add_argument("--bind", default="127.0.0.1:8000", help="address and port to listen on")
+        parser.add_argument("--threads", type=int, default=8, help="requests that are answered at a time")
+
+    def handle(self, *args, bind, threads, **options):
+        tempfile.tempdir = str(settings.TMP_DATA_DIR)  # for requests that are too large for the memory
+        try:
+            server = Server(get_wsgi_application(), bind, threads)
+        except OSError as error:
+            raise CommandError(f"can't listen on {bind}: {error.strerror}") from error
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, server.stop)
+        self.stderr.write(f"listening on {bind}")
+        server.run()

@@ -1,0 +1,190 @@
+"""The web server: slow and silent clients cost no thread and little time, and honest ones lose nothing."""
+
+import contextlib
+import http.client
+import logging
+import socket
+import threading
+import time
+
+import pytest
+
+from diffuser_api.front import connection, server
+
+SMALL = 1000  # bytes that a request may have here
+PATIENCE = 20.0  # seconds until a test gives up
+
+
+class Site:
+    """A server of two threads with an application that notes what arrives; ``/wait`` waits for ``go_on``."""
+
+    def __init__(self):
+        self.seen, self.go_on, self.waits = [], threading.Event(), threading.Semaphore(0)
+        self.server = server.Server(self.answer, "127.0.0.1:0", 2)
+        self.port = int(self.server.effective_port)
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+        self.thread.start()
+
+    def answer(self, environ, start_response):
+        path = environ["PATH_INFO"]
+        self.seen.append((environ.get("CONTENT_LENGTH"), len(environ["wsgi.input"].read())))
+        if path == "/wait":
+            self.waits.release()
+            self.go_on.wait(PATIENCE)
+        too_large = int(environ.get("CONTENT_LENGTH") or 0) > SMALL
+        start_response("413 Too Large" if too_large else "200 OK", [("Content-Type", "text/plain")])
+        return [bytes(8 * 2**20)] if path == "/large" else [b"hello"]
+
+    def send(self, text: bytes, buffer: int = 0) -> socket.socket:
+        client = socket.socket()
+        client.settimeout(PATIENCE)
+        if buffer:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        client.connect(("127.0.0.1", self.port))
+        client.sendall(text)
+        return client
+
+    def get(self, path: str) -> int:
+        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        with contextlib.closing(client):
+            client.request("GET", path)
+            return client.getresponse().status
+
+    def stop(self):
+        self.go_on.set()
+        self.server.stop()
+        self.thread.join(PATIENCE)
+        assert not self.thread.is_alive()
+
+
+@pytest.fixture
+def site(monkeypatch):
+    monkeypatch.setattr("diffuser_api.access.size_limits.most_bytes", lambda path, content_type: SMALL)
+    monkeypatch.setattr(server, "SECONDS_BETWEEN_CHECKS", 0.05)
+    site = Site()
+    yield site
+    site.stop()
+
+
+def read_all(client: socket.socket) -> bytes:
+    """Until the server closes the connection."""
+    with client, contextlib.suppress(ConnectionResetError):
+        return b"".join(iter(lambda: client.recv(65536), b""))
+    return b""
+
+
+BODY_THAT_STOPS = b"POST / HTTP/1.1\r\nContent-Length: 1000\r\n\r\n{"
+
+
+def test_silent_clients_are_hung_up_on_with_one_line_in_the_log(site, monkeypatch, caplog):
+    clients = [site.send(BODY_THAT_STOPS) for _ in range(28)]
+    while len(site.server.active_channels) < 28 or not all(
+        one.request for one in list(site.server.active_channels.values())
+    ):
+        time.sleep(0.01)
+    with caplog.at_level(logging.INFO):
+        monkeypatch.setattr(connection, "SECONDS_OF_SILENCE", 0.0)
+        assert {read_all(client) for client in clients} == {b""}
+    assert [record.getMessage() for record in caplog.records] == [
+        "connections closed for being silent or too slow: 28"
+    ]
+    assert site.seen == []  # no thread was occupied
+
+
+def test_a_header_without_an_end_is_hung_up_on(site, monkeypatch):
+    monkeypatch.setattr(connection, "SECONDS_FOR_A_HEADER", 0.5)
+    client = site.send(b"GET / HTTP/1.1\r\n")
+    with contextlib.suppress(OSError):
+        for _ in range(200):  # a byte now and then: never silent
+            client.sendall(b"x")
+            time.sleep(0.05)
+        pytest.fail("it was listened to for ever")
+
+
+def test_a_body_that_drips_is_hung_up_on(site, monkeypatch):
+    monkeypatch.setattr(connection, "SECONDS_OF_SILENCE", 0.5)
+    client = site.send(BODY_THAT_STOPS)
+    with contextlib.suppress(OSError):
+        for _ in range(200):
+            client.sendall(b"x")
+            time.sleep(0.05)
+        pytest.fail("it was listened to for ever")
+
+
+def test_a_client_that_does_not_read_is_hung_up_on_and_holds_no_thread(site, monkeypatch):
+    clients = [site.send(b"GET /large HTTP/1.1\r\n\r\n", buffer=2048) for _ in range(6)]
+    assert site.get("/") == 200  # with two threads
+    monkeypatch.setattr(connection, "SECONDS_TO_READ", 0.2)
+    while site.server.active_channels:
+        time.sleep(0.05)
+    for client in clients:
+        client.close()
+
+
+def test_silence_is_found_though_the_clock_is_set_back(site, monkeypatch):
+    client = site.send(BODY_THAT_STOPS)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - 86_400)
+    monkeypatch.setattr(connection, "SECONDS_OF_SILENCE", 0.2)
+    assert read_all(client) == b""
+
+
+def test_a_connection_that_a_browser_keeps_is_kept(site):
+    """For longer than the two seconds after which it was cut."""
+    client = http.client.HTTPConnection("127.0.0.1", site.port, timeout=PATIENCE)
+    with contextlib.closing(client):
+        for pause in (0, 2.5):
+            time.sleep(pause)
+            client.request("GET", "/")
+            assert client.getresponse().read() == b"hello"
+
+
+def test_health_is_told_while_all_threads_are_busy(site):
+    waiting = [site.send(b"GET /wait HTTP/1.1\r\n\r\n") for _ in range(4)]
+    for _ in range(2):
+        assert site.waits.acquire(timeout=PATIENCE)
+    assert site.get("/healthz") == site.get("/readyz") == 200
+    site.go_on.set()
+    for client in waiting:
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
+        client.close()
+
+
+def test_too_many_connections_make_room_for_the_next(site):
+    site.server.most_connections = 5
+    clients = [site.send(b"GET / HTTP/1.1\r\nX") for _ in range(12)]
+    assert site.get("/healthz") == 200
+    assert len(site.server.active_channels) <= 6
+    assert read_all(clients[0]) == b""  # the first was silent for longest
+    for client in clients:
+        client.close()
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 30000000", "Transfer-Encoding: chunked"])
+def test_a_body_that_is_too_large_is_refused_unread_and_the_client_gets_to_know(site, framing):
+    client = site.send(f"POST / HTTP/1.1\r\n{framing}\r\n\r\n".encode())
+    piece = b"186a0\r\n" + bytes(100_000) + b"\r\n"
+    with contextlib.suppress(OSError):
+        for _ in range(300):  # a client that sends it all before it reads
+            client.sendall(piece)
+    assert read_all(client).startswith(b"HTTP/1.1 413")
+    ((declared, arrived),) = site.seen
+    assert int(declared) > SMALL and arrived == 0
+
+
+def test_a_chunked_body_arrives(site):
+    client = site.send(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n")
+    client.sendall(b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
+    assert read_all(client).endswith(b"hello")
+    assert site.seen == [("5", 5)]
+
+
+def test_the_end_waits_for_the_request_under_way(site):
+    client = site.send(b"GET /wait HTTP/1.1\r\n\r\n")
+    assert site.waits.acquire(timeout=PATIENCE)
+    site.server.stop()
+    time.sleep(0.3)
+    with pytest.raises(ConnectionRefusedError):
+        site.get("/")
+    site.go_on.set()
+    assert read_all(client).endswith(b"hello")
