@@ -60,6 +60,14 @@ def test_compose_keeps_what_must_outlive_a_container():
     assert {"data", "models"} <= used
 
 
+def test_a_container_can_change_nothing_but_its_volumes_and_gains_no_rights():
+    services = compose()["services"]
+    for name, service in services.items():
+        assert service["read_only"] and service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"] and service["pids_limit"], name
+    assert all(services[name]["mem_limit"] for name in ("web", "webhooks"))
+
+
 def test_compose_asks_only_for_settings_that_exist():
     asked = set(re.findall(r"\$\{([A-Z_]+)", (ROOT / "compose.yaml").read_text()))
     assert asked <= settings_in_example()
@@ -114,5 +122,5 @@ def test_make_refuses_an_old_python_by_name(tmp_path, target):
 
 
 def test_shell_scripts_are_executable():
-    for path in (".ci/run", "training-app/launch.bash"):
+    for path in (".ci/run", "restart-if-killed.bash", "training-app/launch.bash"):
         assert os.access(ROOT / path, os.X_OK), path
