@@ -70,4 +70,4 @@ def trainings_can_be_delivered(app_configs, **kwargs):
         problem = delivery.check()
     except delivery.NotUp as error:
         return [Info(str(error), id="cartolina.I001")]
-    return [Warning(problem, id="cartolina.W004")] if problem else []
+    return [Warning(problem, id="cartolina.W005")] if problem else []

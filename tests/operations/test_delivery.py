@@ -59,7 +59,7 @@ def test_what_is_no_address_is_said_to_be_none(address, settings):
 def test_a_wrong_server_is_told_from_ours(another_server, words, settings):
     settings.SERVER_URL = another_server
     (message,) = checks.trainings_can_be_delivered(None)
-    assert message.id == "cartolina.W004" and words in message.msg and "SERVER_URL" in message.msg
+    assert message.id == "cartolina.W005" and words in message.msg and "SERVER_URL" in message.msg
 
 
 def test_a_server_that_is_not_up_fails_no_start(settings, monkeypatch, caplog):
