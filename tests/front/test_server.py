@@ -85,6 +85,7 @@ def test_silent_clients_are_hung_up_on_with_one_line_in_the_log(site, monkeypatc
     with caplog.at_level(logging.INFO):
         monkeypatch.setattr(connection, "SECONDS_OF_SILENCE", 0.0)
         assert {read_all(client) for client in clients} == {b""}
+        site.stop()
     assert [record.getMessage() for record in caplog.records] == [
         "connections closed for being silent or too slow: 28"
     ]
