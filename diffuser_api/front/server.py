@@ -29,7 +29,7 @@ class Server(TcpWSGIServer):
             application,
             listen=listen,
             threads=threads,
-            connection_limit=2**30,  # ``handle_accept`` has a limit that nobody has to wait for
+            connection_limit=2**30,  # ``make_room`` has a limit that nobody has to wait for
             backlog=1024,
             asyncore_use_poll=True,
             max_request_body_size=2**62,  # ``incoming.Incoming`` has a limit for each URL
@@ -51,16 +51,15 @@ class Server(TcpWSGIServer):
         lane = self.health_lane if task.requests[0].path in HEALTH else self.task_dispatcher
         lane.add_task(task)
 
-    def handle_accept(self) -> None:
-        """When there are too many connections, the one that has been silent for longest makes room."""
-        if len(self.active_channels) >= self.most_connections:
+    def maintenance(self, now: float) -> None:
+        """Waitress's own, which goes by the time of day. ``hang_up_on_the_slow`` does more."""
+
+    def make_room(self) -> None:
+        """With too many connections, the one that has been silent for longest goes."""
+        if len(self.active_channels) > self.most_connections:
             idle = [one for one in self.active_channels.values() if not one.requests]
             if idle:
                 min(idle, key=lambda one: one.last_activity).hang_up()
-        super().handle_accept()
-
-    def maintenance(self, now: float) -> None:
-        """Waitress's own, which goes by the time of day. ``hang_up_on_the_slow`` does more."""
 
     def hang_up_on_the_slow(self) -> None:
         """One line in the log for all."""
@@ -77,6 +76,7 @@ class Server(TcpWSGIServer):
         next_check = 0.0
         while not self.is_stopping:
             self._look(SECONDS_BETWEEN_CHECKS)
+            self.make_room()  # one came in at most
             if time.monotonic() > next_check:
                 next_check = time.monotonic() + SECONDS_BETWEEN_CHECKS
                 self.hang_up_on_the_slow()
