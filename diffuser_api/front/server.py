@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import resource
 import time
@@ -93,9 +94,9 @@ class Server(TcpWSGIServer):
         wasyncore.loop(seconds, use_poll=True, map=self._map, count=1)
 
     def stop(self, *signal) -> None:
-        """Also from a signal's handler, and more than once."""
-        if not self.is_stopping:
-            self.is_stopping = True
+        """From anywhere, and more than once."""
+        self.is_stopping = True
+        with contextlib.suppress(OSError):  # it has ended already
             self.pull_trigger()
 
 
