@@ -18,7 +18,7 @@ environment.load(BASE_DIR / ".env")
 env = environment.Environment(BASE_DIR)
 
 # --- folders ------------------------------------------------------------------------------------------------
-DATA_DIR = env.private_folder("DATA_DIR", "data")  # the storage's root: pictures, LoRAs, outputs and the SQLite file
+DATA_DIR = env.private_folder("DATA_DIR", "data")  # the storage: pictures, LoRAs, outputs, the SQLite file
 TMP_DATA_DIR = env.private_folder("TMP_DATA_DIR", "tmp_data")  # one folder for each running job
 TRAINING_APP_DIR = env.folder("TRAINING_APP_DIR", "training-app")  # holds training-input and training-output
 MEDIA_ROOT = DATA_DIR
