@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import logging
+import time
 
-from django.db import connection
+from django.db import OperationalError, connection
 
 log = logging.getLogger(__name__)
-SECONDS = 5.0  # that readers and writers get to leave the log
+SECONDS = 5.0  # that readers, writers and others who empty it get to leave the log
+SECONDS_BETWEEN_TRIES = 0.02
 
 
 def empty() -> bool:
     """After a deletion: what was deleted is zeros in the database's file (``secure_delete``), and the log is
-    empty. False when somebody was reading all the time; the next sweep tries again."""
+    empty. False when somebody was at it all the time; the next sweep tries again."""
     if connection.vendor != "sqlite":
         return True
+    end = time.monotonic() + SECONDS
+    # SQLite waits for readers and writers, but not for another connection that is emptying the log.
+    while _is_busy(seconds=1.0):
+        if time.monotonic() > end:
+            log.warning("the database's log could not be emptied, the next try follows")
+            return False
+        time.sleep(SECONDS_BETWEEN_TRIES)
+    return True
+
+
+def _is_busy(seconds: float) -> bool:
+    """One try. False: the log is empty now."""
     with connection.cursor() as cursor:
         [patience] = cursor.execute("PRAGMA busy_timeout").fetchone()
-        cursor.execute(f"PRAGMA busy_timeout = {1000 * SECONDS:.0f}")
+        cursor.execute(f"PRAGMA busy_timeout = {1000 * seconds:.0f}")
         try:
-            busy, *_ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            [busy, *_] = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except OperationalError:  # locked
+            return True
         finally:
             cursor.execute(f"PRAGMA busy_timeout = {patience}")
-    if busy:
-        log.warning("the database's log could not be emptied, the next try follows")
-    return not busy
+    return bool(busy)
