@@ -140,7 +140,7 @@ class OwnedQuerySet(models.QuerySet):
     def visible_to(self, caller):
         """The rows of the caller's client; of one visitor alone if the caller speaks for one."""
         rows = self.filter(client=caller.client)
-        return rows.filter(visitor=caller.visitor) if caller.visitor else rows
+        return rows if caller.visitor is None else rows.filter(visitor=caller.visitor)
 
 
 class Owned(models.Model):

@@ -29,10 +29,10 @@ SECONDS_OF_ONE_URL = 3600  # a signed URL changes no more often, so that browser
 
 @dataclass(frozen=True)
 class Caller:
-    """The sender of a request. ``client``: None without a token. ``visitor``: empty for the whole client."""
+    """The sender of a request. ``client``: None without a token. ``visitor``: None for the whole client."""
 
     client: Client | None
-    visitor: str = ""
+    visitor: str | None = None
     is_authenticated = True  # REST framework's permissions look at it
 
 
@@ -81,9 +81,10 @@ def client_middleware(get_response):
 def caller_of(request) -> Caller:
     """Raises NotAuthenticated, AuthenticationFailed (both 401) or ParseError (400), saying what to do."""
     if request.client is None:
-        if bearer_token(request):
+        if "Authorization" in request.headers:  # a blank one, too: it isn't the same as none
             raise AuthenticationFailed(
-                "This token is unknown, withdrawn, or of a client that is switched off."
+                "Send `Authorization: Bearer TOKEN`. This token is unknown, withdrawn, or of a client that "
+                "is switched off."
             )
         if not settings.OPEN_API:
             raise NotAuthenticated(
@@ -91,9 +92,12 @@ def caller_of(request) -> Caller:
             )
         if reason := why_not_open(request):
             raise NotAuthenticated(f"OPEN_API answers without a token only on its own host: {reason}.")
-    visitor = request.headers.get("X-Visitor", "")
-    if visitor and not VISITOR.fullmatch(visitor):
-        raise ParseError(f"X-Visitor takes 1 to {VISITOR_LENGTH} visible ASCII characters.")
+    visitor = request.headers.get("X-Visitor")
+    if visitor is not None and not VISITOR.fullmatch(visitor):
+        raise ParseError(
+            f"X-Visitor takes 1 to {VISITOR_LENGTH} visible ASCII characters. Only a request without this "
+            "header speaks for all visitors."
+        )
     return Caller(request.client, visitor)
 
 

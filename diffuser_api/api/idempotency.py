@@ -34,7 +34,10 @@ def key_of(request) -> IdempotencyKey | None:
         return None
     if not (1 <= len(key) <= LONGEST and key.isprintable()):
         raise ValidationError({HEADER: [f"Send 1 to {LONGEST} printable characters."]})
-    client, visitor = request.user.client, request.user.visitor  # visitors of one client have their own keys
+    client, visitor = (
+        request.user.client,
+        request.user.visitor or "",
+    )  # visitors of one client have their own keys
     return IdempotencyKey(owner=f"{client.pk if client else ''}/{visitor}", key=key, body_hash=_hash(request))
 
 

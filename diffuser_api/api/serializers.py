@@ -119,7 +119,7 @@ class GenerateImageSerializer(WebhookSerializer):
             lora=lookup.lora_find(values["selected_lora"] or "", caller),
             webhook_url=values["webhook_url"],
             client=caller.client,
-            visitor=caller.visitor,
+            visitor=caller.visitor or "",
             idempotency_key=key,
         )
 

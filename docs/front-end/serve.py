@@ -3,21 +3,30 @@
     TOKEN=cart_... python docs/front-end/serve.py http://127.0.0.1:8000 8080
 
 The token stays here: whoever has it sees all of this front-end's visitors. Each browser gets a name in a
-cookie, which goes along as X-Visitor, so that a visitor sees their own things alone. Standard library only.
+signed cookie, which goes along as X-Visitor, so that a visitor sees their own things alone. Standard library
+only.
 """
 
+import hmac
 import http.cookies
 import os
 import secrets
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 API, PORT = (sys.argv[1:] + ["http://127.0.0.1:8000", "8080"][len(sys.argv) - 1 :])[:2]
 PASSED_ON = ("Content-Type", "Accept-Language", "Idempotency-Key", "Prefer")
+PASSED_BACK = ("Content-Type", "Cache-Control", "Retry-After")
 MOST_BYTES = 100 * 2**20
+
+
+def signed(name: str) -> str:
+    """A cookie's value that nobody else can make: the token is the key."""
+    return f"{name}.{hmac.new(os.environ['TOKEN'].encode(), name.encode(), 'sha256').hexdigest()}"
 
 
 class FrontEnd(SimpleHTTPRequestHandler):
@@ -36,20 +45,30 @@ class FrontEnd(SimpleHTTPRequestHandler):
     do_DELETE = do_POST
 
     def visitor(self) -> str:
+        """The name in the cookie; empty without one that we have signed."""
         found = http.cookies.SimpleCookie(self.headers.get("Cookie", "")).get("visitor")
-        return found.value if found else ""
+        name = found.value.partition(".")[0] if found else ""
+        return name if found and hmac.compare_digest(found.value.encode(), signed(name).encode()) else ""
+
+    def is_from_elsewhere(self) -> bool:
+        """Whether another site's page sent this; one on another port of this host has the cookie, too."""
+        origin = self.headers.get("Origin")
+        if origin is not None and urllib.parse.urlsplit(origin).netloc != self.headers.get("Host"):
+            return True
+        return self.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none")
 
     def end_headers(self):
         if not self.visitor():
-            self.send_header(
-                "Set-Cookie", f"visitor={secrets.token_urlsafe(16)}; HttpOnly; SameSite=Strict; Path=/"
-            )
+            value = signed(secrets.token_urlsafe(16))
+            self.send_header("Set-Cookie", f"visitor={value}; HttpOnly; SameSite=Strict; Path=/")
         super().end_headers()
 
     def pass_on(self):
         length = int(self.headers.get("Content-Length") or 0)
         if not self.visitor():  # without a name, a request would speak for all visitors
             return self.send_error(400, "Allow cookies and load the page anew")
+        if self.is_from_elsewhere():
+            return self.send_error(403, "Use the page of this address")
         if length > MOST_BYTES or not self.path.startswith(("/api/", "/data/")):
             return self.send_error(400)
         headers = {name: self.headers[name] for name in PASSED_ON if name in self.headers}
@@ -65,7 +84,10 @@ class FrontEnd(SimpleHTTPRequestHandler):
         with answer:
             content = answer.read()
         self.send_response(answer.status)
-        self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
+        for name in PASSED_BACK:
+            if name in answer.headers:
+                self.send_header(name, answer.headers[name])
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)

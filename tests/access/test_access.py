@@ -186,10 +186,23 @@ def test_a_client_sees_all_its_visitors_and_a_visitor_itself(client, world):
 
 
 def test_a_visitor_header_that_is_too_long_or_has_other_characters_is_refused(client, world):
-    for visitor in ("x" * 65, "two words", "caffè", "a\tb"):
+    for visitor in ("x" * 65, "two words", "caffè", "a\tb", "", " ", "\t"):
         headers = world[0]["the owner"] | {"X-Visitor": visitor}
         answer = client.get(f"/api/jobs/{world[1]['job']}/", headers=headers)
         assert answer.status_code == 400 and "X-Visitor" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+def test_a_blank_header_is_not_read_as_none(blank, client, world, settings):
+    """Else a front-end that has lost its visitor's name would speak for all of them."""
+    headers, names = world
+    for method, path in (("GET", "job"), ("DELETE", "job"), ("GET", "picture")):
+        url = f"/data/outputs/{names[path]}" if path == "picture" else f"/api/jobs/{names[path]}/"
+        answer = client.generic(method, url, headers=headers["the owner"] | {"X-Visitor": blank})
+        assert answer.status_code == (404 if path == "picture" else 400)
+    settings.OPEN_API = True
+    answer = client.get("/api/jobs/00000000/", headers={"Authorization": blank})
+    assert answer.status_code == 401 and "Bearer TOKEN" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The front-end of docs/, as it stands there: its server with a token, its page in a browser."""
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -22,12 +23,11 @@ def as_in_earnest():
         yield
 
 
-@pytest.fixture
-def front_end(server_and_worker):
-    """The URL of docs/front-end/serve.py, which holds the only token."""
-    token = server_and_worker.manage("create_client", "docs").strip()
+@contextlib.contextmanager
+def serving(api: str, token: str):
+    """docs/front-end/serve.py in front of the API; its URL."""
     url = f"http://127.0.0.1:{free_port()}"
-    command = [sys.executable, str(SERVER), server_and_worker.url, url.rpartition(":")[2]]
+    command = [sys.executable, str(SERVER), api, url.rpartition(":")[2]]
     process = subprocess.Popen(command, env={"TOKEN": token}, stderr=subprocess.DEVNULL)
     try:
         for _ in range(100):
@@ -36,10 +36,40 @@ def front_end(server_and_worker):
                 break
             except urllib.error.URLError:
                 time.sleep(0.1)
-        yield url, token
+        yield url
     finally:
         process.terminate()
         process.wait()
+
+
+@pytest.fixture
+def front_end(server_and_worker):
+    """Its URL, and the only token."""
+    token = server_and_worker.manage("create_client", "docs").strip()
+    with serving(server_and_worker.url, token) as url:
+        yield url, token
+
+
+def test_a_visitors_name_that_the_front_end_has_not_signed_speaks_for_nobody():
+    no_api = f"http://127.0.0.1:{free_port()}"
+
+    def status(cookie: str | None = None, **headers: str) -> int:
+        headers |= {"Cookie": cookie} if cookie is not None else {}
+        request = urllib.request.Request(f"{url}/api/jobs/00000000/", method="DELETE", headers=headers)
+        with pytest.raises(urllib.error.HTTPError) as answered:
+            urllib.request.urlopen(request, timeout=30)
+        return answered.value.code
+
+    with serving(no_api, "cart_secret") as url:
+        own = urllib.request.urlopen(url, timeout=30).headers["Set-Cookie"].partition(";")[0]
+        assert status(own) == 502  # passed on
+        name = own.partition("=")[2].partition(".")[0]
+        for value in ("", " ", '" "', '"\\011"', "anna", f"anna.{own[-64:]}", name, f'" .{own[-64:]}"'):
+            assert status(f"visitor={value}") == 400, value
+        assert status() == 400
+        assert status(own, Origin=url) == status(own, **{"Sec-Fetch-Site": "same-origin"}) == 502
+        for name, value in (("Origin", no_api), ("Origin", "null"), ("Sec-Fetch-Site", "same-site")):
+            assert status(own, **{name: value}) == 403
 
 
 def test_the_front_end_paints_a_picture_and_shows_errors(front_end, browser, browser_files):

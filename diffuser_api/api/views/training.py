@@ -54,7 +54,7 @@ class LoraTraining(APIView):
                 photos=photos,
                 webhook_url=asked.validated_data["webhook_url"],
                 client=request.user.client,
-                visitor=request.user.visitor,
+                visitor=request.user.visitor or "",
                 idempotency_key=key,
             )
             job = idempotency.create_job(order)
