@@ -21,7 +21,7 @@ from generation.models import safety
 from generation.models.profiles import ModelProfile, get_profile
 from generation.picture.canvas import Canvas, fit_canvas
 from generation.prompts import Prompt, face_prompt, scene_prompt, token_counter
-from generation.record import new_record, step_record
+from generation.record import new_record, public, step_record
 from generation.request import GenerationRequest
 from generation.seeds import step_generator
 from generation.step_table import planned
@@ -44,7 +44,7 @@ def generate(job: Path, on_event: OnEvent | None = None) -> Path:
     safety.check(picture, profile)
     names, record = planned(with_lora=bool(request.lora)), new_record(request)
     for index, name in enumerate(names, start=1):
-        record["steps"].append(step_record(name, index, request, profile, prompts[name]))
+        record["steps"].append(public(step_record(name, index, request, profile, prompts[name])))
     job_folder.write_picture(picture, job_folder.picture_path(job, len(names)), record)
     return finish(job, request, profile, canvas)
 

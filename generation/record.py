@@ -1,4 +1,7 @@
-"""The record of how a picture was made, which is kept in its PNG file and in the job's row."""
+"""The record of how a picture was made: the public part is in its PNG file, the whole in the job's row.
+
+People share their pictures. So the file doesn't say what the visitor asked for and whose face it is.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,18 @@ from generation.prompts import Prompt
 from generation.request import GenerationRequest
 from generation.seeds import step_seed
 
+PUBLIC = ("step", "index", "seed", "models", "versions")  # of a step
+
 
 def new_record(request: GenerationRequest) -> dict:
-    """The record of a picture before its first step."""
-    return {"code": request.code, "seed": request.seed, "steps": []}
+    """The public record of a picture before its first step."""
+    return {"seed": request.seed, "steps": []}
 
 
 def step_record(
     name: str, index: int, request: GenerationRequest, profile: ModelProfile, prompt: Prompt
 ) -> dict:
-    """What a picture's record says of step ``index``: enough to paint it again."""
+    """All of step ``index``, enough to paint it again; for the job's row."""
     record = {
         "step": name,
         "index": index,
@@ -34,3 +39,8 @@ def step_record(
         record["candidates"] = profile.face_candidates if request.faces else 1
     record["versions"] = {package: version(package) for package in ("torch", "diffusers")}
     return record
+
+
+def public(step: dict) -> dict:
+    """What the picture's file says of a step."""
+    return {name: step[name] for name in PUBLIC}

@@ -122,22 +122,17 @@ def ticket_of(code: str) -> str:
 
 
 def let_in(request, typed: str) -> LoraModel | None:
-    """The LoRA of a typed code, None for a wrong one.
-
-    Of the visitor's own LoRAs, and with OPEN_API of those made without a token, the digits are enough; one of
-    another browser needs its letters too.
-    """
+    """The LoRA of a typed code, None for a wrong one. Of the visitor's own LoRAs the digits are enough; any
+    other one needs its letters too."""
     found = _TICKET.fullmatch(re.sub(r"[\s\-.–]", "", typed.upper()))
     if not found:
         return None
     code, letters = found[1], found[2] or ""
     if mine := request.visitor.loras().filter(code=code).first():
         return mine
-    rows = LoraModel.objects.filter(code=code)
     if not secrets.compare_digest(letters, letters_of(code)):
-        is_open = settings.OPEN_API and not tokens.why_not_open(request)
-        rows = rows.filter(client=None, visitor="") if is_open else rows.none()
-    if lora := rows.first():
+        return None
+    if lora := LoraModel.objects.filter(code=code).first():
         codes = (*request.visitor.codes, code)[-MOST_CODES:]
         request.visitor = replace(request.visitor, codes=codes)
         return lora

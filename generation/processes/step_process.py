@@ -85,9 +85,9 @@ def run(name: str, job: Path, requested_at: float, cache: PipelineCache | None =
     own = record.step_record(name, index, request, profile, prompt_of(name, request, profile, pipeline))
     if name == "face" and request.faces:
         own["likeness"] = likeness.measure(picture, canvas.face_mask, request.faces, detectors_of(profile))
-    whole = job_folder.read_record(job_folder.picture_path(job, index - 1))
-    whole["steps"].append(own)
-    job_folder.write_picture(picture, job_folder.picture_path(job, index), whole)
+    told = job_folder.read_record(job_folder.picture_path(job, index - 1))
+    told["steps"].append(record.public(own))
+    job_folder.write_picture(picture, job_folder.picture_path(job, index), told)
     (job / job_folder.PREVIEW).unlink(missing_ok=True)
     seconds = {
         "import_seconds": round(imported - requested_at, 3),
