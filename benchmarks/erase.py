@@ -3,8 +3,8 @@
 Each erasure meets its face at another stage: pictures that are asked for at that moment, that wait, that are
 in each step, that finish or are finished; trainings that wait or run. Clients go on asking for pictures with
 the face, before, during and after. With the answer 204, nothing of the face may be left: its numbers, its
-weights, its photos and pictures are searched for by content in every file, in the pages of the database and in
-the logs, and by the codes of all jobs that had it; and again when the clients are done.
+weights, its photos and pictures are searched for by content in every file, in the pages of the database and
+in the logs, and by the codes of all jobs that had it; and again when the clients are done.
 """
 
 from __future__ import annotations

@@ -87,6 +87,12 @@ def leave(request) -> None:
     request.visitor = Visitor(Caller(request.visitor.caller.client, secrets.token_urlsafe(16)))
 
 
+def forgotten(response):
+    """The answer, after which the browser keeps no picture that it has shown."""
+    response.headers["Clear-Site-Data"] = '"cache"'
+    return response
+
+
 def _read(request, client: Client) -> Visitor | None:
     try:
         visitor, *codes = request.get_signed_cookie(COOKIE, salt=COOKIE, max_age=SECONDS).split()

@@ -113,9 +113,22 @@ def why_not_open(request) -> str:
     forwarded = next((name for name in FORWARDING_HEADERS if name in request.headers), None)
     if forwarded:
         return f"this request came through a proxy ({forwarded})"
-    if request.method not in ("GET", "HEAD") and request.headers.get("Sec-Fetch-Site") == "cross-site":
+    if _is_of_another_page(request):
         return "this request was sent by another site's page"
     return ""
+
+
+def _is_of_another_page(request) -> bool:
+    """Whether a page of another origin, also on another port of this host, made a browser send this. A link
+    that a person follows is no such request. Programs send none of these headers."""
+    origin = request.headers.get("Origin")
+    if origin is not None:
+        own = f"{request.scheme}://{request.get_host()}"
+        return origin not in (own, *settings.CSRF_TRUSTED_ORIGINS)
+    if request.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none"):
+        return False
+    how = tuple(request.headers.get(f"Sec-Fetch-{name}") for name in ("Mode", "Dest"))
+    return request.method not in ("GET", "HEAD") or how != ("navigate", "document")
 
 
 def in_networks(address: str, networks: list[str]) -> bool:

@@ -162,7 +162,7 @@ class JobAdmin(CodeAdmin):
             file = picture_path(generation_folder(job.code), index).open("rb")
         except OSError as error:
             raise Http404 from error
-        return FileResponse(file, content_type="image/png", headers={"Cache-Control": "private, max-age=300"})
+        return FileResponse(file, content_type="image/png", headers={"Cache-Control": "private, no-store"})
 
     def cancel(self, request, pk):
         job = self._get(request, pk, self.has_steer_permission)

@@ -19,7 +19,7 @@ from studio import figures, visitors
 from studio.views.job import samples_of
 
 SMALL_SIDE = 480
-OWN = {"Cache-Control": "private, max-age=3600"}
+OWN = {"Cache-Control": "private, no-store"}  # the next visitor may use the same browser
 
 
 def _picture(file) -> Image.Image:

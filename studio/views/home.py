@@ -36,4 +36,4 @@ def gallery(request):
 @require_POST
 def leave(request):
     visitors.leave(request)
-    return redirect("studio:home")
+    return visitors.forgotten(redirect("studio:home"))

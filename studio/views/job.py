@@ -7,7 +7,6 @@ from pathlib import Path
 from django.conf import settings
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
@@ -112,4 +111,5 @@ def again(request, code):
 def delete(request, code):
     deleted = _job(request, code)
     retention.delete(deleted.code)
-    return redirect("studio:gallery" if deleted.kind == Job.Kind.GENERATION else reverse("studio:you"))
+    page = "studio:gallery" if deleted.kind == Job.Kind.GENERATION else "studio:you"
+    return visitors.forgotten(redirect(page))

@@ -77,4 +77,4 @@ def erase(request, code):
     if not known:
         get_object_or_404(request.visitor.jobs(), code=code, kind=Job.Kind.TRAINING)
     retention.delete(code)
-    return redirect(f"{reverse('studio:you')}?erased")
+    return visitors.forgotten(redirect(f"{reverse('studio:you')}?erased"))

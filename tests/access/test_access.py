@@ -296,14 +296,49 @@ def test_the_open_api_is_closed_to_others_and_says_why(request_, word, client, c
     assert client.get(f"/data/outputs/{picture.code}", **request_).status_code == 404
 
 
-def test_a_page_of_another_site_is_refused_by_the_open_api(client, catalogue):
-    answer = send_form(client, "cross-site")
-    assert answer.status_code == 401 and "another site" in answer.json()["detail"]
-    assert send_form(client, "same-origin").status_code == 202
+OTHER_PAGES = [
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},  # another port of this host
+    {"Origin": "http://localhost:9999"},
+    {"Origin": "http://testserver:9999", "Sec-Fetch-Site": "same-site"},
+    {"Origin": "null"},
+    {"Origin": ""},
+]
 
 
-def send_form(client, site):
-    return client.post("/api/generate-image/", a_request(), headers={"Sec-Fetch-Site": site})
+@pytest.mark.parametrize("headers", OTHER_PAGES)
+def test_another_page_makes_and_cancels_no_job_on_the_open_api(headers, client, catalogue):
+    code = make_job().code
+    for path in ("generate-image/", f"jobs/{code}/cancel/"):
+        answer = client.post(f"/api/{path}", a_request(), headers=headers)
+        assert answer.status_code == 401 and "another site" in answer.json()["detail"]
+    assert client.delete(f"/api/jobs/{code}/", headers=headers).status_code == 401
+
+
+def test_the_open_apis_own_page_and_programs_make_jobs(client, catalogue):
+    for headers in ({"Sec-Fetch-Site": "same-origin", "Origin": "http://testserver"}, {}):
+        assert client.post("/api/generate-image/", a_request(), headers=headers).status_code == 202
+
+
+def test_another_page_can_neither_show_a_picture_nor_learn_which_there_are(client, catalogue, tmp_path):
+    there, link = make_picture(tmp_path).code, {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    for site in ("same-site", "cross-site"):
+        shown = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+        seen = [client.get(f"/data/outputs/{code}", headers=shown) for code in (there, "00000000")]
+        assert {answer.status_code for answer in seen} == {404}
+        assert {answer["Cross-Origin-Resource-Policy"] for answer in seen} == {"same-origin"}
+        followed = client.get(f"/data/outputs/{there}", headers={"Sec-Fetch-Site": site} | link)
+        assert followed.status_code == 200 and followed["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+def test_a_signed_picture_is_shown_by_any_site_and_kept_by_no_browser(client, world):
+    headers, names = world
+    url = f"/data/outputs/{names['picture']}"
+    signed = client.get(url, {"sig": tokens.sign_output(names["picture"])})
+    assert signed["Cross-Origin-Resource-Policy"] == "cross-origin"
+    own = client.get(url, headers=headers["the owner"])
+    assert own["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "no-store" in own["Cache-Control"] and "no-store" in signed["Cache-Control"]
 
 
 def test_a_token_works_on_an_open_api_from_anywhere(client, catalogue):

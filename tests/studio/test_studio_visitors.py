@@ -83,7 +83,8 @@ def test_a_visitor_sees_their_own_things_and_nobody_elses(catalogue, tmp_path):
     own = [f"/jobs/{job.code}/{end}" for end in ("", "picture.png", "small.jpg", "place.jpg")]
     own += [f"/jobs/{running.code}/", f"/jobs/{running.code}/steps/0.png"]
     for path in own:
-        assert anna.get(path).status_code == 200, path
+        answer = anna.get(path)
+        assert answer.status_code == 200 and "no-store" in answer["Cache-Control"], path
         assert bruno.get(path).status_code == Browser().get(path).status_code == 404, path
     for end in ("cancel", "again", "delete"):
         assert bruno.post(f"/jobs/{running.code}/{end}/").status_code == 404
@@ -122,7 +123,8 @@ def test_the_api_shows_nothing_of_the_studio(catalogue, settings):
 def test_after_leaving_the_next_visitor_is_another(catalogue):
     anna, _, name = come()
     job = ask(anna, catalogue)
-    assert anna.post("/leave/").status_code == 302
+    left = anna.post("/leave/")
+    assert left.status_code == 302 and left["Clear-Site-Data"] == '"cache"'
     assert anna.get(f"/jobs/{job.code}/").status_code == 404
     assert Job.objects.get(pk=job.pk).visitor == name
 

@@ -39,7 +39,7 @@ def _thumbnail(model, pk: int, field: str, allowed: set[str]) -> HttpResponse:
     except OSError as error:
         raise Http404 from error
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    headers = {"Cache-Control": "public, max-age=300"}
+    headers = {"Cache-Control": "public, max-age=300", "Cross-Origin-Resource-Policy": "cross-origin"}
     return HttpResponse(as_jpeg(small), content_type="image/jpeg", headers=headers)
 
 

@@ -12,9 +12,14 @@ from diffuser_api.access import tokens
 from diffuser_api.models import Job
 
 
+def _is_public(request, code: str) -> bool:
+    """Whether anybody may fetch the picture, and any site show it."""
+    return settings.OUTPUT_URLS == "plain" or tokens.signature_is_good(code, request.GET.get("sig", ""))
+
+
 def _pictures_for(request, code: str, pictures):
     """The rows of ``pictures`` that this request may fetch. A signature in it is good for ``code`` alone."""
-    if settings.OUTPUT_URLS == "plain" or tokens.signature_is_good(code, request.GET.get("sig", "")):
+    if _is_public(request, code):
         return pictures
     if request.user.is_staff and request.user.has_perm("diffuser_api.view_job"):
         return pictures
@@ -30,7 +35,10 @@ def output(request, code):
     pictures = Job.objects.filter(status=Job.Status.SUCCEEDED, kind=Job.Kind.GENERATION)
     job = get_object_or_404(_pictures_for(request, code, pictures), code=code)
     try:
-        headers = {"Cache-Control": "private, max-age=3600"}
+        # A browser that several people use keeps no face.
+        headers = {"Cache-Control": "private, no-store"}
+        if _is_public(request, code):
+            headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         return FileResponse(job.output.open("rb"), content_type="image/png", headers=headers)
     except (OSError, ValueError) as error:
         raise Http404 from error
