@@ -43,6 +43,11 @@ class Visitor:
     caller: Caller
     codes: tuple[str, ...] = ()
 
+    @property
+    def form_key(self) -> str:
+        """A new one for each form; see ``once``."""
+        return secrets.token_urlsafe(16)
+
     def jobs(self) -> QuerySet[Job]:
         return Job.objects.visible_to(self.caller)
 

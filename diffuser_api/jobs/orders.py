@@ -150,6 +150,11 @@ class CantRunAgain(Exception):
 
 def run_again(job: Job, seed: int | None) -> Job:
     """A new job that asks for the same picture; ``seed`` None: any. Raises CantRunAgain and REFUSALS."""
+    return create_job(order_again(job, seed))
+
+
+def order_again(job: Job, seed: int | None) -> GenerationOrder:
+    """Raises CantRunAgain."""
     if job.kind != Job.Kind.GENERATION:
         raise CantRunAgain("A training's photos are deleted when it ends: they have to be sent again.")
     if not (job.poi_image and job.action_image):
@@ -158,7 +163,7 @@ def run_again(job: Job, seed: int | None) -> Job:
         raise CantRunAgain("The visitor's LoRA was deleted meanwhile.")
     if job.lora and (misfit := lora_file.misfit(job.lora)):
         raise CantRunAgain(str(misfit))
-    order = GenerationOrder(
+    return GenerationOrder(
         poi_image=job.poi_image,
         action_image=job.action_image,
         lora=job.lora,
@@ -170,4 +175,3 @@ def run_again(job: Job, seed: int | None) -> Job:
         client=job.client,
         visitor=job.visitor,
     )
-    return create_job(order)

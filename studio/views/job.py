@@ -2,6 +2,7 @@
 again; what hasn't changed is answered with nothing."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 from django.conf import settings
@@ -10,11 +11,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
+from diffuser_api.api import idempotency
 from diffuser_api.api.serializers import JobSerializer, output_url
 from diffuser_api.jobs import folders, life, orders, retention
 from diffuser_api.models import Job
 from generation.job_folder import PREVIEW, newest_index
-from studio import forms, sentences, visitors
+from studio import forms, once, sentences, visitors
 
 RUNNING_MS, WAITING_MS = 500, 1500  # between two looks
 
@@ -94,11 +96,14 @@ def cancel(request, code):
 @require_POST
 def again(request, code):
     """The same picture with other noise."""
-    asked = _job(request, code)
+    asked, key = _job(request, code), once.key_of_form(request)
+    if job := idempotency.find_job(key):
+        return redirect("studio:job", job.code)
     if request.visitor.jobs().filter(status__in=life.UNFINISHED).count() >= forms.JOBS_AT_ONCE:
         return redirect("studio:gallery")
     try:
-        new = orders.run_again(asked, seed=None)
+        order = orders.order_again(asked, seed=None)
+        new = idempotency.create_job(replace(order, idempotency_key=key))
     except orders.CantRunAgain as error:
         raise Http404(gettext("The place or the figure isn't there any more.")) from error
     except orders.REFUSALS:

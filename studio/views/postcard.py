@@ -1,14 +1,17 @@
 """The page of the postcard: place, action and face, with a preview."""
 
+from dataclasses import replace
+
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
+from diffuser_api.api import idempotency
 from diffuser_api.catalogue import lookup
 from diffuser_api.jobs import lora_file, orders
 from diffuser_api.jobs.life import UNFINISHED
 from diffuser_api.models import Action, Job, PoiImage
-from studio import clothes, forms, sentences, visitors
+from studio import clothes, forms, once, sentences, visitors
 
 
 @visitors.welcome
@@ -18,25 +21,31 @@ def postcard(request):
         values = {field: request.POST.get(field, "") for field in forms.FIELDS}
         if "preview" in request.POST:
             return _page(request, values, {})
-        form = forms.PostcardForm(values)
-        problems = form.problems() or _no_room(request)
-        if not problems:
-            order = form.order(request.visitor)
-            if order.lora and lora_file.misfit(order.lora):
-                problems = {"face": forms.sentence_of("selected_lora")}
-        if not problems:
-            try:
-                job = orders.create_job(order)
-                return redirect("studio:job", job.code)
-            except orders.REFUSALS as error:
-                problems = {"all": sentences.not_taken(error)}
-        return _page(request, values, problems, status=400)
+        return _ask(request, values)
     if "from" in request.GET:
         pictures = request.visitor.jobs().filter(kind=Job.Kind.GENERATION)
         values = forms.values_of(get_object_or_404(pictures, code=request.GET["from"]))
     else:
         values = forms.starting_values(request.visitor)
     return _page(request, values | {"face": request.GET.get("face", values["face"])}, {})
+
+
+def _ask(request, values: dict[str, str]):
+    key, form = once.key_of_form(request), forms.PostcardForm(values)
+    if job := idempotency.find_job(key):
+        return redirect("studio:job", job.code)
+    problems = form.problems() or _no_room(request)
+    if not problems:
+        order = replace(form.order(request.visitor), idempotency_key=key)
+        if order.lora and lora_file.misfit(order.lora):
+            problems = {"face": forms.sentence_of("selected_lora")}
+    if not problems:
+        try:
+            job = idempotency.create_job(order)
+            return redirect("studio:job", job.code)
+        except orders.REFUSALS as error:
+            problems = {"all": sentences.not_taken(error)}
+    return _page(request, values, problems, status=400)
 
 
 def _no_room(request) -> dict[str, str]:

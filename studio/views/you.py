@@ -5,12 +5,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
+from diffuser_api.api import idempotency
 from diffuser_api.jobs import orders, retention
 from diffuser_api.jobs.life import UNFINISHED
 from diffuser_api.jobs.orders import TrainingOrder
 from diffuser_api.models import Job
 from diffuser_api.photos import gate
-from studio import sentences, visitors
+from studio import once, sentences, visitors
 
 
 @visitors.welcome
@@ -32,9 +33,10 @@ def _page(request, status=200, **context):
 
 def _train(request):
     try:
+        owner, key = request.visitor.caller, once.key_of_training(request.visitor)
         photos, _ = gate.clean_photos(request.FILES.getlist("images"))
-        owner = request.visitor.caller
-        job = orders.create_job(TrainingOrder(photos=photos, client=owner.client, visitor=owner.visitor))
+        order = TrainingOrder(photos=photos, client=owner.client, visitor=owner.visitor, idempotency_key=key)
+        job = idempotency.create_job(order)
     except gate.PhotosRefused as refused:
         reasons = refused.reasons
     except orders.REFUSALS as error:

@@ -22,6 +22,7 @@ from benchmarks.harness.catalogue import make_catalogue, make_photos
 from benchmarks.harness.clients import make_job, make_lora
 from diffuser_api.jobs import folders, life
 from diffuser_api.models import Client, Job, LoraModel, Poi
+from diffuser_api.photos import gate
 from diffuser_api.photos.pictures import as_png
 from generation.job_folder import picture_path
 from studio import clothes, forms, visitors
@@ -262,6 +263,48 @@ def test_words_choose_an_action(catalogue):
     said = anna.get("/postcard/figure/", {"words": "greeting somebody by waving", "shot": "MES"})
     assert "waving" in said.content.decode() and "data-figure" in said.content.decode()
     assert ask(anna, catalogue, how="words", words="waving at a friend").parameters["action"] == "waving"
+
+
+def form_key_in(page) -> str:
+    return re.search(r'name="form_key" value="([^"]+)"', page.content.decode())[1]
+
+
+def test_a_second_tap_makes_no_second_picture(catalogue):
+    browser, *_ = come()
+    key = form_key_in(browser.get("/postcard/"))
+    first, second = (ask(browser, catalogue, form_key=key) for _ in range(2))
+    assert first == second and Job.objects.count() == 1
+    assert ask(browser, catalogue, form_key=key, clothes="a blue coat") != first  # changed on a kept page
+    assert ask(browser, catalogue, form_key=form_key_in(browser.get("/postcard/"))) != first
+
+
+def test_a_second_tap_on_paint_anew_makes_no_second_picture(catalogue, tmp_path):
+    browser, *_ = come()
+    done = finish(ask(browser, catalogue), tmp_path)
+    key = form_key_in(browser.get(f"/jobs/{done.code}/"))
+    answers = [browser.post(f"/jobs/{done.code}/again/", {"form_key": key}) for _ in range(2)]
+    assert answers[0]["Location"] == answers[1]["Location"] and Job.objects.count() == 2
+
+
+def test_two_forms_of_photos_at_the_same_moment_make_one_training(catalogue, settings, monkeypatch):
+    """The second form arrives while the photos of the first are looked at."""
+    settings.PHOTO_CHECKS = "off"
+    browser, *_ = come()
+    look, answers = gate.clean_photos, []
+
+    def send():
+        uploads = [SimpleUploadedFile(f"{k}.png", photo) for k, photo in enumerate(make_photos())]
+        return browser.post("/you/", {"images": uploads})
+
+    def looked_at(files):
+        monkeypatch.setattr(gate, "clean_photos", look)
+        answers.append(send())
+        return look(files)
+
+    monkeypatch.setattr(gate, "clean_photos", looked_at)
+    answers.append(send())
+    assert answers[0]["Location"] == answers[1]["Location"]
+    assert Job.objects.filter(kind=Job.Kind.TRAINING).count() == 1
 
 
 def test_a_picture_is_requested_again_or_changed(catalogue, tmp_path):

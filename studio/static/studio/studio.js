@@ -4,6 +4,17 @@
 document.documentElement.classList.add("js");
 const one = (selector, within = document) => within.querySelector(selector);
 
+// --- a form is sent once; a page that the browser has kept may be sent again ---
+addEventListener("submit", (event) => {
+  if (event.target.method !== "post" || event.defaultPrevented) return;
+  if (event.target.dataset.sent) return event.preventDefault();
+  event.target.dataset.sent = "yes";
+  setTimeout(() => delete event.target.dataset.sent, 5000); // the visitor has stopped the loading, say
+});
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+});
+
 // --- the connection: htmx asks again by itself, the visitor is told ---
 function lost(text) {
   const notice = one("#lost");
