@@ -20,7 +20,7 @@ from pathlib import Path
 from generation import job_folder
 from generation.models import safety
 from generation.models.profiles import ModelProfile, get_profile
-from generation.picture.canvas import Canvas, fit_canvas
+from generation.picture.canvas import Canvas
 from generation.picture.compositing import paste_back
 from generation.processes import isolation
 from generation.record import new_record
@@ -62,7 +62,7 @@ def generate(
     tell = on_event or (lambda event: None)
     request = request or GenerationRequest.load(job)
     profile, plan = get_profile(request.profile), planned(with_lora=bool(request.lora))
-    canvas = fit_canvas(**job_folder.read_pictures(job, request), pixel_budget=profile.pixel_budget)
+    canvas = job_folder.read_canvas(job, request, profile)
     newest = job_folder.newest_index(job)
     if newest is None:
         newest = 0

@@ -19,7 +19,7 @@ from generation import job_folder, steps
 from generation.generator import finish, run_command
 from generation.models import safety
 from generation.models.profiles import ModelProfile, get_profile
-from generation.picture.canvas import Canvas, fit_canvas
+from generation.picture.canvas import Canvas
 from generation.prompts import Prompt, face_prompt, scene_prompt, token_counter
 from generation.record import new_record, public, step_record
 from generation.request import GenerationRequest
@@ -39,7 +39,7 @@ def generate(job: Path, on_event: OnEvent | None = None) -> Path:
     request = GenerationRequest.load(job)
     profile = get_profile(request.profile)
     # The place's picture at the models' size, and the action's skeleton and masks fitted into it.
-    canvas = fit_canvas(**job_folder.read_pictures(job, request), pixel_budget=profile.pixel_budget)
+    canvas = job_folder.read_canvas(job, request, profile)
     picture, prompts = paint(job, request, profile, canvas, on_event or (lambda event: None))
     safety.check(picture, profile)
     names, record = planned(with_lora=bool(request.lora)), new_record(request)

@@ -15,6 +15,9 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from generation.models.profiles import ModelProfile
+from generation.picture import paintable
+from generation.picture.canvas import Canvas, fit_canvas
 from generation.request import GenerationRequest, InvalidRequest
 from generation.step_table import ORDER
 
@@ -79,6 +82,15 @@ def read_picture(folder: Path, request: GenerationRequest, field: str) -> Image.
 def read_pictures(folder: Path, request: GenerationRequest) -> dict[str, Image.Image]:
     """All pictures that the request names, by field. Raises InvalidRequest if one can't be read."""
     return {field: read_picture(folder, request, field) for field in PICTURES}
+
+
+def read_canvas(folder: Path, request: GenerationRequest, profile: ModelProfile) -> Canvas:
+    """The request's pictures, fitted. Raises InvalidRequest if one can't be read or a mask is too small."""
+    canvas = fit_canvas(**read_pictures(folder, request), pixel_budget=profile.pixel_budget)
+    for field in paintable.MASKS if request.lora else paintable.MASKS[:1]:  # no LoRA, no face step
+        if problem := paintable.problem(field, getattr(canvas, field), profile.feather):
+            raise InvalidRequest(f"{field}: {problem}")
+    return canvas
 
 
 def lay_out(request_file: Path, folder: Path) -> None:

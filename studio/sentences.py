@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
+from diffuser_api.catalogue import fitting
 from diffuser_api.jobs import queue
 from diffuser_api.models import Job
 
@@ -70,6 +71,8 @@ def not_taken(error: Exception) -> str:
     """Why there is no job, of orders.REFUSALS."""
     if isinstance(error, queue.QueueFull):
         return gettext("Very many are waiting just now. Try again in a minute.")
+    if isinstance(error, fitting.TooSmall):
+        return gettext("There is no figure for this from here. Choose another distance.")
     return str(_OTHER_ERROR)
 
 

@@ -6,9 +6,10 @@ from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooMa
 from django.db import DatabaseError, InterfaceError
 from django.http import JsonResponse, UnreadablePostError
 from django.views import defaults
-from rest_framework.exceptions import APIException, ParseError, Throttled
+from rest_framework.exceptions import APIException, ParseError, Throttled, ValidationError
 from rest_framework.views import exception_handler
 
+from diffuser_api.catalogue import fitting
 from diffuser_api.jobs import queue
 from diffuser_api.operations import checks, database, disk
 
@@ -30,6 +31,8 @@ def _as_api_error(error: Exception) -> Exception:
             refusal = _refusal(503, database.TEXT)
             refusal.wait = database.SECONDS_TO_RETRY
             return refusal
+        case fitting.TooSmall():
+            return ValidationError({"action_shot_type": [str(error)]})
         case TooManyFilesSent() | TooManyFieldsSent():
             return ParseError("The request has too many fields or files.")
         case RequestDataTooBig():

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from PIL import Image, ImageChops
 
+from generation.models.profiles import get_profile
+from generation.picture import paintable
+from generation.picture.canvas import canvas_size, fit_mask
+
 MAX_FACE_OUTSIDE = 0.02  # share of the face mask that may lie outside the subject mask: soft edges
 
 
@@ -41,4 +45,14 @@ def problems(image, subject_mask, face_mask) -> dict[str, str]:
             found["face_mask"] = (
                 "The face mask leaves the subject mask: draw it inside, or enlarge the subject mask."
             )
+    return found or _too_small({"subject_mask": subject, "face_mask": face})
+
+
+def _too_small(masks: dict[str, Image.Image]) -> dict[str, str]:
+    """Judged in a place of the masks' own shape, in which they are painted as large as anywhere."""
+    profile, found = get_profile(), {}
+    for field, mask in masks.items():
+        fitted = fit_mask(mask, canvas_size(*mask.size, profile.pixel_budget))
+        if problem := paintable.problem(field, fitted, profile.feather):
+            found[field] = f"{problem} Draw it larger."
     return found

@@ -11,6 +11,7 @@ from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
 from django.db.models.fields.files import FieldFile
 
+from diffuser_api.catalogue import fitting
 from diffuser_api.jobs import lora_file, queue, wake_up
 from diffuser_api.models import ActionImage, Client, IdempotencyKey, Job, LoraModel, PoiImage, TrainingPhoto
 from diffuser_api.operations import checks, disk
@@ -20,7 +21,8 @@ from diffuser_api.webhooks import outbox
 from generation.step_table import planned
 
 log = logging.getLogger(__name__)
-REFUSALS = (queue.QueueFull, disk.NoRoom, checks.ModelsMissing)  # no job is made now; the text says why
+# Why no job is made now; the text says it.
+REFUSALS = (queue.QueueFull, disk.NoRoom, checks.ModelsMissing, fitting.TooSmall)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,8 @@ def create_job(order: GenerationOrder | TrainingOrder) -> Job:
     checks.check_models()
     while True:
         job = order.job(_unused_code())
+        if isinstance(order, GenerationOrder):
+            fitting.check(order.poi_image, order.action_image, with_face=job.lora is not None)
         try:
             _save(job, order)
         except _LoraErased:

@@ -29,7 +29,7 @@ from generation import job_folder, prompts, record, steps
 from generation.models import safety
 from generation.models.profiles import ModelProfile, get_profile
 from generation.models.vae import predicted_picture
-from generation.picture.canvas import Canvas, fit_canvas
+from generation.picture.canvas import Canvas
 from generation.picture.compositing import lay_over
 from generation.processes import lifeline
 from generation.processes.streams import log_to_stderr, send_message, written_bytes
@@ -56,7 +56,7 @@ def run(name: str, job: Path, requested_at: float, cache: PipelineCache | None =
     written_before = written_bytes()
     request = GenerationRequest.load(job)
     profile = get_profile(request.profile)
-    canvas = fit_canvas(**job_folder.read_pictures(job, request), pixel_budget=profile.pixel_budget)
+    canvas = job_folder.read_canvas(job, request, profile)
     if job_folder.newest_index(job) is None:
         first = job_folder.picture_path(job, 0)
         job_folder.write_picture(canvas.background, first, record.new_record(request))

@@ -1,0 +1,29 @@
+"""Whether an action's masks, fitted into a place, leave enough room to paint. Asked before a job is made."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from diffuser_api.models import ActionImage, PoiImage
+from diffuser_api.photos.pictures import open_stored
+from generation.models.profiles import get_profile
+from generation.picture import paintable
+from generation.picture.canvas import canvas_size, fit_mask
+
+
+class TooSmall(Exception):
+    """The action can't be painted in this place; the text says which mask is too small."""
+
+
+def check(place: PoiImage, shot: ActionImage, with_face: bool) -> None:
+    """Raises TooSmall. The face's mask counts if a face is painted."""
+    profile = get_profile()
+    try:
+        with place.image.open("rb") as file, Image.open(file) as picture:
+            size = canvas_size(*picture.size, profile.pixel_budget)
+        masks = {field: open_stored(getattr(shot, field)) for field in paintable.MASKS[: 1 + with_face]}
+    except (OSError, ValueError, SyntaxError):
+        return  # a file is gone or broken: the job fails of it at once, and says which
+    for field, mask in masks.items():
+        if problem := paintable.problem(field, fit_mask(mask, size), profile.feather):
+            raise TooSmall(f"{problem} Choose another shot type, or another place.")
