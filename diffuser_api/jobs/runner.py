@@ -29,12 +29,22 @@ def run(job: Job, is_stopping: Callable[[], bool] = lambda: False) -> None:
         text = f"{error}, and was ended."
         insist(lambda: life.fail(job, "timed_out", text))
     except Exception as error:
-        log.exception("job %s: unexpected error", job.code)
-        insist(_ending(job, error))
+        if _was_taken(job):  # its photos were deleted while they were read, say
+            log.info("job %s: broken off", job.code)
+        else:
+            log.exception("job %s: unexpected error", job.code)
+            insist(_ending(job, error))
     finally:
         with database_errors_tolerated():  # a sweep removes the folders later
             life.clear_up(job)
         insist(lambda: life.let_go(job))
+
+
+def _was_taken(job: Job) -> bool:
+    """False if the database can't tell."""
+    with database_errors_tolerated():
+        return life.is_lost(job)
+    return False
 
 
 def _ending(job: Job, error: Exception) -> Callable[[], bool]:

@@ -11,11 +11,12 @@ from django.db import connection
 from django.test import Client as Browser
 
 from benchmarks.harness.api_requests import a_request
-from benchmarks.harness.clients import make_job, make_lora, make_picture
-from diffuser_api.jobs import life, orders, retention, sweep
+from benchmarks.harness.clients import make_job, make_lora, make_picture, make_training
+from diffuser_api.jobs import life, orders, retention, runner, sweep
 from diffuser_api.jobs.orders import TrainingOrder
 from diffuser_api.models import Job, LoraModel
 from diffuser_api.photos.gate import Seen
+from generation import training_set
 
 LORA = "12345678"
 FACE = [0.123456789012, *[0.5] * 127]  # as numbers
@@ -166,3 +167,19 @@ def test_cancelling_a_waiting_training_leaves_no_face_in_the_database(transactio
     assert in_database(FACE[0])
     assert Browser().post(f"/api/jobs/{job.code}/cancel/").status_code == 202
     assert not in_database(FACE[0])
+
+
+def test_cancelling_a_training_while_its_photos_are_laid_out_logs_no_error(
+    transactional_db, photos, caplog, monkeypatch
+):
+    job = life.claim(make_training(photos).code)
+    real = training_set.write
+
+    def cancelled_meanwhile(*args):
+        life.cancel(job.code)
+        return real(*args)
+
+    monkeypatch.setattr(training_set, "write", cancelled_meanwhile)
+    runner.run(job)
+    assert "broken off" in caplog.text
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
