@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from drf_spectacular.views import SpectacularAPIView
+
 EXAMPLES = Path(__file__).with_name("examples.json")
 ERROR = {"$ref": "#/components/schemas/Error"}
 OPEN = ("/api/pois/", "/api/actions/")  # need no token
@@ -22,6 +24,13 @@ OTHERS = {  # where they are listed already
     "422": "The Idempotency-Key was sent with another request before; use a new one for each new job.",
 }
 NOT_FOUND = "There is no such code, or it is another client's or visitor's."
+
+
+class SchemaView(SpectacularAPIView):
+    """There is one version: the library would write ``?version=`` into a header as it came."""
+
+    def _get_version_parameter(self, request) -> None:
+        return None
 
 
 def complete(result: dict, generator, request, public) -> dict:

@@ -146,7 +146,9 @@ class LoraTrainingAnswerSerializer(serializers.Serializer):
 
 
 class PhotosRefusedSerializer(serializers.Serializer):
-    images = PhotoReasonSerializer(many=True)
+    """Or another field, or the header Idempotency-Key, with its list of reasons."""
+
+    images = PhotoReasonSerializer(many=True, required=False)
 
 
 class PhotoCheckSerializer(serializers.Serializer):

@@ -1,9 +1,9 @@
 """The API's URLs and the pictures'."""
 
 from django.urls import path, re_path
-from drf_spectacular.views import SpectacularAPIView
 
 from diffuser_api.api.docs_page import ApiDocs
+from diffuser_api.api.schema import SchemaView
 from diffuser_api.api.views import catalogue, generation, jobs, outputs, photos, training
 from diffuser_api.operations import views as operations
 
@@ -21,7 +21,7 @@ urlpatterns = [
     path("api/loras/<str:code>/", training.LoraDetail.as_view(), name="lora"),
     path("api/pois/", catalogue.PoiList.as_view(), name="pois"),
     path("api/actions/", catalogue.ActionList.as_view(), name="actions"),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema/", SchemaView.as_view(), name="schema"),
     path("api/docs/", ApiDocs.as_view(), name="docs"),
     re_path(r"^data/outputs/(?P<code>\d{8})(?:\.png)?$", outputs.output, name="output-png"),
     path("data/outputs/<code>", outputs.output, name="output"),

@@ -89,3 +89,26 @@ def test_the_page_tells_every_call_its_fields_and_its_answers(client, db, schema
     for words in ("<code>selected_lora</code>", "<code>error.code</code>", "one of CLS, MES, FUS", "or null"):
         assert words in page, words
     assert "<b>422</b> Unprocessable" in page
+
+
+@pytest.mark.parametrize("text", ["%00", "a%0D%0Ab", "%1B", "%C3%A9", "1"])
+@pytest.mark.parametrize("name", ["version", "lang", "format", "other"])
+def test_the_schema_is_answered_whatever_its_address_asks_for(client, name, text):
+    client.raise_request_exception = False
+    answer = client.get(f"/api/schema/?{name}={text}")
+    assert answer.status_code == (404 if name == "format" else 200)
+
+
+def test_the_schema_says_that_files_are_sent_as_bytes(schema):
+    parts = schema["components"]["schemas"]
+    images = parts["LoraTrainingRequest"]["properties"]["images"]["items"]
+    uploads = [images, parts["PhotoCheckRequest"]["properties"]["image"]]
+    uploads.append(parts["TrainingCompleteRequest"]["properties"]["lora"])
+    assert [upload["format"] for upload in uploads] == ["binary"] * 3
+
+
+def test_the_answer_to_a_bad_idempotency_key_is_the_declared_one(client, schema):
+    answer = client.post("/api/lora-training/", headers={"Idempotency-Key": "x" * 256})
+    assert answer.status_code == 400 and list(answer.json()) == ["Idempotency-Key"]
+    refused = schema["components"]["schemas"]["PhotosRefused"]
+    assert not set(refused.get("required", ())) - set(answer.json())
