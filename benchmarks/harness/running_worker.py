@@ -19,7 +19,7 @@ from benchmarks.harness import ROOT
 
 def environment() -> dict[str, str]:
     return os.environ | {
-        "DATABASE_URL": f"sqlite:///{quote(connection.settings_dict['NAME'])}",
+        "DATABASE_URL": f"sqlite:///{quote(str(connection.settings_dict['NAME']))}",
         "DATA_DIR": str(settings.DATA_DIR),
         "TMP_DATA_DIR": str(settings.TMP_DATA_DIR),
         "TRAINING_APP_DIR": str(settings.TRAINING_APP_DIR),
