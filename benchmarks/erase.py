@@ -203,11 +203,11 @@ def erase(service: RunningService, stage: str, face: Face, faults: list[str]) ->
 
 def clear_queue() -> None:
     """Of the pictures without the face that the clients asked for."""
-    from diffuser_api.jobs import life
+    from diffuser_api.jobs import status_changes
     from diffuser_api.models import Job
 
-    for code in Job.objects.filter(status__in=life.UNFINISHED).values_list("code", flat=True):
-        life.cancel(code)
+    for code in Job.objects.filter(status__in=status_changes.UNFINISHED).values_list("code", flat=True):
+        status_changes.cancel(code)
 
 
 def try_all(service: RunningService, tensors: dict, count: int, chance: random.Random) -> list[str]:

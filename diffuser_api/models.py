@@ -156,7 +156,7 @@ class Owned(models.Model):
 
 
 class Job(Owned):
-    """One training or generation. Its row is the truth about it; ``jobs.life`` alone changes the status."""
+    """One training or generation. Its row is the truth; only ``jobs.status_changes`` changes the status."""
 
     class Kind(models.TextChoices):
         TRAINING = "training"

@@ -8,7 +8,7 @@ from django.core.files.base import ContentFile
 
 from benchmarks.harness.loras import small_lora
 from diffuser_api.access import tokens
-from diffuser_api.jobs import life, orders
+from diffuser_api.jobs import orders, status_changes
 from diffuser_api.jobs.orders import GenerationOrder, TrainingOrder
 from diffuser_api.models import ActionImage, Client, Job, LoraModel, PoiImage
 from diffuser_api.photos import gate
@@ -39,9 +39,9 @@ def make_training(photos: list[bytes], client: Client | None = None, visitor: st
 
 def make_picture(tmp_path: Path, client: Client | None = None, visitor: str = "") -> Job:
     """A finished job, whose picture is the bytes ``picture``."""
-    job = life.claim(make_job(client, visitor).code)
+    job = status_changes.claim(make_job(client, visitor).code)
     (tmp_path / "picture.png").write_bytes(b"picture")
-    assert life.finish_generation(job, tmp_path / "picture.png")
+    assert status_changes.finish_generation(job, tmp_path / "picture.png")
     return Job.objects.get(pk=job.pk)
 
 

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from diffuser_api.admin import job_panel
 from diffuser_api.admin.pages import module
-from diffuser_api.jobs import life, orders, retention
+from diffuser_api.jobs import orders, retention, status_changes
 from diffuser_api.jobs.folders import generation_folder
 from diffuser_api.models import Job
 from generation.job_folder import picture_path
@@ -108,7 +108,7 @@ class JobAdmin(CodeAdmin):
 
     @admin.action(description="Cancel those that wait or run", permissions=["steer"])
     def cancel_selected(self, request, queryset):
-        cancelled = sum(life.cancel(code) for code in queryset.values_list("code", flat=True))
+        cancelled = sum(status_changes.cancel(code) for code in queryset.values_list("code", flat=True))
         self.message_user(request, f"{cancelled} jobs were cancelled; the others had finished.")
 
     @admin.action(description="Run again, with the same seeds", permissions=["steer"])
@@ -166,7 +166,7 @@ class JobAdmin(CodeAdmin):
 
     def cancel(self, request, pk):
         job = self._get(request, pk, self.has_steer_permission)
-        if life.cancel(job.code):
+        if status_changes.cancel(job.code):
             self.message_user(request, f"{job.code} was cancelled.")
         else:
             self.message_user(request, f"{job.code} had finished already.", messages.WARNING)

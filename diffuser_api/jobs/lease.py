@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from django.db import Error, close_old_connections, connection
 
-from diffuser_api.jobs import life
+from diffuser_api.jobs import status_changes
 from diffuser_api.models import Job
 from diffuser_api.operations import database
 
@@ -87,7 +87,7 @@ class Lease:
         if now >= self._next_look:
             self._next_look = now + SECONDS_BETWEEN_LOOKS
             with database_errors_tolerated():
-                if life.is_lost(self.job):
+                if status_changes.is_lost(self.job):
                     raise Lost
 
     @contextmanager
@@ -105,5 +105,5 @@ class Lease:
     def _beat_until(self, over: threading.Event) -> None:
         while not over.wait(SECONDS_BETWEEN_BEATS):
             with database_errors_tolerated():
-                life.beat(self.job)
+                status_changes.beat(self.job)
         connection.close()

@@ -1,6 +1,6 @@
 """Whose turn it is among the waiting jobs, whether there is room for one more, and how long it takes.
 
-Only reads; what becomes of the job whose turn it is, is up to ``life``.
+Only reads; what becomes of the job whose turn it is, is up to ``status_changes``.
 """
 
 from __future__ import annotations

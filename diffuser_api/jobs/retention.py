@@ -1,7 +1,7 @@
 """What is deleted, wholly: on demand, and by age as the settings say.
 
-Photos go when their training ends (``life``); this makes sure of it. A LoRA takes along whatever shows or
-describes its face: the pictures made with it, its training, and their working folders.
+Photos go when their training ends (``status_changes``); this makes sure of it. A LoRA takes along whatever
+shows or describes its face: the pictures made with it, its training, and their working folders.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from diffuser_api.jobs import folders, life, processes, write_ahead_log
+from diffuser_api.jobs import folders, processes, status_changes, write_ahead_log
 from diffuser_api.models import IdempotencyKey, Job, LoraModel, TrainingPhoto
 
 log = logging.getLogger(__name__)
@@ -36,13 +36,13 @@ def delete(code: str) -> bool:
 def _delete(codes: set[str]) -> int:
     """Jobs and LoRAs of these codes, and the pictures made with the LoRAs, with every byte."""
     for code in codes:
-        life.cancel(code)  # a training that was cancelled delivers no LoRA
+        status_changes.cancel(code)  # a training that was cancelled delivers no LoRA
     # From this UPDATE on, no job is made with these LoRAs, and none that has one goes on or finishes.
     LoraModel.with_erased.filter(code__in=codes).update(is_erased=True)
     codes = codes.union(Job.objects.filter(lora__code__in=codes).values_list("code", flat=True))
     jobs = Job.objects.filter(code__in=codes)
-    for code in jobs.filter(status__in=life.UNFINISHED).values_list("code", flat=True):
-        life.cancel(code)
+    for code in jobs.filter(status__in=status_changes.UNFINISHED).values_list("code", flat=True):
+        status_changes.cancel(code)
     _wait_for_workers(jobs)
     for code in jobs.values_list("code", flat=True):
         folders.remove(code)  # those of a worker that has died, too
@@ -59,7 +59,7 @@ def _wait_for_workers(jobs: QuerySet[Job]) -> None:
     """Until each run of these cancelled jobs has ended its processes and left the job."""
     ours = processes.name()  # a sweep of the worker itself, whose run ends by itself
     end = time.monotonic() + SECONDS_TO_LET_GO
-    while any(not life.is_dead(job) for job in jobs.exclude(worker__in=("", ours))):
+    while any(not status_changes.is_dead(job) for job in jobs.exclude(worker__in=("", ours))):
         if time.monotonic() > end:
             log.warning("a worker is still at a job that is deleted: %s", ", ".join(job.code for job in jobs))
             return
@@ -82,7 +82,7 @@ def apply() -> dict[str, list[str]]:
 
 
 def _photos() -> list[str]:
-    ended = Job.objects.exclude(status__in=life.UNFINISHED).filter(photos__isnull=False)
+    ended = Job.objects.exclude(status__in=status_changes.UNFINISHED).filter(photos__isnull=False)
     return list(ended.values_list("code", flat=True).distinct())
 
 
@@ -101,7 +101,7 @@ def _loras(days: int) -> list[str]:
     if not days:
         return []
     before = timezone.now() - timedelta(days=days)
-    used = Job.objects.filter(status__in=life.UNFINISHED, lora__isnull=False).values("lora__code")
+    used = Job.objects.filter(status__in=status_changes.UNFINISHED, lora__isnull=False).values("lora__code")
     loras = LoraModel.objects.filter(created_at__lt=before).exclude(code__in=used)
     failed = Job.objects.filter(kind=Job.Kind.TRAINING, finished_at__lt=before, trained_lora__isnull=True)
     return [*loras.values_list("code", flat=True), *failed.values_list("code", flat=True)]

@@ -1,6 +1,6 @@
 """From a generation job to generator.py and back: fills the job's folder, runs the steps, keeps the picture.
 
-Knows folders. The steps know only the folder; what its row says is up to ``life``.
+Knows folders. The steps know only the folder; what its row says is up to ``status_changes``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from django.conf import settings
 from PIL import Image
 
-from diffuser_api.jobs import folders, life, lora_file
+from diffuser_api.jobs import folders, lora_file, status_changes
 from diffuser_api.jobs.lease import Lease, database_errors_tolerated, insist
 from diffuser_api.models import Job
 from generation import generator
@@ -32,7 +32,7 @@ def run(job: Job, lease: Lease) -> None:
     # The models may have been changed since the picture was asked for.
     if job.lora and (misfit := lora_file.misfit(job.lora)):
         text = str(misfit)
-        insist(lambda: life.fail(job, "lora_unusable", text))
+        insist(lambda: status_changes.fail(job, "lora_unusable", text))
         return
     lease.check()  # the face may have been erased since the job was claimed
     try:
@@ -43,20 +43,20 @@ def run(job: Job, lease: Lease) -> None:
             folders.make(folder)
             request = fill(folder, job)
         picture = generator.generate(folder, lambda event: follow(job, event, lease), request)
-        insist(lambda: life.finish_generation(job, picture))
+        insist(lambda: status_changes.finish_generation(job, picture))
     except InvalidRequest as error:
         text = f"A file of the catalogue can't be used: {error}"
-        insist(lambda: life.fail(job, "unusable_files", text))
+        insist(lambda: status_changes.fail(job, "unusable_files", text))
     except PictureRefused as error:
         text = str(error)
-        insist(lambda: life.fail(job, "picture_refused", text))
+        insist(lambda: status_changes.fail(job, "picture_refused", text))
     except generator.StepFailed as error:
         text = str(error)
         if not error.killed:
-            insist(lambda: life.fail(job, "step_failed", text))
+            insist(lambda: status_changes.fail(job, "step_failed", text))
             return
         lease.check()  # a worker that stops may have ended the step with it: that costs no attempt
-        insist(lambda: life.retry(job, "step_failed", text))
+        insist(lambda: status_changes.retry(job, "step_failed", text))
 
 
 def unfinished_request(folder: Path) -> GenerationRequest | None:
@@ -126,7 +126,7 @@ def follow(job: Job, event: dict, lease: Lease) -> None:
         lease.set_limit(settings.STEP_TIMEOUT, f"Step {event['step']}", "STEP_TIMEOUT")
     with database_errors_tolerated():
         if event["event"] == "progress":
-            life.progress(job, **values)
+            status_changes.progress(job, **values)
         elif event["event"] == "step":
-            life.add_timing(job, values)
+            status_changes.add_timing(job, values)
     lease.check()

@@ -1,7 +1,7 @@
 """From a training job to launch.bash and back: lays the photos out, runs it, follows it, clears up.
 
-Knows folders and processes. What the training's lines mean for the job's row is up to ``life``; what is
-trained and how, to ``launch.bash`` and the profile.
+Knows folders and processes. What the training's lines mean for the job's row is up to ``status_changes``; how
+a LoRA is trained, to ``launch.bash`` and the profile.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import IO
 
 from django.conf import settings
 
-from diffuser_api.jobs import folders, life, processes
+from diffuser_api.jobs import folders, processes, status_changes
 from diffuser_api.jobs.lease import SECONDS_BETWEEN_LOOKS, Lease, database_errors_tolerated, insist
 from diffuser_api.models import Job
 from generation import training_set
@@ -53,16 +53,16 @@ def run(job: Job, lease: Lease) -> None:
     finally:
         with database_errors_tolerated():
             Job.objects.filter(pk=job.pk).update(log="".join(log)[-KEPT_LOG:])
-    if not insist(lambda: life.is_held(job)):
+    if not insist(lambda: status_changes.is_held(job)):
         return
     if status == 0:
         reason = "the training ended, but its LoRA did not arrive"
-        insist(lambda: life.fail(job, "training_failed", reason))
+        insist(lambda: status_changes.fail(job, "training_failed", reason))
     elif 0 < status < 128:
-        insist(lambda: life.fail(job, "training_failed", find_reason(log, status)))
+        insist(lambda: status_changes.fail(job, "training_failed", find_reason(log, status)))
     else:
         lease.check()  # a worker that stops may have ended the training with it: that costs no attempt
-        insist(lambda: life.retry(job, "training_failed", find_reason(log, status)))
+        insist(lambda: status_changes.retry(job, "training_failed", find_reason(log, status)))
 
 
 def lay_out_photos(job: Job, profile: ModelProfile) -> Path:
@@ -103,7 +103,7 @@ def environment(job: Job, profile: ModelProfile) -> dict[str, str]:
         "TRAINING_APP_DIR": str(folders.training_app()),
         "SERVER_URL": settings.SERVER_URL,
         "LORA_CODE": job.code,
-        "CALLBACK_TOKEN": insist(lambda: life.issue_token(job)),
+        "CALLBACK_TOKEN": insist(lambda: status_changes.issue_token(job)),
         "KEEP_INTERRUPTED": "1",  # we know better than launch.bash whether the job goes on
     }
 
@@ -129,9 +129,9 @@ def follow(job: Job, process: subprocess.Popen, log: collections.deque[str], lea
 
 def write_progress(job: Job, values: dict) -> None:
     if "done" in values:
-        life.progress(job, step="train", done=values["done"], of=values["of"])
+        status_changes.progress(job, step="train", done=values["done"], of=values["of"])
     else:
-        life.add_timing(job, values)
+        status_changes.add_timing(job, values)
 
 
 def lines_of(process: subprocess.Popen) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from diffuser_api.jobs import life, run_generation, run_training
+from diffuser_api.jobs import run_generation, run_training, status_changes
 from diffuser_api.jobs.lease import Lease, Lost, Stopped, TimedOut, database_errors_tolerated, insist
 from diffuser_api.models import Job
 from diffuser_api.operations import database, disk
@@ -22,12 +22,12 @@ def run(job: Job, is_stopping: Callable[[], bool] = lambda: False) -> None:
         with lease.heartbeat():
             RUNS[job.kind].run(job, lease)
     except Stopped:
-        insist(lambda: life.requeue(job, attempt=job.attempt))
+        insist(lambda: status_changes.requeue(job, attempt=job.attempt))
     except Lost:
         log.info("job %s: broken off", job.code)
     except TimedOut as error:
         text = f"{error}, and was ended."
-        insist(lambda: life.fail(job, "timed_out", text))
+        insist(lambda: status_changes.fail(job, "timed_out", text))
     except Exception as error:
         if _was_taken(job):  # its photos were deleted while they were read, say
             log.info("job %s: broken off", job.code)
@@ -36,21 +36,21 @@ def run(job: Job, is_stopping: Callable[[], bool] = lambda: False) -> None:
             insist(_ending(job, error))
     finally:
         with database_errors_tolerated():  # a sweep removes the folders later
-            life.clear_up(job)
-        insist(lambda: life.let_go(job))
+            status_changes.clear_up(job)
+        insist(lambda: status_changes.let_go(job))
 
 
 def _was_taken(job: Job) -> bool:
     """False if the database can't tell."""
     with database_errors_tolerated():
-        return life.is_lost(job)
+        return status_changes.is_lost(job)
     return False
 
 
 def _ending(job: Job, error: Exception) -> Callable[[], bool]:
     """Another attempt if the database was away too long: that is no fault of the job."""
     if disk.is_full(error):
-        return lambda: life.fail(job, "disk_full", REASON)
+        return lambda: status_changes.fail(job, "disk_full", REASON)
     if database.is_away(error):
-        return lambda: life.retry(job, "internal_error", "The database could not be used.")
-    return lambda: life.fail(job, "internal_error", REASON)
+        return lambda: status_changes.retry(job, "internal_error", "The database could not be used.")
+    return lambda: status_changes.fail(job, "internal_error", REASON)

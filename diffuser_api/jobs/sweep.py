@@ -1,7 +1,7 @@
 """Puts right what a crash, a kill or a power cut left: at a worker's start, and every half minute after.
 
 Anything here may run in several workers at once and at any time: each change is conditional, and what is
-removed is what no row owns. Knows rows, folders and processes; every change of status is one of ``life``'s.
+removed is what no row owns. Knows rows, folders and processes; status is changed by ``status_changes`` alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from django.core.files.storage import default_storage
 from django.db import Error, connection
 from django.utils import timezone
 
-from diffuser_api.jobs import folders, life, processes, retention, write_ahead_log
+from diffuser_api.jobs import folders, processes, retention, status_changes, write_ahead_log
 from diffuser_api.models import Job, LoraModel, TrainingPhoto
 from diffuser_api.operations import installation
 from diffuser_api.photos import gate
@@ -59,20 +59,21 @@ def sweep() -> None:
 
 def end_dead_runs() -> None:
     """Jobs whose worker is gone are tried again or fail; what is left of its processes is ended first."""
-    dead = [job for job in Job.objects.filter(status=Job.Status.RUNNING) if life.is_dead(job)]
+    dead = [job for job in Job.objects.filter(status=Job.Status.RUNNING) if status_changes.is_dead(job)]
     for job in dead:
         if processes.is_here(job.worker) and job.worker != processes.name():
             processes.end_worker(job.worker)  # it may hang
     processes.end_orphans()
     for job in dead:
         step = f" in step {job.step}" if job.step else ""
-        life.retry(job, "worker_died", f"The worker died while it ran this job{step}.")
+        status_changes.retry(job, "worker_died", f"The worker died while it ran this job{step}.")
 
 
 def remove_folders() -> None:
     """Working folders of jobs that are finished or gone; none that this installation hasn't made."""
     codes = folders.codes()  # before the rows are read: the folder of a job that begins now isn't among them
-    for code in codes - set(Job.objects.filter(status__in=life.UNFINISHED).values_list("code", flat=True)):
+    unfinished = Job.objects.filter(status__in=status_changes.UNFINISHED)
+    for code in codes - set(unfinished.values_list("code", flat=True)):
         folders.remove(code)
         log.warning("job %s: folders without an owner removed", code)
 

@@ -24,7 +24,7 @@ def key_of(client: Client | None) -> str:
 
 
 def announce(code: str) -> None:
-    """Write the message that a job's status has changed; called by ``jobs.life`` in the same transaction."""
+    """Write the message that a job's status has changed, in the transaction of ``jobs.status_changes``."""
     job = Job.objects.filter(code=code).exclude(webhook_url="").first()
     if job is None:
         return

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from diffuser_api.api import idempotency
 from diffuser_api.api.serializers import JobSerializer, output_url
-from diffuser_api.jobs import folders, life, orders, retention
+from diffuser_api.jobs import folders, orders, retention, status_changes
 from diffuser_api.models import Job
 from generation.job_folder import PREVIEW, newest_index
 from studio import forms, once, sentences, visitors
@@ -88,7 +88,7 @@ def samples_of(job: Job) -> list[Path]:
 @visitors.welcome
 @require_POST
 def cancel(request, code):
-    life.cancel(_job(request, code).code)
+    status_changes.cancel(_job(request, code).code)
     return redirect("studio:job", code)
 
 
@@ -99,7 +99,7 @@ def again(request, code):
     asked, key = _job(request, code), once.key_of_form(request)
     if job := idempotency.find_job(key):
         return redirect("studio:job", job.code)
-    if request.visitor.jobs().filter(status__in=life.UNFINISHED).count() >= forms.JOBS_AT_ONCE:
+    if request.visitor.jobs().filter(status__in=status_changes.UNFINISHED).count() >= forms.JOBS_AT_ONCE:
         return redirect("studio:gallery")
     try:
         order = orders.order_again(asked, seed=None)

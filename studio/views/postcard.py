@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from diffuser_api.api import idempotency
 from diffuser_api.catalogue import lookup
 from diffuser_api.jobs import lora_file, orders
-from diffuser_api.jobs.life import UNFINISHED
+from diffuser_api.jobs.status_changes import UNFINISHED
 from diffuser_api.models import Action, Job, PoiImage
 from studio import clothes, forms, once, sentences, visitors
 

@@ -7,8 +7,8 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from diffuser_api.api import idempotency
 from diffuser_api.jobs import orders, retention
-from diffuser_api.jobs.life import UNFINISHED
 from diffuser_api.jobs.orders import TrainingOrder
+from diffuser_api.jobs.status_changes import UNFINISHED
 from diffuser_api.models import Job
 from diffuser_api.photos import gate
 from studio import once, sentences, visitors

@@ -12,7 +12,7 @@ from benchmarks.harness.api_requests import a_request, send
 from benchmarks.harness.catalogue import make_catalogue, make_photos
 from benchmarks.harness.clients import make_client, make_job, make_lora, make_picture, make_training
 from diffuser_api.access import tokens
-from diffuser_api.jobs import life
+from diffuser_api.jobs import status_changes
 from diffuser_api.models import ApiToken, Client, Job, LoraModel
 
 COLUMNS = ("nobody", "another client", "the owner", "another visitor", "staff")
@@ -218,8 +218,8 @@ def test_only_the_owner_of_a_lora_gets_pictures_with_it(column, used, client, wo
 
 def test_a_trained_lora_belongs_to_the_owner_of_its_job(world):
     owner = Client.objects.get(name="owner")
-    job = life.claim(make_training(make_photos(), client=owner, visitor="anna").code)
-    life.finish_training(job, b"weights")
+    job = status_changes.claim(make_training(make_photos(), client=owner, visitor="anna").code)
+    status_changes.finish_training(job, b"weights")
     lora = LoraModel.objects.get(code=job.code)
     assert (lora.client, lora.visitor) == (owner, "anna")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.harness.clients import make_training
-from diffuser_api.jobs import life
+from diffuser_api.jobs import status_changes
 from tests.access.test_access import urls
 
 INSIDE = {"HTTP_HOST": "web:8000"}  # how a worker of compose calls the web server: without TLS
@@ -41,8 +41,8 @@ def test_health_checks_pass_under_any_name_without_tls(client, host):
 def test_a_training_is_delivered_though_the_site_is_https_and_has_another_name(
     client, transactional_db, photos
 ):
-    job = life.claim(make_training(photos).code)
-    token = life.issue_token(job)
+    job = status_changes.claim(make_training(photos).code)
+    token = status_changes.issue_token(job)
     url = f"/api/lora-training/{job.code}/complete/"
     assert client.post(url, {"error": "x"}, **INSIDE).status_code == 403  # without the token
     answer = client.post(url, {"error": "x"}, headers={"Authorization": f"Bearer {token}"}, **INSIDE)

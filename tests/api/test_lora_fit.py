@@ -13,7 +13,7 @@ from safetensors.numpy import save
 
 from benchmarks.harness.api_requests import a_request
 from benchmarks.harness.loras import LAYER, WIDTH, small_lora
-from diffuser_api.jobs import life, orders, run_generation
+from diffuser_api.jobs import orders, run_generation, status_changes
 from diffuser_api.models import Job, LoraModel
 from generation.models import lora_fit
 from generation.models.profiles import get_profile
@@ -59,8 +59,8 @@ def other_model(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("code", ["unknown_layers", "other_shapes"])
 def test_a_lora_that_the_model_has_no_place_for_is_refused_where_it_is_delivered(code, client, db):
-    job = life.claim(orders.create_job(orders.TrainingOrder(photos=())).code)
-    headers = {"Authorization": f"Bearer {life.issue_token(job)}"}
+    job = status_changes.claim(orders.create_job(orders.TrainingOrder(photos=())).code)
+    headers = {"Authorization": f"Bearer {status_changes.issue_token(job)}"}
     body = {"lora": SimpleUploadedFile("l.safetensors", MISFITS[code])}
     answer = client.post(f"/api/lora-training/{job.code}/complete/", body, headers=headers)
     assert answer.status_code == 400 and "the server's model" in answer.json()["detail"].lower()
@@ -92,7 +92,7 @@ def test_a_picture_whose_lora_lost_its_base_while_it_waited_fails_before_it_is_p
     answer = client.post(URL, a_request(selected_lora="12345678"), "application/json").json()
     assert answer["lora_used"] is True
     other_model()
-    run_generation.run(life.claim(answer["code"]), SimpleNamespace())
+    run_generation.run(status_changes.claim(answer["code"]), SimpleNamespace())
     job = Job.objects.get()
     assert (job.status, job.error_code, job.timings) == ("failed", "lora_unusable", [])
     assert "another base model" in job.error_message

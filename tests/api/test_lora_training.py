@@ -101,9 +101,9 @@ def test_every_bad_photo_gets_its_reason(client, transactional_db, photos):
 
 
 def test_photos_go_when_the_job_ends(client, transactional_db, photos, own_data_folder):
-    from diffuser_api.jobs import life
+    from diffuser_api.jobs import status_changes
 
     code = send(client, photos).json()["lora_code"]
     assert len(list(own_data_folder.glob("photos/*"))) == 5
-    assert life.fail(life.claim(code), "training_failed", "no luck")
+    assert status_changes.fail(status_changes.claim(code), "training_failed", "no luck")
     assert not list(own_data_folder.glob("photos/*"))

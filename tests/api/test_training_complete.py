@@ -9,7 +9,7 @@ from safetensors.numpy import save
 
 from benchmarks.harness.clients import make_training
 from benchmarks.harness.loras import LAYER, WIDTH, small_lora
-from diffuser_api.jobs import life
+from diffuser_api.jobs import status_changes
 from diffuser_api.models import Job, LoraModel
 
 
@@ -25,8 +25,8 @@ def a_bfloat16_lora() -> bytes:
 
 @pytest.fixture
 def training(transactional_db, photos):
-    job = life.claim(make_training(photos).code)
-    return job, life.issue_token(job)
+    job = status_changes.claim(make_training(photos).code)
+    return job, status_changes.issue_token(job)
 
 
 def deliver(client, code, token, **body):
@@ -84,7 +84,7 @@ def test_a_token_works_once(client, training):
 
 def test_a_token_of_another_job_is_refused(client, training, photos):
     job, token = training
-    other = life.claim(make_training(photos).code)
+    other = status_changes.claim(make_training(photos).code)
     assert deliver(client, other.code, token, lora=lora_file(small_lora())).status_code == 403
 
 

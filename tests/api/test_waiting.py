@@ -9,7 +9,7 @@ from django.test import Client
 
 from benchmarks.harness.api_requests import a_request
 from diffuser_api.api import waiting
-from diffuser_api.jobs import life
+from diffuser_api.jobs import status_changes
 from diffuser_api.models import Job
 
 URL = "/api/generate-image/"
@@ -27,7 +27,7 @@ def end_the_next_job(how) -> threading.Thread:
     def work():
         while not (job := Job.objects.filter(status="queued").first()):
             time.sleep(0.05)
-        how(life.claim(job.code))
+        how(status_changes.claim(job.code))
         connection.close()
 
     thread = threading.Thread(target=work)
@@ -37,7 +37,7 @@ def end_the_next_job(how) -> threading.Thread:
 
 def test_a_job_that_is_done_in_time_is_answered_with_201(catalogue, tmp_path):
     (tmp_path / "picture.png").write_bytes(b"x")
-    worker = end_the_next_job(lambda job: life.finish_generation(job, tmp_path / "picture.png"))
+    worker = end_the_next_job(lambda job: status_changes.finish_generation(job, tmp_path / "picture.png"))
     answer = ask("wait=30")
     worker.join()
     assert answer.status_code == 201 and answer.json()["status"] == "succeeded"
@@ -45,7 +45,7 @@ def test_a_job_that_is_done_in_time_is_answered_with_201(catalogue, tmp_path):
 
 
 def test_a_job_that_fails_meanwhile_is_answered_with_202_and_says_so(catalogue):
-    worker = end_the_next_job(lambda job: life.fail(job, "step_failed", "no luck"))
+    worker = end_the_next_job(lambda job: status_changes.fail(job, "step_failed", "no luck"))
     answer = ask("respond-async, wait=30")
     worker.join()
     assert answer.status_code == 202 and answer.json()["status"] == "failed"
@@ -73,7 +73,7 @@ def test_with_all_waiting_places_taken_a_request_is_answered_at_once(catalogue, 
     assert ask("wait=60").status_code == 202
     assert all(thread.is_alive() for thread in threads)
     for code in Job.objects.values_list("code", flat=True):
-        life.cancel(code)
+        status_changes.cancel(code)
     for thread in threads:
         thread.join()
     assert waiting._room._value == settings.WAITING_REQUESTS

@@ -6,7 +6,7 @@ from PIL import Image
 from benchmarks.harness import photographs as real
 from benchmarks.harness.clients import make_job
 from benchmarks.harness.loras import small_lora
-from diffuser_api.jobs import life, run_generation
+from diffuser_api.jobs import run_generation, status_changes
 from diffuser_api.models import Job, LoraModel
 from generation.miniature import demo_content, detectors
 from generation.miniature.world import people, scenes
@@ -50,11 +50,11 @@ def test_faces_go_from_the_photos_to_the_lora_to_the_request(client, catalogue, 
     from benchmarks.harness.api_requests import send
 
     code = send(client, photos).json()["lora_code"]
-    job = life.claim(code)
+    job = status_changes.claim(code)
     kept = [photo.face for photo in job.photos.all()]
     skins = [photo.skin for photo in job.photos.all()]
     assert [len(face) for face in kept] == [128] * 5
-    assert life.finish_training(job, small_lora())
+    assert status_changes.finish_training(job, small_lora())
     lora = LoraModel.objects.get(code=code)
     assert lora.faces == kept
     assert lora.skin_tone == skin.tone(skins)
@@ -68,8 +68,8 @@ def test_the_job_answers_with_the_likeness_of_its_face_step(client, catalogue):
     job = Job.objects.create(code="12345678", kind=Job.Kind.GENERATION, status=Job.Status.RUNNING)
     url = f"/api/jobs/{job.code}/"
     assert client.get(url).json()["likeness"] is None
-    life.add_timing(job, {"step": "pose"})
-    life.add_timing(job, {"step": "face", "likeness": {"face": True, "distance": 0.41}})
+    status_changes.add_timing(job, {"step": "pose"})
+    status_changes.add_timing(job, {"step": "face", "likeness": {"face": True, "distance": 0.41}})
     assert client.get(url).json()["likeness"] == {"face": True, "distance": 0.41}
 
 
@@ -77,6 +77,6 @@ def test_the_job_answers_with_the_words_that_were_left_out(client, catalogue):
     job = Job.objects.create(code="12345678", kind=Job.Kind.GENERATION, status=Job.Status.RUNNING)
     url = f"/api/jobs/{job.code}/"
     assert client.get(url).json()["left_out"] == {}
-    life.add_timing(job, {"step": "pose", "left_out": {"other_details": "and a scarf"}})
-    life.add_timing(job, {"step": "face"})
+    status_changes.add_timing(job, {"step": "pose", "left_out": {"other_details": "and a scarf"}})
+    status_changes.add_timing(job, {"step": "face"})
     assert client.get(url).json()["left_out"] == {"other_details": "and a scarf"}

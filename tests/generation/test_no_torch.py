@@ -26,7 +26,7 @@ from django.urls import get_resolver
 get_resolver().url_patterns
 from diffuser_api import admin
 from diffuser_api.management.commands import worker
-from diffuser_api.jobs import life, orders, runner, sweep
+from diffuser_api.jobs import status_changes, orders, runner, sweep
 from generation import action_picker
 action_picker.pick("waving", [("waving", "waving with a hand")])
 print(sorted(name for name in sys.modules if name.split(".")[0] in ("torch", "diffusers", "transformers")))

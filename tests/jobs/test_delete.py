@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from benchmarks.harness.clients import make_job, make_order, make_training
 from benchmarks.harness.loras import small_lora
-from diffuser_api.jobs import life, orders, run_generation
+from diffuser_api.jobs import orders, run_generation, status_changes
 from diffuser_api.management.commands.worker import Worker
 from diffuser_api.models import Job, LoraModel, TrainingPhoto
 
@@ -21,8 +21,8 @@ SECRET = "a coat that nobody else wears"
 @pytest.fixture
 def visitor(catalogue, photos, tmp_path) -> dict[str, str]:
     """Codes of a training with its LoRA, of two pictures with it, and of somebody else's picture."""
-    training = life.claim(make_training(photos).code)
-    assert life.finish_training(training, small_lora())
+    training = status_changes.claim(make_training(photos).code)
+    assert status_changes.finish_training(training, small_lora())
     lora = LoraModel.objects.get()
     codes = {"training": training.code, "done": paint(lora, tmp_path), "other": paint(None, tmp_path)}
     return codes | {"waiting": ask(lora).code}
@@ -33,9 +33,9 @@ def ask(lora: LoraModel | None) -> Job:
 
 
 def paint(lora: LoraModel | None, tmp_path) -> str:
-    job = life.claim(ask(lora).code)
+    job = status_changes.claim(ask(lora).code)
     (tmp_path / "picture.png").write_bytes(b"a picture of " + job.code.encode())
-    assert life.finish_generation(job, tmp_path / "picture.png")
+    assert status_changes.finish_generation(job, tmp_path / "picture.png")
     return job.code
 
 
@@ -91,9 +91,9 @@ def test_deleting_a_waiting_training_deletes_its_photos(client, transactional_db
 
 
 def test_a_running_job_is_taken_from_its_worker(client, catalogue):
-    running = life.claim(make_job().code)
+    running = status_changes.claim(make_job().code)
     assert client.delete(f"/api/jobs/{running.code}/").status_code == 204
-    assert life.is_lost(running)
+    assert status_changes.is_lost(running)
 
 
 def test_a_worker_outlives_the_deletion_of_the_job_that_it_runs(client, catalogue, monkeypatch):
@@ -151,7 +151,7 @@ def test_pictures_and_loras_are_deleted_by_age(visitor, settings):
     age(visitor["training"], 8)
     assert f"pictures: 1 deleted: {visitor['done']}" in retention()
     assert LoraModel.objects.exists()  # a picture with it is still to be made
-    life.cancel(visitor["waiting"])
+    status_changes.cancel(visitor["waiting"])
     assert f"LoRAs: 1 deleted: {visitor['training']}" in retention()
     assert stored() == {f"outputs/{visitor['other']}.png"}
     assert [job.code for job in Job.objects.all()] == [visitor["other"]]

@@ -12,7 +12,7 @@ from django.test import Client as Browser
 
 from benchmarks.harness.api_requests import a_request
 from benchmarks.harness.clients import make_job, make_lora, make_picture, make_training
-from diffuser_api.jobs import life, orders, retention, runner, sweep
+from diffuser_api.jobs import orders, retention, runner, status_changes, sweep
 from diffuser_api.jobs.orders import TrainingOrder
 from diffuser_api.models import Job, LoraModel
 from diffuser_api.photos.gate import Seen
@@ -99,8 +99,8 @@ def test_a_picture_that_finishes_while_its_face_is_erased_is_not_stored(lora, tm
     (tmp_path / "picture.png").write_bytes(b"the face")
 
     def paint():
-        job = life.claim_next()
-        return job and life.finish_generation(job, tmp_path / "picture.png")
+        job = status_changes.claim_next()
+        return job and status_changes.finish_generation(job, tmp_path / "picture.png")
 
     with Crowd(paint) as crowd:
         crowd.go_on(5)
@@ -110,9 +110,12 @@ def test_a_picture_that_finishes_while_its_face_is_erased_is_not_stored(lora, tm
 
 
 def test_a_job_that_runs_with_an_erased_face_is_lost_at_once_and_waiting_ones_are_not_claimed(lora):
-    running, waiting = life.claim(make_job(lora=lora).code), make_job(lora=lora)
+    running, waiting = status_changes.claim(make_job(lora=lora).code), make_job(lora=lora)
     LoraModel.objects.update(is_erased=True)
-    assert life.is_lost(running) and life.claim_next() is life.claim(waiting.code) is None
+    assert (
+        status_changes.is_lost(running)
+        and status_changes.claim_next() is status_changes.claim(waiting.code) is None
+    )
 
 
 def test_a_picture_whose_face_was_erased_is_not_run_again(lora):
@@ -134,8 +137,8 @@ def test_an_erasure_whose_process_died_is_ended_by_the_next_sweep(lora, tmp_path
 def test_an_expired_face_takes_its_pictures_along(lora, tmp_path, settings):
     settings.KEEP_LORAS_DAYS = 1
     (tmp_path / "picture.png").write_bytes(b"the face")
-    painted = life.claim(make_job(lora=lora).code)
-    assert life.finish_generation(painted, tmp_path / "picture.png")
+    painted = status_changes.claim(make_job(lora=lora).code)
+    assert status_changes.finish_generation(painted, tmp_path / "picture.png")
     LoraModel.objects.update(created_at="2020-01-01T00:00Z")
     retention.apply()
     assert not Job.objects.exists() and not default_storage.listdir("outputs")[1]
@@ -172,11 +175,11 @@ def test_cancelling_a_waiting_training_leaves_no_face_in_the_database(transactio
 def test_cancelling_a_training_while_its_photos_are_laid_out_logs_no_error(
     transactional_db, photos, caplog, monkeypatch
 ):
-    job = life.claim(make_training(photos).code)
+    job = status_changes.claim(make_training(photos).code)
     real = training_set.write
 
     def cancelled_meanwhile(*args):
-        life.cancel(job.code)
+        status_changes.cancel(job.code)
         return real(*args)
 
     monkeypatch.setattr(training_set, "write", cancelled_meanwhile)

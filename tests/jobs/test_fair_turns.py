@@ -9,7 +9,7 @@ from benchmarks.harness.api_requests import a_request
 from benchmarks.harness.catalogue import make_catalogue
 from benchmarks.harness.clients import make_client, make_job, make_picture
 from diffuser_api.access import throttles
-from diffuser_api.jobs import life, queue
+from diffuser_api.jobs import queue, status_changes
 from diffuser_api.management.commands.worker import Worker
 from diffuser_api.models import Job, PoiImage
 
@@ -27,27 +27,27 @@ def two(catalogue):
 
 def claim_all() -> list[str]:
     codes = []
-    while job := life.claim_next():
+    while job := status_changes.claim_next():
         codes.append(job.code)
-        life.fail(job, "test", "done")
+        status_changes.fail(job, "test", "done")
     return codes
 
 
 def test_one_clients_hundred_jobs_keep_anothers_first_one_no_longer_than_one_turn(two):
     (many, _), (few, _) = two
     hundred = [make_job(many) for _ in range(100)]
-    life.claim_next()
+    status_changes.claim_next()
     first = make_job(few)
     assert queue.position(first) == 1  # the one that runs
     assert queue.position(hundred[1]) == 2
-    assert life.claim_next().code == first.code
+    assert status_changes.claim_next().code == first.code
 
 
 def test_position_is_the_order_in_which_jobs_are_claimed(two):
     (many, _), (few, _) = two
     owners = [many, many, many, None, few, many, None, None, few]
     made = [make_job(owner) for owner in owners]
-    life.fail(life.claim_next(), "test", "done")  # so that "many" has just had a turn
+    status_changes.fail(status_changes.claim_next(), "test", "done")  # so that "many" has just had a turn
     waiting = [job for job in Job.objects.filter(status="queued").order_by("pk")]
     foretold = [job.code for job in sorted(waiting, key=queue.position)]
     assert claim_all() == foretold
@@ -82,7 +82,7 @@ def test_a_full_queue_of_one_client_refuses_no_other(two, client, settings):
     answer = client.post(url, body, "application/json", headers=many)
     assert int(answer["Retry-After"]) > 0 and "waiting" in answer.json()["detail"]
     assert client.post(url, body, "application/json", headers=few).status_code == 202
-    life.claim_next()
+    status_changes.claim_next()
     assert client.post(url, body, "application/json", headers=many).status_code == 202
     assert Job.objects.count() == 5
 

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from benchmarks.harness.clients import make_job
-from diffuser_api.jobs import life, queue, runner, wake_up
+from diffuser_api.jobs import queue, runner, status_changes, wake_up
 from diffuser_api.models import Job, PoiImage
 
 
@@ -36,7 +36,7 @@ def test_a_new_job_is_queued_before_workers_are_woken(catalogue, wake_ups):
 
 
 def test_a_job_that_is_queued_again_wakes_workers_too(job, wake_ups):
-    life.requeue(life.claim(job.code), attempt=2)
+    status_changes.requeue(status_changes.claim(job.code), attempt=2)
     assert wake_ups == [[job.code]]
 
 
@@ -51,7 +51,7 @@ def test_one_of_many_claims_wins(job):
     won = []
 
     def claim():
-        won.append(life.claim(job.code))
+        won.append(status_changes.claim(job.code))
         connection.close()
 
     threads = [threading.Thread(target=claim) for _ in range(8)]
@@ -63,30 +63,30 @@ def test_one_of_many_claims_wins(job):
 
 
 def test_an_ended_job_stays_as_it_ended(job, tmp_path):
-    running = life.claim(job.code)
-    assert life.fail(running, "step_failed", "first")
-    assert not life.fail(running, "step_failed", "second")
+    running = status_changes.claim(job.code)
+    assert status_changes.fail(running, "step_failed", "first")
+    assert not status_changes.fail(running, "step_failed", "second")
     (tmp_path / "picture.png").write_bytes(b"x")
-    assert not life.finish_generation(running, tmp_path / "picture.png")
+    assert not status_changes.finish_generation(running, tmp_path / "picture.png")
     assert Job.objects.get().error_message == "first" and not Job.objects.get().output
 
 
 def test_a_queued_job_cannot_end(job):
-    assert not life.fail(job, "step_failed", "too early")
+    assert not status_changes.fail(job, "step_failed", "too early")
     assert Job.objects.get().status == "queued"
 
 
 def test_progress_is_of_the_whole_job_and_written_twice_a_second_at_most(job):
-    running = life.claim(job.code)
-    life.progress(running, step="detail", index=2, done=5, of=10)
+    running = status_changes.claim(job.code)
+    status_changes.progress(running, step="detail", index=2, done=5, of=10)
     assert Job.objects.get().progress == pytest.approx(1.5 / 4)
-    life.progress(running, step="detail", index=2, done=6, of=10)
+    status_changes.progress(running, step="detail", index=2, done=6, of=10)
     assert Job.objects.get().progress == pytest.approx(1.5 / 4)
 
 
 def test_position_counts_the_jobs_before(job):
     second, third = make_job(), make_job()
-    life.claim(job.code)
+    status_changes.claim(job.code)
     assert queue.position(Job.objects.get(pk=job.pk)) is None
     assert (queue.position(second), queue.position(third)) == (1, 2)
 
@@ -102,14 +102,14 @@ def test_the_estimate_is_learned_from_earlier_jobs(job):
     assert queue.eta_seconds(job) == 20
     last = make_job()
     assert queue.eta_seconds(last) == 40
-    running = life.claim(job.code)
-    life.progress(running, step="detail", index=2, done=10, of=10)
+    running = status_changes.claim(job.code)
+    status_changes.progress(running, step="detail", index=2, done=10, of=10)
     assert queue.eta_seconds(Job.objects.get(pk=job.pk)) == 10
 
 
 def test_a_job_whose_place_was_deleted_fails_with_a_reason(job, settings):
     PoiImage.objects.all().delete()
-    runner.run(life.claim(job.code))
+    runner.run(status_changes.claim(job.code))
     failed = Job.objects.get()
     assert failed.status == "failed" and "deleted" in failed.error_message
     assert not list(settings.TMP_DATA_DIR.iterdir())
@@ -117,7 +117,7 @@ def test_a_job_whose_place_was_deleted_fails_with_a_reason(job, settings):
 
 def test_a_job_whose_model_is_missing_fails_with_a_reason(job, settings, monkeypatch, tmp_path):
     monkeypatch.setenv("CONTROLNET_MODEL", str(tmp_path / "nowhere"))
-    runner.run(life.claim(job.code))
+    runner.run(status_changes.claim(job.code))
     failed = Job.objects.get()
     assert (failed.status, failed.error_code) == ("failed", "step_failed")
     assert "nowhere" in failed.error_message

@@ -8,14 +8,14 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from benchmarks.harness.clients import make_job, make_training
-from diffuser_api.jobs import lease, life, run_generation, runner, sweep
+from diffuser_api.jobs import lease, run_generation, runner, status_changes, sweep
 from diffuser_api.jobs.lease import Lease, Lost, Stopped, TimedOut
 from diffuser_api.models import Job
 
 
 @pytest.fixture
 def job(catalogue):
-    return life.claim(make_job().code)
+    return status_changes.claim(make_job().code)
 
 
 @pytest.fixture(autouse=True)
@@ -32,20 +32,20 @@ def test_a_job_that_was_taken_away_is_lost(job, take):
     mine = Lease(job)
     mine.check()
     if take == "cancel":
-        life.cancel(job.code)
+        status_changes.cancel(job.code)
     elif take == "delete":
         job.delete()
     else:
-        life.requeue(job, attempt=2)
+        status_changes.requeue(job, attempt=2)
     with pytest.raises(Lost):
         mine.check()
 
 
 def test_a_delivered_training_is_not_lost_to_its_worker(transactional_db, photos):
-    training = life.claim(make_training(photos).code)
-    life.finish_training(training, b"weights")
+    training = status_changes.claim(make_training(photos).code)
+    status_changes.finish_training(training, b"weights")
     Lease(training).check()
-    assert not life.is_held(training)
+    assert not status_changes.is_held(training)
 
 
 def test_a_worker_that_is_to_end_stops_every_job(job):
@@ -68,7 +68,7 @@ def broken_database(monkeypatch):
         raise OperationalError("database is locked")
 
     for name in ("is_lost", "progress", "add_timing"):
-        monkeypatch.setattr(life, name, fail)
+        monkeypatch.setattr(status_changes, name, fail)
 
 
 def test_a_look_or_a_write_that_the_database_refuses_ends_nothing(job, broken_database):
@@ -84,10 +84,10 @@ def test_a_timing_whose_write_was_dropped_is_written_with_the_end(job, monkeypat
         raise OperationalError("database is locked")
 
     with monkeypatch.context() as patch:
-        patch.setattr(life, "_held", fail)
+        patch.setattr(status_changes, "_held", fail)
         run_generation.follow(job, {"event": "step", "step": "pose"}, Lease(job))
     (tmp_path / "picture.png").write_bytes(b"x")
-    assert life.finish_generation(job, tmp_path / "picture.png")
+    assert status_changes.finish_generation(job, tmp_path / "picture.png")
     assert Job.objects.get().timings == [{"step": "pose"}]
 
 
@@ -101,13 +101,13 @@ def test_the_heart_beats_while_the_run_is_busy_elsewhere(job, monkeypatch):
 
 def test_a_sweep_goes_on_while_this_workers_own_job_is_broken_off(job, monkeypatch):
     """The sweep retries another worker's job just when this one's own job was cancelled."""
-    dead = life.claim(make_job().code)
-    long_ago = timezone.now() - 2 * life.SILENT_ELSEWHERE
+    dead = status_changes.claim(make_job().code)
+    long_ago = timezone.now() - 2 * status_changes.SILENT_ELSEWHERE
     Job.objects.filter(pk=dead.pk).update(worker="ffffffff-1-1-1", heartbeat_at=long_ago)
     finished = []
 
     def run(job, mine):
-        life.cancel(job.code)
+        status_changes.cancel(job.code)
         try:
             mine.check()
         finally:

@@ -14,7 +14,7 @@ from benchmarks.harness.catalogue import make_catalogue, make_photos
 from benchmarks.harness.clients import make_job, make_training
 from benchmarks.harness.running_service import WISH
 from benchmarks.harness.running_worker import wait_until
-from diffuser_api.jobs import lease, life, run_training, runner
+from diffuser_api.jobs import lease, run_training, runner, status_changes
 from diffuser_api.models import Job
 from diffuser_api.operations import database
 
@@ -94,7 +94,7 @@ PROGRESS = """for done in 1 2 3 4; do echo '{"step": "train", "done": '$done', "
 def test_a_training_whose_progress_cannot_be_written_keeps_its_photos(
     transactional_db, photos, short_waits, monkeypatch, tmp_path
 ):
-    job = life.claim(make_training(photos).code)
+    job = status_changes.claim(make_training(photos).code)
     killed = run_locked(job, monkeypatch, PROGRESS + "kill -9 $$\n", tmp_path)
     assert (killed.status, killed.attempt, killed.photos.count()) == ("queued", 2, 5)
 
@@ -102,21 +102,21 @@ def test_a_training_whose_progress_cannot_be_written_keeps_its_photos(
 def test_a_training_whose_end_cannot_be_written_at_once_fails_with_its_own_reason(
     transactional_db, photos, short_waits, monkeypatch, tmp_path
 ):
-    job = life.claim(make_training(photos).code)
+    job = status_changes.claim(make_training(photos).code)
     failed = run_locked(job, monkeypatch, PROGRESS + "echo no face >&2; exit 1\n", tmp_path)
     assert (failed.status, failed.error_message) == ("failed", "no face")
 
 
 def test_a_job_is_tried_again_if_the_database_stays_away(transactional_db, photos, short_waits, monkeypatch):
     monkeypatch.setattr(lease, "SECONDS_TO_INSIST", 0.0)
-    job = life.claim(make_training(photos).code)
+    job = status_changes.claim(make_training(photos).code)
     with locked(connection.settings_dict["NAME"]) as lock:
 
         def end(*args):
             with pytest.raises(Exception, match="locked"):
-                lease.insist(lambda: life.issue_token(job))
+                lease.insist(lambda: status_changes.issue_token(job))
             try:
-                life.issue_token(job)
+                status_changes.issue_token(job)
             finally:
                 lock.execute("ROLLBACK")
 

@@ -8,7 +8,7 @@ from django.core.files.base import ContentFile
 from benchmarks.harness.clients import make_job
 from benchmarks.harness.job_folders import read_inputs
 from benchmarks.harness.running_worker import is_gone, step_of, wait_until, worker
-from diffuser_api.jobs import folders, life, run_generation
+from diffuser_api.jobs import folders, run_generation, status_changes
 from diffuser_api.models import Job, LoraModel
 from generation import job_folder
 
@@ -66,7 +66,7 @@ def test_a_picture_goes_on_at_its_step_after_a_stop_and_after_kills(folder):
 def test_a_cancelled_picture_ends_with_its_processes_and_its_folder(folder):
     with worker() as process:
         step = wait_until(lambda: step_of(process, folder))
-        assert life.cancel(the_job().code)
+        assert status_changes.cancel(the_job().code)
         wait_until(lambda: not folder.exists() and is_gone(step), 10)
         assert process.poll() is None and the_job().status == "cancelled"
 

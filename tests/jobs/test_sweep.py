@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from benchmarks.harness import ROOT, running_worker
 from benchmarks.harness.clients import make_job
-from diffuser_api.jobs import folders, life, processes, sweep
+from diffuser_api.jobs import folders, processes, status_changes, sweep
 from diffuser_api.models import Job
 
 
@@ -34,7 +34,7 @@ def job(catalogue):
 
 def given_to(worker: str, job: Job, **fields) -> Job:
     """The job as a worker that died has left it."""
-    life.claim(job.code)
+    status_changes.claim(job.code)
     Job.objects.filter(pk=job.pk).update(worker=worker, **fields)
     return Job.objects.get(pk=job.pk)
 
@@ -44,7 +44,7 @@ def test_a_dead_workers_job_is_queued_again(job, dead_worker):
     sweep.sweep()
     again = Job.objects.get()
     assert (again.status, again.attempt, again.worker) == ("queued", 2, "")
-    assert life.claim_next().code == job.code
+    assert status_changes.claim_next().code == job.code
 
 
 def test_after_three_attempts_it_fails_with_a_reason_and_others_go_on(job, dead_worker):
@@ -54,7 +54,7 @@ def test_after_three_attempts_it_fails_with_a_reason_and_others_go_on(job, dead_
     failed = Job.objects.get(pk=job.pk)
     assert (failed.status, failed.error_code) == ("failed", "worker_died")
     assert "in step detail" in failed.error_message and "3 attempts" in failed.error_message
-    assert Job.objects.get(pk=other.pk).status == "queued" and life.claim_next().code == other.code
+    assert Job.objects.get(pk=other.pk).status == "queued" and status_changes.claim_next().code == other.code
 
 
 def test_a_living_workers_job_is_left_alone(job):
@@ -62,16 +62,16 @@ def test_a_living_workers_job_is_left_alone(job):
         worker = processes.name(living.pid)
         given_to(worker, job)
         sweep.sweep()
-        assert Job.objects.get().status == "running" and life.claim_next() is None
+        assert Job.objects.get().status == "running" and status_changes.claim_next() is None
         living.kill()
 
 
 def test_a_job_that_its_worker_has_dropped_is_queued_again(job):
     """Its last word could not be written, say, while the database was locked."""
-    mine = life.claim(job.code)
+    mine = status_changes.claim(job.code)
     Job.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=300))
     sweep.sweep()
-    assert life.is_lost(mine) and Job.objects.get().status == "queued"
+    assert status_changes.is_lost(mine) and Job.objects.get().status == "queued"
 
 
 def test_a_worker_elsewhere_is_known_by_its_heartbeat(job):
@@ -81,7 +81,7 @@ def test_a_worker_elsewhere_is_known_by_its_heartbeat(job):
     assert Job.objects.get().status == "running"
     Job.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=60))
     sweep.sweep()
-    assert Job.objects.get().status == "queued" and life.claim_next().code == job.code
+    assert Job.objects.get().status == "queued" and status_changes.claim_next().code == job.code
 
 
 def test_a_worker_elsewhere_that_died_before_the_clock_was_set_back_is_dead(job):
@@ -186,10 +186,10 @@ def test_old_files_of_no_row_are_removed(job, own_data_folder):
 def test_a_run_whose_job_was_given_away_writes_nothing(job, dead_worker, tmp_path):
     mine = given_to(dead_worker, job)
     sweep.sweep()
-    theirs = life.claim(job.code)
+    theirs = status_changes.claim(job.code)
     (tmp_path / "picture.png").write_bytes(b"x")
-    assert life.is_lost(mine) and not life.is_lost(theirs)
-    assert not life.fail(mine, "step_failed", "late") and not life.finish_generation(
+    assert status_changes.is_lost(mine) and not status_changes.is_lost(theirs)
+    assert not status_changes.fail(mine, "step_failed", "late") and not status_changes.finish_generation(
         mine, tmp_path / "picture.png"
     )
     assert Job.objects.get().status == "running" and not default_storage.exists("outputs")

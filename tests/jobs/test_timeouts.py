@@ -9,7 +9,7 @@ import pytest
 from benchmarks.harness.catalogue import make_photos
 from benchmarks.harness.clients import make_job, make_training
 from benchmarks.harness.running_worker import is_gone, step_of, wait_until
-from diffuser_api.jobs import folders, life, runner
+from diffuser_api.jobs import folders, runner, status_changes
 from diffuser_api.models import Job
 
 pytestmark = pytest.mark.usefixtures("family")
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("family")
 
 def run(job: Job) -> Job:
     """This process is the worker, so that the limit can change when the models are loaded."""
-    runner.run(life.claim(job.code))
+    runner.run(status_changes.claim(job.code))
     return Job.objects.get(pk=job.pk)
 
 

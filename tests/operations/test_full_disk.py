@@ -14,7 +14,7 @@ from django.db import connection
 from benchmarks.harness.api_requests import a_request
 from benchmarks.harness.clients import make_job
 from benchmarks.harness.small_disks import full, small_disk
-from diffuser_api.jobs import life, orders, runner
+from diffuser_api.jobs import orders, runner, status_changes
 from diffuser_api.models import Job
 from diffuser_api.operations import disk
 
@@ -99,7 +99,7 @@ def test_a_photo_that_finds_no_room_is_refused_with_507(client, catalogue, photo
 
 
 def test_a_job_that_finds_no_room_fails_and_leaves_no_folder(catalogue, working_disk):
-    job = life.claim(make_job().code)
+    job = status_changes.claim(make_job().code)
     with full(working_disk):
         runner.run(job)
     failed = Job.objects.get()

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.harness.catalogue import make_catalogue
 from benchmarks.harness.clients import make_job, make_picture
-from diffuser_api.jobs import life
+from diffuser_api.jobs import status_changes
 from diffuser_api.models import Job
 from diffuser_api.operations import checks, health, installation
 
@@ -60,11 +60,11 @@ def test_jobs_that_no_worker_takes_are_not_ready(client, catalogue):
     long_ago = timezone.now() - 2 * health.LONGEST_SILENCE
     Job.objects.update(created_at=long_ago)
     assert "start a worker" in not_ready(client, "worker")
-    running = life.claim(first.code)
+    running = status_changes.claim(first.code)
     assert client.get("/readyz").status_code == 200
     Job.objects.filter(pk=first.pk).update(heartbeat_at=long_ago)  # its worker died
     assert "start a worker" in not_ready(client, "worker")
-    life.fail(running, "step_failed", "no luck")
+    status_changes.fail(running, "step_failed", "no luck")
     assert client.get("/readyz").status_code == 200 and second.code
 
 
@@ -92,11 +92,11 @@ def test_metrics_count_what_the_rows_say(client, catalogue, settings, tmp_path):
         done = make_picture(tmp_path)
         timing = {"step": "pose", "import_seconds": 1.0, "load_seconds": 0.5, "peak_rss_mb": 100}
         Job.objects.filter(pk=done.pk).update(timings=[timing | {"inference_seconds": seconds}])
-    life.fail(life.claim(make_job().code), "step_failed", "no luck")
+    status_changes.fail(status_changes.claim(make_job().code), "step_failed", "no luck")
     Job.objects.filter(pk=done.pk).update(attempt=2, tree_peak_mb=300.0)
     poisoned = make_job()
-    Job.objects.filter(pk=poisoned.pk).update(attempt=life.MAX_ATTEMPTS)
-    life.retry(life.claim(poisoned.code), "worker_died", "The worker died.")
+    Job.objects.filter(pk=poisoned.pk).update(attempt=status_changes.MAX_ATTEMPTS)
+    status_changes.retry(status_changes.claim(poisoned.code), "worker_died", "The worker died.")
     Job.objects.filter(pk=poisoned.pk).update(error_message="The worker died, said in other words.")
     waiting = [make_job(), make_job()]
     Job.objects.filter(pk=waiting[0].pk).update(created_at=timezone.now() - timedelta(seconds=90))
@@ -107,7 +107,7 @@ def test_metrics_count_what_the_rows_say(client, catalogue, settings, tmp_path):
     assert found["cartolina_jobs", "generation", "succeeded"] == 2
     assert found["cartolina_failures", "generation", "step_failed"] == 1
     assert found["cartolina_recoveries", "generation", "succeeded"] == 1
-    assert found["cartolina_kills", "generation"] == 1 + life.MAX_ATTEMPTS
+    assert found["cartolina_kills", "generation"] == 1 + status_changes.MAX_ATTEMPTS
     assert found["cartolina_tree_peak_bytes", "generation"] == 300 * 2**20
     assert found["cartolina_step_seconds", "0.5", "pose"] == pytest.approx(4.5)
     assert found["cartolina_step_peak_bytes", "pose"] == 100 * 2**20

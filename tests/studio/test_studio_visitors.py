@@ -20,7 +20,7 @@ import studio.urls
 from benchmarks.harness import ROOT
 from benchmarks.harness.catalogue import make_catalogue, make_photos
 from benchmarks.harness.clients import make_job, make_lora
-from diffuser_api.jobs import folders, life
+from diffuser_api.jobs import folders, status_changes
 from diffuser_api.models import Client, Job, LoraModel, Poi
 from diffuser_api.photos import gate
 from diffuser_api.photos.pictures import as_png
@@ -65,7 +65,7 @@ def ask(browser, catalogue, **changes) -> Job:
 
 def finish(job: Job, tmp_path) -> Job:
     Image.new("RGB", (64, 64), "teal").save(tmp_path / "done.png")
-    assert life.finish_generation(life.claim(job.code), tmp_path / "done.png")
+    assert status_changes.finish_generation(status_changes.claim(job.code), tmp_path / "done.png")
     return Job.objects.get(pk=job.pk)
 
 
@@ -388,7 +388,7 @@ def test_a_poll_without_news_is_answered_with_204(catalogue):
     page = anna.get(f"/jobs/{job.code}/").content.decode()
     again = re.search(r'hx-get="([^"]+)"', page)[1]
     assert anna.get(again, headers={"HX-Request": "true"}).status_code == 204
-    assert life.claim(job.code)
+    assert status_changes.claim(job.code)
     changed = anna.get(again, headers={"HX-Request": "true"})
     assert changed.status_code == 200 and b"<html" not in changed.content
 

@@ -18,7 +18,7 @@ from benchmarks.harness.api_requests import a_request
 from benchmarks.harness.catalogue import make_catalogue
 from benchmarks.harness.clients import make_client, make_job
 from benchmarks.harness.receivers import drip, gigabyte, hang, receiving, refusing, say, status
-from diffuser_api.jobs import life
+from diffuser_api.jobs import status_changes
 from diffuser_api.models import Job, Webhook
 from diffuser_api.webhooks import guarded_post, outbox, retries
 from diffuser_api.webhooks.sender import THREADS_OF_A_HOST, Sender
@@ -59,7 +59,7 @@ def job_with(url: str, client=None) -> Job:
 
 def one_message(url: str) -> Webhook:
     """That a job is running."""
-    life.claim(job_with(url).code)
+    status_changes.claim(job_with(url).code)
     return Webhook.objects.latest("created_at")
 
 
@@ -75,9 +75,11 @@ def test_every_change_is_sent_once_and_signed(catalogue, client, sender):
     with receiving(status(204)) as receiver:
         body = a_request(webhook_url=receiver.url)
         code = client.post("/api/generate-image/", body, "application/json", headers=headers).json()["code"]
-        job = life.claim(code)
-        assert life.claim(code) is None
-        assert life.fail(job, "step_failed", "no luck") and not life.fail(job, "step_failed", "again")
+        job = status_changes.claim(code)
+        assert status_changes.claim(code) is None
+        assert status_changes.fail(job, "step_failed", "no luck") and not status_changes.fail(
+            job, "step_failed", "again"
+        )
         work(sender, lambda: not Webhook.objects.filter(status="pending").exists())
         sender.step()
     assert sorted(told(receiver)) == ["job.failed", "job.queued", "job.running"]
@@ -107,7 +109,7 @@ def test_a_trainings_changes_are_sent_too(client, catalogue, photos):
 def test_a_change_that_is_rolled_back_is_not_sent(catalogue):
     job = job_with("https://front.example/")
     with pytest.raises(RuntimeError), transaction.atomic():
-        life.claim(job.code)
+        status_changes.claim(job.code)
         raise RuntimeError
     assert not Webhook.objects.exists()
 

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from diffuser_api.api.serializers import ErrorSerializer, JobSerializer
-from diffuser_api.jobs import life, retention
+from diffuser_api.jobs import retention, status_changes
 from diffuser_api.models import Job
 
 
@@ -42,7 +42,7 @@ class JobCancel(APIView):
     )
     def post(self, request, code):
         job = get_object_or_404(Job.objects.visible_to(request.user), code=code)
-        if not life.cancel(code):
+        if not status_changes.cancel(code):
             return Response({"detail": "The job has finished already."}, status.HTTP_409_CONFLICT)
         job.refresh_from_db()
         return Response(JobSerializer(job, context={"request": request}).data, status.HTTP_202_ACCEPTED)

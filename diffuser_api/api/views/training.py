@@ -20,7 +20,7 @@ from diffuser_api.api.serializers import (
     WebhookSerializer,
 )
 from diffuser_api.api.views.new_job import HEADERS, created_or_accepted, status_url
-from diffuser_api.jobs import life, lora_file, retention
+from diffuser_api.jobs import lora_file, retention, status_changes
 from diffuser_api.jobs.orders import TrainingOrder
 from diffuser_api.models import LoraModel
 from diffuser_api.photos import gate
@@ -80,21 +80,21 @@ class TrainingComplete(APIView):
         },
     )
     def post(self, request, code):
-        job = life.find_by_token(code, bearer_token(request))
+        job = status_changes.find_by_token(code, bearer_token(request))
         if job is None:
             detail = "This needs the one-time token of a running training, which is wrong, used or missing."
             return Response({"detail": detail}, status.HTTP_403_FORBIDDEN)
         values = TrainingCompleteSerializer(data=request.data)
         values.is_valid(raise_exception=True)
         if error := values.validated_data.get("error"):
-            won = life.fail(job, "training_failed", error)
+            won = status_changes.fail(job, "training_failed", error)
         else:
             content = values.validated_data["lora"].read()
             try:
                 lora_file.check(content)
             except lora_file.NotALora as broken:
                 return Response({"detail": str(broken)}, status.HTTP_400_BAD_REQUEST)
-            won = life.finish_training(job, content, values.validated_data.get("likeness"))
+            won = status_changes.finish_training(job, content, values.validated_data.get("likeness"))
         if not won:
             return Response({"detail": "This training runs no more."}, status.HTTP_409_CONFLICT)
         return Response(status=status.HTTP_204_NO_CONTENT)

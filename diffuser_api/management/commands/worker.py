@@ -10,7 +10,7 @@ import time
 from django.core.management.base import BaseCommand
 from django.db import Error, close_old_connections, connection
 
-from diffuser_api.jobs import life, processes, runner, sweep, wake_up
+from diffuser_api.jobs import processes, runner, status_changes, sweep, wake_up
 from diffuser_api.operations import database, delivery
 from generation.processes import isolation
 
@@ -40,7 +40,7 @@ class Worker:
 
     def run_next(self) -> bool:
         """False when no job is queued."""
-        job = life.claim_next()
+        job = status_changes.claim_next()
         if job:
             runner.run(job, lambda: self.is_stopping)
         return job is not None
