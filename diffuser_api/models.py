@@ -1,7 +1,9 @@
 """The tables: the catalogue (places, actions), clients, LoRAs, jobs and webhooks. No business rules here."""
 
+import unicodedata
 import uuid
 
+from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
@@ -12,7 +14,42 @@ NAME_LENGTH = 100
 DESCRIPTION_LENGTH = 300
 VISITOR_LENGTH = 64
 URL_LENGTH = 500
+UNSEEN = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))  # soft hyphen, spaces of no width
 code_validator = RegexValidator(r"^\d{8}$", "A code is eight digits.")
+
+
+def one_line(text):
+    """The same words in the same characters, however they were typed: composed Unicode, single spaces."""
+    if not isinstance(text, str):
+        return text
+    return " ".join(unicodedata.normalize("NFC", text).translate(UNSEEN).split())
+
+
+class LineFormField(forms.CharField):
+    def to_python(self, value):
+        return super().to_python(one_line(value))
+
+
+class LineField(models.CharField):
+    """Text that people read and type: stored, and looked for, as ``one_line`` makes it."""
+
+    def deconstruct(self):
+        """A migration needs to know no more than that it is text."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.CharField", args, kwargs
+
+    def to_python(self, value):
+        return super().to_python(one_line(value))
+
+    def get_prep_value(self, value):
+        return super().get_prep_value(one_line(value))
+
+    def pre_save(self, instance, add):
+        setattr(instance, self.attname, one_line(getattr(instance, self.attname)))
+        return super().pre_save(instance, add)
+
+    def formfield(self, **kwargs):
+        return super().formfield(**{"form_class": LineFormField, **kwargs})
 
 
 class ShotType(models.TextChoices):
@@ -24,7 +61,7 @@ class ShotType(models.TextChoices):
 class Poi(models.Model):
     """A point of interest: a named place."""
 
-    name = models.CharField(max_length=NAME_LENGTH, unique=True)
+    name = LineField(max_length=NAME_LENGTH, unique=True)
 
     class Meta:
         ordering = ["name"]
@@ -38,8 +75,8 @@ class PoiImage(models.Model):
     """One background photograph of a place."""
 
     poi = models.ForeignKey(Poi, on_delete=models.CASCADE, related_name="images")
-    name = models.CharField(max_length=NAME_LENGTH)
-    description = models.CharField(
+    name = LineField(max_length=NAME_LENGTH)
+    description = LineField(
         max_length=DESCRIPTION_LENGTH, help_text="What is to be seen; goes into the prompt."
     )
     image = models.ImageField(upload_to="pois/")
@@ -56,8 +93,8 @@ class PoiImage(models.Model):
 class Action(models.Model):
     """A thing the subject does."""
 
-    name = models.CharField(max_length=NAME_LENGTH, unique=True)
-    description = models.CharField(
+    name = LineField(max_length=NAME_LENGTH, unique=True)
+    description = LineField(
         max_length=DESCRIPTION_LENGTH,
         help_text="What the subject does; goes into the prompt, and free text is compared with it.",
     )
