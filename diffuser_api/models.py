@@ -135,8 +135,8 @@ class ActionImage(models.Model):
         return f"{self.action} {self.shot_type}"
 
     def clean(self):
-        if self.image and self.subject_mask and self.face_mask:
-            errors = mask_rules.problems(self.image, self.subject_mask, self.face_mask)
+        if self.image and self.skeleton and self.subject_mask and self.face_mask:
+            errors = mask_rules.problems(self.image, self.skeleton, self.subject_mask, self.face_mask)
             if errors:
                 raise ValidationError(errors)
 

@@ -12,7 +12,7 @@ import os
 import shutil
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from generation.models.profiles import ModelProfile
@@ -20,6 +20,7 @@ from generation.picture import paintable
 from generation.picture.canvas import Canvas, fit_canvas
 from generation.request import GenerationRequest, InvalidRequest
 from generation.step_table import ORDER
+from generation.vision.opening import as_mask, as_rgb, load_upright
 
 PICTURES = ("background", "skeleton", "subject_mask", "face_mask")  # fields of the request
 PREVIEW = "preview.png"  # an unfinished picture of the first step, while that paints
@@ -69,13 +70,18 @@ def read_step_picture(folder: Path, index: int) -> Image.Image:
 
 
 def read_picture(folder: Path, request: GenerationRequest, field: str) -> Image.Image:
-    """The picture that ``field`` of the request names. Raises InvalidRequest if it can't be read."""
+    """The picture that ``field`` of the request names: mode L for a mask, else RGB.
+
+    Raises InvalidRequest if it can't be read.
+    """
     name = getattr(request, field)
     try:
         with Image.open(folder / name) as picture:
-            picture.load()
-            return picture
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            load_upright(picture)
+            if field.endswith("mask"):
+                return as_mask(picture)
+            return as_rgb(picture, beneath="black" if field == "skeleton" else "white")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InvalidRequest(f"{field}: {name} can't be read as a picture: {error}") from error
 
 

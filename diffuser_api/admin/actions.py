@@ -6,10 +6,8 @@ import base64
 from pathlib import Path
 
 from django import forms
-from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.core.files.base import ContentFile
 from django.core.files.images import get_image_dimensions
 from django.db.models import Case, When
 from django.http import HttpResponseRedirect, JsonResponse
@@ -20,7 +18,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from diffuser_api.admin import trials
 from diffuser_api.admin.pages import DeskAdmin, FileInput, module, thumbnail
-from diffuser_api.catalogue import proposals
+from diffuser_api.catalogue import entrance, proposals
 from diffuser_api.models import Action, ActionImage, ShotType
 from generation.poses.mask_drawing import height_of
 from generation.poses.openpose import COLOURS, LIMBS, NAMES
@@ -29,6 +27,7 @@ NOBODY = (
     "No person was found. Place the joints by hand, which needs JavaScript, or upload a picture that shows "
     "the body clearly."
 )
+GONE = "The picture is gone or broken; upload it again."
 # A body's standing height in heights of the picture, from which a shot is close, and medium.
 CLOSE_FROM, MEDIUM_FROM = 1.1, 0.68
 
@@ -48,11 +47,12 @@ class ActionImageForm(forms.ModelForm):
     class Meta:
         model = ActionImage
         fields = ["shot_type", "image", "kind", "subject_mask", "face_mask", "joints"]
-        widgets = {"subject_mask": FileInput, "face_mask": FileInput}
+        widgets = dict.fromkeys(entrance.MASKS, FileInput)
+        field_classes = dict.fromkeys(entrance.MASKS, forms.FileField)  # an ImageField would decode them here
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        for field in ("subject_mask", "face_mask"):
+        for field in entrance.MASKS:
             self.fields[field].required = False
         if self.instance.pk is None:
             self.initial["kind"] = ""
@@ -60,21 +60,6 @@ class ActionImageForm(forms.ModelForm):
     def has_changed(self):
         """A new shot of which only the type was chosen is none yet."""
         return super().has_changed() and (self.instance.pk is not None or self.changed_data != ["shot_type"])
-
-    def _mask(self, field: str):
-        """A mask that was painted on the page or uploaded. Raises ValidationError if it is too large."""
-        mask = self.cleaned_data[field]
-        if field in self.changed_data and mask:
-            width, height = mask.image.size
-            if width * height > settings.MAX_PIXELS_MP * 1_000_000:
-                raise ValidationError(f"The mask has more than {settings.MAX_PIXELS_MP} megapixels.")
-        return mask
-
-    def clean_subject_mask(self):
-        return self._mask("subject_mask")
-
-    def clean_face_mask(self):
-        return self._mask("face_mask")
 
     def clean_joints(self):
         try:
@@ -90,44 +75,73 @@ class ActionImageForm(forms.ModelForm):
             return values
         stem = Path(values["image"].name).stem
         try:
+            taken = self._take(values, with_image=bool(changed))
             if values["joints"]:
                 self._draw(values, stem)
             elif changed:
-                self._propose(values, stem)
+                self._propose(values, stem, taken)
+            self._fit_masks(values)
         except proposals.NoProposal as error:
             raise ValidationError({"image": str(error)}) from error
         values["kind"] = values["kind"] or self.instance.kind
         return values
 
+    def _take(self, values: dict, with_image: bool) -> dict[str, bytes]:
+        """The files through the catalogue's entrance; those that are new are put into ``values``.
+
+        Raises ValidationError with a sentence for each that is refused.
+        """
+        is_skeleton = values["kind"] == ActionImage.Kind.SKELETON
+        files = {mask: values[mask] for mask in entrance.MASKS if mask in self.changed_data and values[mask]}
+        if with_image:
+            files |= {"image": values["image"]} | ({"skeleton": values["image"]} if is_skeleton else {})
+        wanted = [(entrance.kind_of(field, is_skeleton), file) for field, file in files.items()]
+        try:
+            taken = dict(zip(files, entrance.taken(wanted), strict=True))
+        except OSError as error:
+            raise proposals.NoProposal(GONE) from error
+        refused = {field: str(file) for field, file in taken.items() if not isinstance(file, bytes)}
+        if refused:
+            refused.pop("skeleton", None)  # the same file as the image
+            raise ValidationError(refused)
+        for field in taken.keys() & set(self.changed_data):
+            values[field] = entrance.as_file(taken[field], values[field].name)
+        return taken
+
     def _draw(self, values: dict, stem: str) -> None:
         """The skeleton from joints that the editor has seen and perhaps moved."""
-        if "image" in self.changed_data:
-            values["image"] = proposals.as_file(proposals.cleaned(values["image"]), stem, "jpg")
-        size = get_image_dimensions(values["image"])
-        if None in size:
-            raise proposals.NoProposal("The picture is gone or broken; upload it again.")
-        skeleton = proposals.skeleton_of(values["joints"], size)
-        self.instance.skeleton = proposals.as_file(skeleton, f"{stem}-skeleton")
+        skeleton = proposals.skeleton_of(values["joints"], _size_of(values["image"]))
+        self.instance.skeleton = entrance.as_file(skeleton, f"{stem}-skeleton")
 
-    def _propose(self, values: dict, stem: str) -> None:
-        given = values["subject_mask"] and values["face_mask"]
-        image = values["image"]
-        image.open("rb")
-        found = proposals.propose(image)
-        image.seek(0)
-        if given and values["kind"] == ActionImage.Kind.SKELETON:
-            self.instance.skeleton = ContentFile(image.read(), name=Path(image.name).name)
-            image.seek(0)
+    def _propose(self, values: dict, stem: str, taken: dict[str, bytes]) -> None:
+        if "skeleton" in taken and values["subject_mask"] and values["face_mask"]:
+            self.instance.skeleton = entrance.as_file(taken["skeleton"], stem)
             return
+        found = proposals.of_clean(taken["image"]) if values["kind"] else proposals.propose(values["image"])
         if found.skeleton is None:
             raise proposals.NoProposal(NOBODY)
-        self.instance.skeleton = proposals.as_file(found.skeleton, f"{stem}-skeleton")
-        values["image"] = proposals.as_file(found.picture, stem, "jpg")
+        self.instance.skeleton = entrance.as_file(found.skeleton, f"{stem}-skeleton")
+        values["image"] = entrance.as_file(found.picture, stem)
         values["kind"] = values["kind"] or found.kind
-        for field in ("subject_mask", "face_mask"):
+        for field in entrance.MASKS:
             if field not in self.changed_data:
                 name = f"{stem}-{field.replace('_', '-')}"
-                values[field] = proposals.as_file(getattr(found, field), name)
+                values[field] = entrance.as_file(getattr(found, field), name)
+
+    def _fit_masks(self, values: dict) -> None:
+        """New masks to the picture's size, which may be smaller than the photo on which they were drawn."""
+        size = _size_of(values["image"])
+        for field in entrance.MASKS:
+            if field in self.changed_data and values[field]:
+                content = entrance.fitted(values[field].read(), size)
+                values[field] = entrance.as_file(content, values[field].name)
+
+
+def _size_of(image) -> tuple[int, int]:
+    size = get_image_dimensions(image)
+    if None in size:
+        raise proposals.NoProposal(GONE)
+    return size
 
 
 class ActionImageInline(admin.StackedInline):

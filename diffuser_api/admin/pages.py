@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.widgets import AdminFileWidget
 from django.core.exceptions import ValidationError
-from django.core.files.base import ContentFile
 from django.forms import Script
 from django.http import JsonResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
-from diffuser_api.photos import gate
+from diffuser_api.catalogue import entrance
 
-ACCEPTED = "image/jpeg,image/png,image/webp,image/heic,image/heif,.heic,.heif"
+ACCEPTED = "image/*,.heic,.heif"
 BY_SCRIPT = "X-Desk"  # a header: the page's script sends the form, and wants JSON
 
 
@@ -38,7 +35,7 @@ class FileInput(AdminFileWidget):
 
 
 class PictureField(forms.FileField):
-    """A picture as it comes from a camera or a phone; kept upright, in sRGB and without metadata, as JPEG."""
+    """A picture as it comes from a camera or a phone; kept upright, in sRGB and without metadata."""
 
     widget = FileInput
 
@@ -47,10 +44,9 @@ class PictureField(forms.FileField):
         if not data:
             return file
         try:
-            content = gate.clean_picture(file)
-        except gate.PictureRefused as refused:
+            return entrance.as_file(entrance.picture(file), file.name)
+        except entrance.PictureRefused as refused:
             raise ValidationError(str(refused)) from refused
-        return ContentFile(content, name=f"{Path(file.name).stem}.jpg")
 
 
 class DeskAdmin(admin.ModelAdmin):

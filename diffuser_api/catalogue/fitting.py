@@ -21,7 +21,9 @@ def check(place: PoiImage, shot: ActionImage, with_face: bool) -> None:
     try:
         with place.image.open("rb") as file, Image.open(file) as picture:
             size = canvas_size(*picture.size, profile.pixel_budget)
-        masks = {field: open_stored(getattr(shot, field)) for field in paintable.MASKS[: 1 + with_face]}
+        masks = {
+            field: open_stored(getattr(shot, field), "mask") for field in paintable.MASKS[: 1 + with_face]
+        }
     except (OSError, ValueError, SyntaxError):
         return  # a file is gone or broken: the job fails of it at once, and says which
     for field, mask in masks.items():

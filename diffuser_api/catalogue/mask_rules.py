@@ -1,58 +1,178 @@
-"""The rules for an action's masks: of the image's size, not empty, the face mask inside the subject mask."""
+"""The rules for an action's masks: of the picture's size, white where the subject and its face are.
+
+Nobody can know whether a mask is as an editor meant it. But a mask that would paint over the whole place, or
+that leaves out the figure's own joints, surely isn't.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from PIL import Image, ImageChops
 
 from generation.models.profiles import get_profile
 from generation.picture import paintable
 from generation.picture.canvas import canvas_size, fit_mask
+from generation.poses import openpose
+from generation.vision.opening import as_mask, as_rgb, load_upright
+from generation.vision.types import Point
 
 MAX_FACE_OUTSIDE = 0.02  # share of the face mask that may lie outside the subject mask: soft edges
+MOST_SUBJECT, MOST_FACE = 0.93, 0.6  # share of the frame that may be white
+MOST_EDGE = 0.9  # share of the frame's edge that may be white
+LEAST_JOINTS = 0.5  # share of the skeleton's joints that must lie in the subject mask
+HEAD = (openpose.NOSE, openpose.R_EYE, openpose.L_EYE)
 
 
-def _open(file, mode: str) -> Image.Image | None:
+@dataclass(frozen=True)
+class Shot:
+    """The decoded files of an action's image. The masks are of mode L; 128 and brighter is white."""
+
+    image: Image.Image
+    skeleton: Image.Image
+    subject_mask: Image.Image
+    face_mask: Image.Image
+
+    @property
+    def masks(self) -> dict[str, Image.Image]:
+        return {"subject_mask": self.subject_mask, "face_mask": self.face_mask}
+
+
+def problems(image, skeleton, subject_mask, face_mask) -> dict[str, str]:
+    """A sentence for each field whose file breaks a rule; none for a file that is no picture."""
+    pictures = [
+        _open(image),
+        _open(skeleton),
+        _open(subject_mask, is_mask=True),
+        _open(face_mask, is_mask=True),
+    ]
+    if not all(pictures):
+        return {}
+    shot = Shot(*pictures)
+    for rule in (_of_another_size, _empty, _too_small, _too_much, _beside_the_figure, _face_outside):
+        if found := rule(shot):
+            return found
+    return {}
+
+
+def _open(file, is_mask: bool = False) -> Image.Image | None:
     """A field's picture; None if the file is no picture, which the field's own validation reports."""
     try:
         file.open("rb")
         with Image.open(file) as picture:
-            return picture.convert(mode)
-    except (OSError, ValueError):
-        return None
-    finally:
+            load_upright(picture)
+            shown = as_mask(picture) if is_mask else as_rgb(picture, "black")
         file.seek(0)
+    except (OSError, ValueError, SyntaxError):
+        return None
+    return shown
 
 
 def _area(mask: Image.Image) -> int:
     return sum(mask.histogram()[128:])
 
 
-def problems(image, subject_mask, face_mask) -> dict[str, str]:
-    """A sentence for each field whose file breaks a rule."""
-    frame, subject, face = _open(image, "RGB"), _open(subject_mask, "L"), _open(face_mask, "L")
-    if not (frame and subject and face):
-        return {}
+def _share(mask: Image.Image) -> float:
+    return _area(mask) / (mask.width * mask.height)
+
+
+def _share_of_edge(mask: Image.Image) -> float:
+    """How much of the frame's edge is white: all of it, as a rule, where black and white are exchanged."""
+    right, bottom = mask.width - 1, mask.height - 1
+    sides = [
+        (0, 0, right, 1),
+        (right, 0, right + 1, bottom),
+        (1, bottom, right + 1, bottom + 1),
+        (0, 1, 1, bottom + 1),
+    ]
+    white = sum(_area(mask.crop(side)) for side in sides)
+    return white / (2 * (right + bottom))
+
+
+def _of_another_size(shot: Shot) -> dict[str, str]:
+    def sizes(picture: Image.Image) -> str:
+        return (
+            f"{picture.width} x {picture.height} pixels, the picture {shot.image.width} x {shot.image.height}"
+        )
+
     found = {}
-    for field, mask in (("subject_mask", subject), ("face_mask", face)):
-        if mask.size != frame.size:
-            wanted, got = (f"{w} x {h}" for w, h in (frame.size, mask.size))
-            found[field] = f"The mask is {got} pixels, the image {wanted}: draw both on the same frame."
-        elif not _area(mask):
-            found[field] = "The mask is empty: paint white where something may be painted."
-    if not found:
-        outside = _area(ImageChops.subtract(face, subject))
-        if outside > MAX_FACE_OUTSIDE * _area(face):
-            found["face_mask"] = (
-                "The face mask leaves the subject mask: draw it inside, or enlarge the subject mask."
-            )
-    return found or _too_small({"subject_mask": subject, "face_mask": face})
+    if shot.skeleton.size != shot.image.size:
+        found["image"] = f"The skeleton is {sizes(shot.skeleton)}: draw both on the same frame."
+    for field, mask in shot.masks.items():
+        if mask.size != shot.image.size:
+            found[field] = f"The mask is {sizes(mask)}: draw both on the same frame."
+    return found
 
 
-def _too_small(masks: dict[str, Image.Image]) -> dict[str, str]:
+def _empty(shot: Shot) -> dict[str, str]:
+    sentence = (
+        "The mask is empty: its brightest pixel is {} of 255. Paint white where something may be painted; "
+        "black on a transparent ground is empty too."
+    )
+    brightest = {field: mask.getextrema()[1] for field, mask in shot.masks.items()}
+    return {field: sentence.format(level) for field, level in brightest.items() if level < 128}
+
+
+def _too_small(shot: Shot) -> dict[str, str]:
     """Judged in a place of the masks' own shape, in which they are painted as large as anywhere."""
     profile, found = get_profile(), {}
-    for field, mask in masks.items():
+    for field, mask in shot.masks.items():
         fitted = fit_mask(mask, canvas_size(*mask.size, profile.pixel_budget))
         if problem := paintable.problem(field, fitted, profile.feather):
             found[field] = f"{problem} Draw it larger."
     return found
+
+
+def _too_much(shot: Shot) -> dict[str, str]:
+    sentence = (
+        "{:.0%} of the mask is white: the place itself would be painted over. Paint white only where {} may "
+        "be; if black and white are exchanged, invert the mask."
+    )
+    limits = {"subject_mask": (MOST_SUBJECT, "the subject"), "face_mask": (MOST_FACE, "the face")}
+    shares = {field: _share(mask) for field, mask in shot.masks.items()}
+    return {
+        field: sentence.format(shares[field], meant)
+        for field, (most, meant) in limits.items()
+        if shares[field] > most or _share_of_edge(shot.masks[field]) > MOST_EDGE
+    }
+
+
+def _beside_the_figure(shot: Shot) -> dict[str, str]:
+    """Masks that leave out the joints that the skeleton shows; none where its joints can't be read."""
+    joints = openpose.read(shot.skeleton) or []
+    seen = [joint for joint in joints if joint]
+    if seen and _held(shot.subject_mask, seen) < LEAST_JOINTS * len(seen):
+        return {
+            "subject_mask": "The skeleton's joints lie in the mask's black: paint white where the subject "
+            "is, or invert the mask if black and white are exchanged."
+        }
+    head = [joints[joint] for joint in HEAD if joints and joints[joint]]
+    if head and not _held(_box_of(shot.face_mask), head):
+        return {"face_mask": "The skeleton's face lies in the mask's black: paint white where the face is."}
+    return {}
+
+
+def _held(mask: Image.Image, joints: Sequence[Point]) -> int:
+    """How many of the joints lie in the mask's white."""
+
+    def level(x: float, y: float) -> int:
+        return mask.getpixel((min(max(int(x), 0), mask.width - 1), min(max(int(y), 0), mask.height - 1)))
+
+    return sum(level(*joint) > 127 for joint in joints)
+
+
+def _box_of(mask: Image.Image) -> Image.Image:
+    """White in the whole box around the mask's white: a face mask may be narrower than the eyes."""
+    box = Image.new("L", mask.size)
+    box.paste(255, mask.point(lambda v: 255 if v > 127 else 0).getbbox())
+    return box
+
+
+def _face_outside(shot: Shot) -> dict[str, str]:
+    outside = _area(ImageChops.subtract(shot.face_mask, shot.subject_mask))
+    if outside <= MAX_FACE_OUTSIDE * _area(shot.face_mask):
+        return {}
+    return {
+        "face_mask": "The face mask leaves the subject mask: draw it inside, or enlarge the subject mask."
+    }

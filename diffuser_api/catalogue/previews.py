@@ -17,9 +17,9 @@ class NoPreview(Exception):
     """The text says which file is missing or broken."""
 
 
-def _open(field_file, what: str) -> Image.Image:
+def _open(field_file, what: str, kind: str = "picture") -> Image.Image:
     try:
-        return open_stored(field_file)
+        return open_stored(field_file, kind)
     except OSError as error:
         raise NoPreview(f"The {what} is gone or broken; upload it again.") from error
 
@@ -27,10 +27,10 @@ def _open(field_file, what: str) -> Image.Image:
 def preview(place: PoiImage, shot: ActionImage) -> bytes:
     """A PNG file of the canvas's size. Raises NoPreview."""
     picture = canvas.fit_background(_open(place.image, "place's picture"), get_profile().pixel_budget)
-    skeleton = _open(shot.skeleton, "skeleton").convert("RGB")
+    skeleton = _open(shot.skeleton, "skeleton", "skeleton")
     skeleton = canvas.fit_frame(skeleton, picture.size, Image.Resampling.BILINEAR)
     for mask, tint in ((shot.subject_mask, SUBJECT_TINT), (shot.face_mask, FACE_TINT)):
-        fitted = canvas.fit_mask(_open(mask, "mask"), picture.size)
+        fitted = canvas.fit_mask(_open(mask, "mask", "mask"), picture.size)
         edge = ImageChops.difference(fitted, fitted.filter(ImageFilter.MinFilter(3)))
         share = ImageChops.lighter(fitted.point(lambda v: round(TINT * v)), edge)
         picture.paste(tint, (0, 0), share)

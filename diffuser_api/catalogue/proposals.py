@@ -1,6 +1,6 @@
 """What an editor's picture of a pose is turned into: skeleton and masks, proposed for correction.
 
-Nothing of the upload is decoded here: ``photos.gate`` cleans it in a process of its own, and another one
+Nothing of the upload is decoded here: ``entrance`` has it cleaned in a process of its own, and another one
 looks at what came out of that (``generation.poses.proposal``), so that no detector is loaded here either.
 """
 
@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
-from django.core.files.base import ContentFile
 from PIL import Image
 
+from diffuser_api.catalogue import entrance
 from diffuser_api.models import ActionImage
 from diffuser_api.photos import gate
 from diffuser_api.photos.pictures import as_png
@@ -62,10 +62,23 @@ class Proposal:
 
 def propose(file) -> Proposal:
     """From an upload. Raises NoProposal when it is no picture that can be used."""
-    clean = cleaned(file)
+    picture, drawing = entrance.taken([("picture", file), ("drawing", file)])
+    if isinstance(picture, entrance.PictureRefused):
+        raise NoProposal(str(picture)) from picture
+    is_skeleton = isinstance(drawing, bytes) and _is_skeleton(drawing)
+    return of_clean(drawing if is_skeleton else picture)
+
+
+def _is_skeleton(content: bytes) -> bool:
+    with Image.open(io.BytesIO(content)) as drawing:
+        return openpose.read(drawing) is not None
+
+
+def of_clean(clean: bytes) -> Proposal:
+    """From a picture that has passed the entrance. Raises NoProposal."""
     with tempfile.TemporaryDirectory(prefix=gate.FOLDER_PREFIX, dir=settings.TMP_DATA_DIR) as name:
         folder = Path(name)
-        (folder / "in.jpg").write_bytes(clean)
+        (folder / "in").write_bytes(clean)
         found = _look_at(folder)
         made = {
             field: path.read_bytes() if (path := folder / name).exists() else None
@@ -84,16 +97,8 @@ def propose(file) -> Proposal:
         )
 
 
-def cleaned(file) -> bytes:
-    """The upload as a JPEG that is safe to open. Raises NoProposal."""
-    try:
-        return gate.clean_picture(file)
-    except gate.PictureRefused as refused:
-        raise NoProposal(str(refused)) from refused
-
-
 def _look_at(folder: Path) -> dict:
-    arguments = [folder / "in.jpg", folder, "--most", MOST]
+    arguments = [folder / "in", folder, "--most", MOST]
     try:
         done = gate.run_module("generation.poses.proposal", *arguments, seconds=SECONDS, passed_on=PASSED_ON)
     except subprocess.TimeoutExpired as error:
@@ -152,7 +157,3 @@ def _point(joint) -> Point:
     if not (math.isfinite(x) and math.isfinite(y) and max(abs(x), abs(y)) < 100_000):
         raise ValueError("a joint's place must be two numbers")
     return x, y
-
-
-def as_file(content: bytes, stem: str, ending: str = "png") -> ContentFile:
-    return ContentFile(content, name=f"{stem}.{ending}")

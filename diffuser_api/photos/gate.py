@@ -13,11 +13,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from django.conf import settings
+from django.core.files import File
 from django.utils import translation
 
 from diffuser_api.operations import disk
@@ -26,7 +28,7 @@ from generation.vision.compare import find_twin, strangers
 
 STRICT, WARN, OFF = PHOTO_CHECKS = ("strict", "warn", "off")
 FOLDER_PREFIX = "photos-"  # in TMP_DATA_DIR
-SECONDS = 60  # for all photos; the process itself allows each less
+SECONDS, SECONDS_EACH = 60, 15  # at least, for five photos, and for each of many; the process allows less
 # The variables that the process may see: not the secret key, not the database's address.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "MODEL_PROFILE")
 AT_ONCE = 2  # processes for five photos: two are quicker than one, and each takes 300 MB
@@ -47,7 +49,8 @@ class PictureRefused(Exception):
 
 @dataclass
 class Seen:
-    """One photo after the gate. ``clean``: a JPEG in sRGB, upright, without metadata; None if refused."""
+    """One photo after the gate. ``clean``: a JPEG in sRGB, upright, without metadata; None if refused. Of an
+    editor's picture: the file as the catalogue stores it."""
 
     refusals: list[dict] = field(default_factory=list)  # {"code", "values"}
     findings: list[dict] = field(default_factory=list)
@@ -92,14 +95,19 @@ def check_photo(file) -> tuple[bool, list[dict]]:
     return accepted, [{"code": r["code"], "message": sentence(r["code"], **r["values"])} for r in reasons]
 
 
-def clean_picture(file) -> bytes:
-    """An editor's picture as a JPEG like ``Seen.clean``. Raises PictureRefused with an English sentence."""
-    [picture] = _look_at([file], look=False)
-    if picture.refusals:
-        [refused] = picture.refusals
-        with translation.override("en"):  # the editors' desk knows no other language
-            raise PictureRefused(sentence(refused["code"], **refused["values"]))
-    return picture.clean
+def clean_pictures(files: Sequence[tuple[str, File]], most_mb: int) -> list[bytes | PictureRefused]:
+    """An editor's pictures, each with its kind, as the catalogue stores them (``decode.STORED``).
+
+    A file that is refused has an English sentence in its place.
+    """
+    seen = _look_at([file for _, file in files], kinds=[kind for kind, _ in files], most_mb=most_mb)
+    with translation.override("en"):  # the editors' desk knows no other language
+        return [
+            PictureRefused(sentence(picture.refusals[0]["code"], **picture.refusals[0]["values"]))
+            if picture.refusals
+            else picture.clean
+            for picture in seen
+        ]
 
 
 def _reason(index: int, code: str, **values: int) -> dict:
@@ -110,23 +118,25 @@ def _reasons(found: dict[int, list[dict]]) -> list[dict]:
     return [_reason(number, r["code"], **r["values"]) for number, reasons in found.items() for r in reasons]
 
 
-def _look_at(files: list, look: bool | None = None) -> list[Seen]:
-    """Each file through the gate, in order; ``look``: judged as well, by default as PHOTO_CHECKS says."""
-    look = settings.PHOTO_CHECKS != OFF if look is None else look
+def _look_at(files: list, kinds: Sequence[str] = (), most_mb: int | None = None) -> list[Seen]:
+    """Each file through the gate, in order. Those without a kind are photos, judged as PHOTO_CHECKS says."""
+    look, most_mb = settings.PHOTO_CHECKS != OFF, most_mb or settings.MAX_UPLOAD_MB
     photos = {number: Seen() for number in range(1, len(files) + 1)}
     with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, dir=settings.TMP_DATA_DIR) as name:
-        folder, waiting = Path(name), []
+        folder, waiting = Path(name), {}
         for number, file in enumerate(files, start=1):
             if file.size == 0:
                 photos[number].refusals.append({"code": "empty", "values": {}})
-            elif file.size > settings.MAX_UPLOAD_MB * 2**20:
-                limit = {"limit": settings.MAX_UPLOAD_MB}
-                photos[number].refusals.append({"code": "too_large", "values": limit})
+            elif file.size > most_mb * 2**20:
+                photos[number].refusals.append({"code": "too_large", "values": {"limit": most_mb}})
             else:
                 with (folder / str(number)).open("wb") as target:
                     target.writelines(file.chunks())
-                waiting.append(number)
-        shares = [share for share in (waiting[::2], waiting[1::2]) if share]
+                waiting[number] = f"{number}:{kinds[number - 1]}" if kinds else str(number)
+        numbers = list(waiting)
+        shares = [
+            {number: waiting[number] for number in share} for share in (numbers[::2], numbers[1::2]) if share
+        ]
         with ThreadPoolExecutor(AT_ONCE) as threads:
             for lines in threads.map(lambda share: _through_gate(folder, share, look), shares):
                 for line in lines:
@@ -134,11 +144,14 @@ def _look_at(files: list, look: bool | None = None) -> list[Seen]:
     return list(photos.values())
 
 
-def _through_gate(folder: Path, numbers: list[int], look: bool) -> list[dict]:
-    """A line for each of these photos, whatever they do to the process that looks at them."""
-    lines, waiting = [], list(numbers)
+def _through_gate(folder: Path, named: dict[int, str], look: bool) -> list[dict]:
+    """A line for each of these photos, whatever they do to the process that looks at them.
+
+    ``named``: each photo's number, and the same as the process is told it.
+    """
+    lines, waiting = [], list(named)
     while waiting:
-        printed = _run_gate(folder, waiting, look)
+        printed = _run_gate(folder, [named[number] for number in waiting], look)
         lines += printed
         waiting = waiting[len(printed) :]
         if waiting:  # the process died of the next one; the others get another process
@@ -147,7 +160,7 @@ def _through_gate(folder: Path, numbers: list[int], look: bool) -> list[dict]:
     return lines
 
 
-def _run_gate(folder: Path, numbers: list[int], look: bool) -> list[dict]:
+def _run_gate(folder: Path, numbers: list[str], look: bool) -> list[dict]:
     """The lines that the process printed before it ended, by itself or killed by a photo.
 
     Raises RuntimeError if the fault was ours, disk.NoRoom if the disk was full.
@@ -156,7 +169,8 @@ def _run_gate(folder: Path, numbers: list[int], look: bool) -> list[dict]:
     one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     with _at_once:
         try:
-            done = run_module("generation.vision.gate_process", *arguments, seconds=SECONDS, **one_thread)
+            seconds = max(SECONDS, SECONDS_EACH * len(numbers))
+            done = run_module("generation.vision.gate_process", *arguments, seconds=seconds, **one_thread)
         except subprocess.TimeoutExpired as late:
             return _lines(late.stdout or b"")
     if done.returncode > 0:
@@ -195,4 +209,4 @@ def _take(line: dict, photo: Seen, folder: Path) -> None:
     photo.fingerprint, photo.embedding, photo.skin = (
         line[name] for name in ("fingerprint", "embedding", "skin")
     )
-    photo.clean = (folder / f"{line['number']}.jpg").read_bytes()
+    photo.clean = (folder / f"{line['number']}.clean").read_bytes()

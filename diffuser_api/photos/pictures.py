@@ -6,13 +6,20 @@ import io
 
 from PIL import Image
 
+from generation.vision.opening import as_mask, as_rgb, load_upright
 
-def open_stored(field_file) -> Image.Image:
-    """A row's picture, decoded. Raises OSError when the file is gone or broken."""
+GROUNDS = {"picture": "white", "skeleton": "black"}
+
+
+def open_stored(field_file, kind: str = "picture") -> Image.Image:
+    """A row's picture, as a job sees it: mode L for the kind "mask", else RGB.
+
+    Raises OSError when the file is gone or broken.
+    """
     try:
         with field_file.open("rb") as file, Image.open(file) as picture:
-            picture.load()
-            return picture
+            load_upright(picture)
+            return as_mask(picture) if kind == "mask" else as_rgb(picture, GROUNDS[kind])
     except (ValueError, SyntaxError) as error:  # a row without a file; some broken files
         raise OSError(str(error)) from error
 

@@ -16,6 +16,9 @@ _SENTENCES = {
     "not_a_picture": _("The file is no JPEG, PNG, WebP or HEIC picture; send the photo in one of these."),
     "too_many_pixels": _("The photo has more than {limit} megapixels; send it smaller."),
     "too_small": _("The photo is {width} x {height} pixels; at least {limit} on each side."),
+    "too_narrow": _(
+        "The photo is {width} x {height} pixels; no side may be more than {limit} times the other: crop it."
+    ),
     "animated": _("The picture is animated; send a still photo."),
     "broken": _("The picture is damaged or cut off; send the original file again."),
     "too_heavy": _(

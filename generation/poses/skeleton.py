@@ -15,15 +15,18 @@ Exits 1 with one line on stderr when there are no weights, no readable picture, 
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from generation.models.profiles import get_profile
 from generation.poses import openpose
+from generation.vision.opening import as_rgb, load_upright
+from generation.vision.png_chunks import lean
 from generation.vision.types import Joint, Pose
 
 DETECTORS = ("mediapipe", "openpose")
@@ -65,12 +68,11 @@ def find_weights(model: str) -> Path:
 def read_picture(path: Path) -> Image.Image:
     """RGB, upright; transparency becomes white, since a mannequin is often cut out."""
     try:
-        with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened).convert("RGBA")
+        with Image.open(io.BytesIO(lean(path.read_bytes()))) as opened:
+            load_upright(opened)
+            return as_rgb(opened)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise SkeletonError(f"{path.name} can't be read as a picture: {error}") from error
-    white = Image.new("RGBA", picture.size, "white")
-    return Image.alpha_composite(white, picture).convert("RGB")
 
 
 def find_pose(picture: Image.Image) -> Pose | None:

@@ -1,4 +1,4 @@
-"""Photos from strangers: decoded fully, made plain RGB with no metadata, or refused with a code.
+"""Pictures from strangers and editors: decoded fully, made plain with no metadata, or refused with a code.
 
 Runs in the process of ``gate_process`` alone: what a hostile file does to a decoder ends there.
 """
@@ -13,13 +13,24 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pillow_heif
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image
+
+from generation.vision.opening import as_mask, as_rgb, load_upright
+from generation.vision.png_chunks import lean
 
 pillow_heif.register_heif_opener()
 
 FORMATS = ("JPEG", "PNG", "WEBP", "HEIF")
+EDITORS_FORMATS = (*FORMATS, "GIF", "BMP", "TIFF")
+MAY_MOVE = ("PNG", "WEBP", "GIF", "TIFF")
+# What the catalogue stores of each kind of picture: the first is what another format is turned into. A
+# drawing is a picture that shows a skeleton: its transparent parts are black.
+STORED = {"picture": ("JPEG", "PNG"), "drawing": ("PNG", "JPEG"), "skeleton": ("PNG",), "mask": ("PNG",)}
+JPEG_QUALITY = {"quality": 95, "subsampling": 0}
+PNG_END, JPEG_END = b"IEND\xaeB`\x82", b"\xff\xd9"
 MIN_SIDE = 256  # pixels
 KEPT_SIDE = 2048  # pixels: a training looks at no more than that
+MOST_TIMES = KEPT_SIDE // MIN_SIDE  # a picture that is longer, in widths, would be too small once it is kept
 Image.MAX_IMAGE_PIXELS = None  # the caller's own limit is checked before anything is decoded
 
 
@@ -39,26 +50,53 @@ class PhotoRefused(Exception):
 
 def clean_photo(path: Path, most_megapixels: int) -> Image.Image:
     """RGB in sRGB, upright, at most KEPT_SIDE pixels on the long side. Raises PhotoRefused."""
-    with path.open("rb") as file:
-        picture = _open(file, most_megapixels)
-        picture = _decode(picture)
-    return _to_srgb(picture)
+    with _open(path.read_bytes(), most_megapixels, FORMATS) as picture:
+        _check_size(picture)
+        return _cleaned(_decode(picture), "picture")
 
 
-def _open(file, most_megapixels: int) -> Image.Image:
+def clean_editors_picture(path: Path, most_megapixels: int, kind: str) -> bytes:
+    """The file in the form that the catalogue stores: see STORED. Raises PhotoRefused.
+
+    A file that has this form already stays as it is, so that a catalogue that is exported and imported is the
+    same, and no JPEG is made of a JPEG again and again.
+    """
+    content = path.read_bytes()
+    with _open(content, most_megapixels, EDITORS_FORMATS) as opened:
+        if kind in ("picture", "drawing"):  # a mask and a skeleton must have their picture's size
+            _check_size(opened)
+        format, size = opened.format, opened.size
+        picture = _decode(opened)
+        cleaned = _cleaned(picture, kind)
+        is_stored_form = format in STORED[kind] and _is_plain(opened, content, kind)
+        if is_stored_form and cleaned.size == size and cleaned.tobytes() == picture.tobytes():
+            return content
+    written = io.BytesIO()
+    cleaned.save(written, STORED[kind][0], **(JPEG_QUALITY if STORED[kind][0] == "JPEG" else {}))
+    return written.getvalue()
+
+
+def _open(content: bytes, most_megapixels: int, formats: tuple[str, ...]) -> Image.Image:
     """The picture with its header read and judged, nothing decoded yet."""
     try:
         with warnings.catch_warnings(action="ignore"):
-            picture = Image.open(file, formats=FORMATS)
+            picture = Image.open(io.BytesIO(lean(content)), formats=formats)
+            is_animated = picture.format in MAY_MOVE and getattr(picture, "is_animated", False)
     except Exception as error:  # decoders of hostile files raise whatever they like
         raise PhotoRefused("not_a_picture") from error
     if picture.width * picture.height > most_megapixels * 1_000_000:
         raise PhotoRefused("too_many_pixels", limit=most_megapixels)
-    if min(picture.size) < MIN_SIDE:
-        raise PhotoRefused("too_small", width=picture.width, height=picture.height, limit=MIN_SIDE)
-    if picture.format in ("PNG", "WEBP") and getattr(picture, "is_animated", False):
+    if is_animated:
         raise PhotoRefused("animated")
     return picture
+
+
+def _check_size(picture: Image.Image) -> None:
+    long, short = max(picture.size), min(picture.size)
+    if short < MIN_SIDE:
+        raise PhotoRefused("too_small", width=picture.width, height=picture.height, limit=MIN_SIDE)
+    if short * KEPT_SIDE < MIN_SIDE * long:
+        raise PhotoRefused("too_narrow", width=picture.width, height=picture.height, limit=MOST_TIMES)
 
 
 def _decode(picture: Image.Image) -> Image.Image:
@@ -67,40 +105,40 @@ def _decode(picture: Image.Image) -> Image.Image:
         with warnings.catch_warnings(action="ignore"):
             if picture.format == "JPEG":
                 picture.draft(None, (KEPT_SIDE, KEPT_SIDE))  # half or a quarter of the pixels, for nothing
-            picture.load()
-            ImageOps.exif_transpose(picture, in_place=True)
+            load_upright(picture)
             times = max(picture.size) // KEPT_SIDE
             if times < 2 or picture.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):
                 return picture
             smaller = picture.reduce(times)
             smaller.info = picture.info
             return smaller
+    except MemoryError:
+        raise
     except Exception as error:
         raise PhotoRefused("broken") from error
 
 
-def _to_srgb(picture: Image.Image) -> Image.Image:
-    """8-bit RGB; 16-bit grey is scaled, a colour profile applied, transparency laid over white."""
-    if picture.mode.startswith("I"):
-        picture = picture.convert("I").point(lambda value: value / 256).convert("L")
-    elif profile := picture.info.get("icc_profile"):
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            mode = "RGBA" if picture.mode in ("RGBA", "LA", "PA") else "RGB"
-            picture = ImageCms.profileToProfile(
-                picture, source, ImageCms.createProfile("sRGB"), outputMode=mode
-            )
-        except (ImageCms.PyCMSError, OSError, ValueError):
-            pass  # a broken profile: the plain colours are the best guess
-    if "A" in picture.getbands() or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        picture.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    if picture.mode != "RGB":
-        picture = picture.convert("RGB")
-    picture.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
-    return Image.frombytes("RGB", picture.size, picture.tobytes())  # nothing of the file but its pixels
+def _cleaned(picture: Image.Image, kind: str) -> Image.Image:
+    """Nothing of the file but its pixels."""
+    try:
+        if kind == "mask":
+            shown = as_mask(picture, KEPT_SIDE)
+        else:
+            shown = as_rgb(picture, "white" if kind == "picture" else "black", KEPT_SIDE)
+    except MemoryError:
+        raise
+    except Exception as error:  # colours of a kind that nobody can convert
+        raise PhotoRefused("not_a_picture") from error
+    return Image.frombytes(shown.mode, shown.size, shown.tobytes())
+
+
+def _is_plain(picture: Image.Image, content: bytes, kind: str) -> bool:
+    """Whether the file, which was decoded, holds its pixels and nothing else."""
+    if picture.mode != ("L" if kind == "mask" else "RGB"):
+        return False
+    if picture.format == "PNG":
+        return not (picture.info or picture.private_chunks) and content.endswith(PNG_END)
+    return all(name == "APP0" for name, _ in picture.applist) and content.endswith(JPEG_END)
 
 
 def fingerprint(picture: Image.Image) -> int:

@@ -1,11 +1,12 @@
-"""Opens photos from strangers and judges them, in a process that may die of it without harm.
+"""Opens pictures from strangers and editors, in a process that may die of it without harm.
 
     python -m generation.vision.gate_process FOLDER MEGAPIXELS clean|look NUMBER...
 
-reads FOLDER/NUMBER, writes the clean photo to FOLDER/NUMBER.jpg, and prints one JSON line for each when it is
-done with it: {"number", "refused"} or {"number", "findings", "fingerprint", "embedding", "skin"}. With
-``clean`` it only opens and cleans. Memory and time are limited here, before the first byte is read. A signal
-that ends it is the fault of the photo whose line is missing.
+reads FOLDER/NUMBER, writes the clean photo to FOLDER/NUMBER.clean, and prints one JSON line for each when it
+is done with it: {"number", "refused"} or {"number", "findings", "fingerprint", "embedding", "skin"}. With
+``clean`` it only opens and cleans. NUMBER:KIND is a picture of an editor: it becomes what the catalogue
+stores of this kind (``decode.STORED``), and isn't looked at. Memory and time are limited here, before the
+first byte is read. A signal that ends it is the fault of the photo whose line is missing.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from generation.vision import decode, detectors, photo_quality, skin
 MEMORY_MB = 600  # of data; the shared libraries' code doesn't count
 SECONDS_EACH = 10  # of the processor, so that a busy machine refuses nobody
 FILE_MB = 64
+CLEAN = ".clean"  # the ending of a file that was let through
+NOTHING_SEEN = {"findings": [], "fingerprint": None, "embedding": None, "skin": None}
 
 
 def limit_process() -> None:
@@ -36,14 +39,22 @@ def limit_process() -> None:
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # what the timer below sends; it ends the process
 
 
+def clean_editors(path: Path, megapixels: int, kind: str) -> dict:
+    try:
+        path.with_suffix(CLEAN).write_bytes(decode.clean_editors_picture(path, megapixels, kind))
+    except decode.PhotoRefused as refused:
+        return {"refused": dataclasses.asdict(refused.finding)}
+    return NOTHING_SEEN
+
+
 def look_at(path: Path, megapixels: int, look: bool) -> dict:
     """Everything about one photo that can be said without the others."""
     try:
         picture = decode.clean_photo(path, megapixels)
     except decode.PhotoRefused as refused:
         return {"refused": dataclasses.asdict(refused.finding)}
-    picture.save(path.with_suffix(".jpg"), "JPEG", quality=95, subsampling=0)
-    seen = {"findings": [], "fingerprint": decode.fingerprint(picture), "embedding": None, "skin": None}
+    picture.save(path.with_suffix(CLEAN), "JPEG", **decode.JPEG_QUALITY)
+    seen = NOTHING_SEEN | {"fingerprint": decode.fingerprint(picture)}
     if look:
         findings, face = photo_quality.judge(picture, detectors())
         seen["findings"] = [dataclasses.asdict(finding) for finding in findings]
@@ -57,14 +68,16 @@ def main(arguments: list[str]) -> int:
     folder, megapixels, look = Path(arguments[0]), int(arguments[1]), arguments[2] == "look"
     cv2.setNumThreads(1)
     limit_process()
-    for number in map(int, arguments[3:]):
+    for argument in arguments[3:]:
+        number, _, kind = argument.partition(":")
+        path = folder / number
         signal.setitimer(signal.ITIMER_PROF, SECONDS_EACH)
         try:
-            seen = look_at(folder / str(number), megapixels, look)
+            seen = clean_editors(path, megapixels, kind) if kind else look_at(path, megapixels, look)
         except MemoryError:
             seen = {"refused": {"code": "too_heavy", "values": {}}}
         signal.setitimer(signal.ITIMER_PROF, 0)
-        print(json.dumps({"number": number, **seen}), flush=True)
+        print(json.dumps({"number": int(number), **seen}), flush=True)
     return 0
 
 

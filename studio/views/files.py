@@ -22,10 +22,10 @@ SMALL_SIDE = 480
 OWN = {"Cache-Control": "private, no-store"}  # the next visitor may use the same browser
 
 
-def _picture(file) -> Image.Image:
+def _picture(file, kind: str = "picture") -> Image.Image:
     """Raises Http404 for a file that is gone or no picture."""
     try:
-        return open_stored(file)
+        return open_stored(file, kind)
     except OSError as error:
         raise Http404 from error
 
@@ -46,7 +46,8 @@ def figure(request, pk, cropped=False):
 def _figure(pk: int, skeleton: str, face_mask: str, cropped: bool) -> bytes:
     """Keyed by the files' names: a file that is replaced gets another one."""
     shot = get_object_or_404(ActionImage, pk=pk)
-    return as_png(figures.draw(_picture(shot.skeleton), _picture(shot.face_mask), cropped))
+    skeleton, face_mask = _picture(shot.skeleton, "skeleton"), _picture(shot.face_mask, "mask")
+    return as_png(figures.draw(skeleton, face_mask, cropped))
 
 
 def _generation(request, code: str) -> Job:
@@ -111,7 +112,7 @@ def picture(request, code):
 @visitors.welcome
 @require_safe
 def small(request, code):
-    shown = _picture(_output(request, code)).convert("RGB")
+    shown = _picture(_output(request, code))
     shown.thumbnail((SMALL_SIDE, SMALL_SIDE))
     return _jpeg(shown)
 

@@ -15,6 +15,7 @@ from benchmarks.harness.admin_forms import management, stored
 from benchmarks.harness.catalogue import _drawn, png_file
 from benchmarks.harness.clients import make_order
 from benchmarks.harness.hostile_files import bomb
+from diffuser_api.catalogue import proposals
 from diffuser_api.jobs import orders
 from diffuser_api.jobs.folders import generation_folder
 from diffuser_api.models import Action, ActionImage, Job, Poi, PoiImage
@@ -85,9 +86,10 @@ def test_joints_that_were_placed_by_hand_make_the_skeleton(admin_client):
     scene = scenes.random_scene(scenes.HELD_OUT + 4, shot="MES")
     joints = [[round(x), round(y)] for x, y in scene.pose.joints]
     joints[openpose.L_WRIST] = None
-    white = Image.new("L", (256, 256), 255)
+    subject, face = proposals.masks_of(joints, (256, 256))
     body = one_shot(_drawn()["place"], **{"images-0-joints": json.dumps(joints), "images-0-kind": "photo"})
-    body |= {"images-0-subject_mask": png_file(white, "s"), "images-0-face_mask": png_file(white, "f")}
+    body |= {"images-0-subject_mask": ContentFile(subject, "s.png")}
+    body |= {"images-0-face_mask": ContentFile(face, "f.png")}
     added(admin_client, body)
     read = openpose.read(Image.open(ActionImage.objects.get().skeleton))
     assert read[openpose.L_WRIST] is None

@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import translation
-from PIL import Image
+from PIL import Image, ImageCms
 
 from benchmarks.harness import ROOT
 from benchmarks.harness import photographs as real
 from diffuser_api.models import Job, TrainingPhoto
 from diffuser_api.photos import gate
 from diffuser_api.photos.sentences import CODES, sentence
-from generation.vision import compare, photo_quality
+from generation.vision import compare, decode, photo_quality
 
 pytestmark = pytest.mark.slow  # photos are judged, most in a process of their own
 
@@ -284,6 +284,44 @@ def test_memory_and_time_limits_hold_in_the_photo_process():
 
 def chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def large_chunks() -> dict[str, bytes]:
+    """PNG chunks that are larger than Pillow reads, packed and unpacked."""
+    text, profile = (
+        bytes(2**24).replace(b"\0", b"a"),
+        ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
+    )
+    padded = profile.tobytes() + bytes(3 * 2**20)
+    return {
+        "zTXt": chunk(b"zTXt", b"key\0\0" + zlib.compress(text)),
+        "iTXt": chunk(b"iTXt", b"key\0\1\0\0\0" + zlib.compress(text)),
+        "iTXt, not packed": chunk(b"iTXt", b"key\0\0\0\0\0" + text[: 3 * 2**20]),
+        "tEXt": chunk(b"tEXt", b"key\0" + text[: 3 * 2**20]),
+        "iCCP": chunk(b"iCCP", b"key\0\0" + zlib.compress(padded)),
+        "iCCP beyond reason": chunk(b"iCCP", b"key\0\0" + zlib.compress(text)),
+    }
+
+
+@pytest.mark.parametrize("name", large_chunks())
+def test_a_png_with_a_large_text_or_profile_is_a_picture(name):
+    content, part = real.saved(real.obama(), "PNG"), large_chunks()[name]
+    files = [content[:33] + part + content[33:]]  # before the pixels
+    if not name.startswith("iCCP"):
+        files.append(content[:-12] + part + content[-12:])  # behind them
+    for seen in gate._look_at([SimpleUploadedFile("a", file) for file in files]):
+        assert seen.refusals == [] and Image.open(io.BytesIO(seen.clean)).size == real.obama().size
+
+
+def test_the_orientation_in_a_small_text_chunk_counts(tmp_path):
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    xmp += b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    xmp += b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
+    xmp += b"</rdf:RDF></x:xmpmeta>"
+    content = real.saved(Image.new("RGB", (400, 300)), "PNG")
+    part = chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
+    (tmp_path / "1").write_bytes(content[:33] + part + content[33:])
+    assert decode.clean_photo(tmp_path / "1", 40).size == (300, 400)
 
 
 def hostile(rng: np.random.Generator) -> list[bytes]:

@@ -35,7 +35,8 @@ def _thumbnail(model, pk: int, field: str, allowed: set[str]) -> HttpResponse:
         raise Http404
     row = get_object_or_404(model, pk=pk)
     try:
-        small = open_stored(getattr(row, field)).convert("RGB")
+        kind = "mask" if field.endswith("mask") else "skeleton" if field == "skeleton" else "picture"
+        small = open_stored(getattr(row, field), kind)
     except OSError as error:
         raise Http404 from error
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
