@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from diffuser_api.catalogue import transfer
 
+SHOWN = 20  # sentences about what is missing; the commands show all
 MODELS = ("poi", "poiimage", "action", "actionimage")
 
 
@@ -27,12 +28,19 @@ def _require(request, *verbs: str) -> None:
         raise PermissionDenied
 
 
+def _some(sentences: list[str]) -> list[str]:
+    more = len(sentences) - SHOWN
+    return sentences if more <= 0 else [*sentences[:SHOWN], f"and {more} more."]
+
+
 @require_GET
 def export(request):
     _require(request, "view")
     file = tempfile.TemporaryFile()  # noqa: SIM115  the response closes it
-    transfer.write(file)
+    done = transfer.write(file)
     file.seek(0)
+    for sentence in _some(done.missing):  # the answer is the file: the next page shows them
+        messages.warning(request, f"Not in the exported file: {sentence}")
     name = f"catalogue-{timezone.localdate()}.zip"
     return FileResponse(file, as_attachment=True, filename=name, content_type="application/zip")
 
@@ -43,12 +51,21 @@ def import_page(request):
     form = ImportForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
         try:
-            counts = transfer.read(form.cleaned_data["file"])
+            done = transfer.read(form.cleaned_data["file"])
         except transfer.CatalogueRefused as refused:
             form.add_error("file", f"{refused} Nothing was imported.")
         else:
-            messages.success(request, transfer.sentence(counts))
+            if done.nothing:
+                form.add_error("file", ["Nothing was imported.", *_some(done.left_out)])
+                return _import_page(request, form)
+            messages.success(request, str(done))
+            for sentence in _some(done.left_out):
+                messages.warning(request, f"Left out: {sentence}")
             return HttpResponseRedirect(reverse("admin:app_list", args=["diffuser_api"]))
+    return _import_page(request, form)
+
+
+def _import_page(request, form: ImportForm) -> TemplateResponse:
     context = {**admin.site.each_context(request), "title": "Import a catalogue", "form": form}
     return TemplateResponse(request, "desk/import.html", context)
 

@@ -1,230 +1,240 @@
-"""The whole catalogue written to a zip file and read from one. docs/catalogue.md describes the format.
+"""The catalogue out to a zip file and in from one. docs/catalogue.md describes the format.
 
-Nothing is unpacked to the disk: each picture is read from the zip, within limits, looked at, and saved by the
-storage under a name that the storage makes. Everything or nothing is imported.
+An image of a place, or a shot of an action, is imported whole or not at all, and those that aren't are named.
+All pictures pass the same entrance as the desk's, all rows the same validation.
 """
 
 from __future__ import annotations
 
-import io
-import json
-import re
-import warnings
 import zipfile
-from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import IO
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.db import transaction
-from PIL import Image
+from django.db.models import Model
 
+from diffuser_api.catalogue import archive, entrance
+from diffuser_api.catalogue.archive import Archive, CatalogueRefused, ItemRefused, items, text
+from diffuser_api.catalogue.export import SHOT_FILES, write
 from diffuser_api.models import Action, ActionImage, Poi, PoiImage
 
-INDEX = "catalogue.json"
-FORMAT, VERSION = "cartolina-catalogue", 1
-MAX_FILES = 10_000
-MAX_INDEX_MB = 8
-MAX_TOTAL_MB = 4096  # of all pictures, unpacked
-PICTURE_FORMATS = ("JPEG", "PNG", "WEBP")
-SHOT_FILES = ("image", "skeleton", "subject_mask", "face_mask")
-UNTEXT = re.compile("[\0\ud800-\udfff]")  # characters that no database stores
-NAME = re.compile(r"(?:pois|actions)/[^/\\\0]{1,150}")  # as the storage makes them
+__all__ = ["CatalogueRefused", "Imported", "read", "write"]
+AT_ONCE = 8  # places or actions whose pictures are in memory together, and open in the same processes
 
 
-class CatalogueRefused(Exception):
-    """The text says what is wrong with the zip."""
+@dataclass
+class Imported:
+    """How many rows were added, changed, and as they were; and a sentence for whatever was left out."""
+
+    added: int = 0
+    changed: int = 0
+    same: int = 0
+    left_out: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return f"{self.added} added, {self.changed} changed, {self.same} as they were."
+
+    @property
+    def nothing(self) -> bool:
+        """Whether all that the zip holds was left out."""
+        return bool(self.left_out) and not (self.added or self.changed or self.same)
 
 
-# --- out ----------------------------------------------------------------------------------------------------
+@dataclass
+class _Item:
+    """A place's image or an action's shot on its way in."""
+
+    label: str
+    key: dict[str, str]
+    values: dict[str, str]
+    files: dict[str, str]  # the fields' names in the zip
+    contents: dict[str, bytes] = field(default_factory=dict)
+    refused: str = ""
 
 
-def write(target: IO[bytes]) -> int:
-    """Writes the zip; how many pictures it holds."""
-    files: dict[str, object] = {}
+@dataclass
+class _Group:
+    """A place with its images, or an action with its shots."""
 
-    def note(field_file) -> str:
-        files[field_file.name] = field_file
-        return field_file.name
-
-    index = {
-        "format": FORMAT,
-        "version": VERSION,
-        "places": [
-            {
-                "name": poi.name,
-                "images": [
-                    {"name": image.name, "description": image.description, "image": note(image.image)}
-                    for image in poi.images.all()
-                ],
-            }
-            for poi in Poi.objects.prefetch_related("images")
-        ],
-        "actions": [
-            {
-                "name": action.name,
-                "description": action.description,
-                "shots": [
-                    {"shot_type": shot.shot_type, "kind": shot.kind}
-                    | {field: note(getattr(shot, field)) for field in SHOT_FILES}
-                    for shot in action.images.all()
-                ],
-            }
-            for action in Action.objects.prefetch_related("images")
-        ],
-    }
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:  # pictures are compressed already
-        archive.writestr(INDEX, json.dumps(index, ensure_ascii=False, indent=1))
-        for name, field_file in files.items():
-            with field_file.open("rb") as source, archive.open(name, "w") as part:
-                for chunk in source.chunks():
-                    part.write(chunk)
-    return len(files)
+    model: type[Model]
+    name: str
+    values: dict[str, str]
+    items: list[_Item]
 
 
-# --- in -----------------------------------------------------------------------------------------------------
+def read(source: IO[bytes]) -> Imported:
+    """Adds and updates what the zip holds; deletes nothing.
 
-
-def read(source: IO[bytes]) -> Counter:
-    """Adds and updates what the zip holds; deletes nothing. How many rows were "added", "changed", "same".
-
-    Raises CatalogueRefused, and then nothing was imported.
+    Raises CatalogueRefused if the zip as a whole can't be read, and then nothing was imported.
     """
     try:
-        with zipfile.ZipFile(source) as archive:
-            return _Import(archive).run()
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError) as error:
+        with zipfile.ZipFile(source) as opened:
+            return _Import(Archive(opened)).run()
+    except archive.BROKEN as error:
         raise CatalogueRefused(f"This is no zip file that can be read: {error}") from error
-
-
-def sentence(counts: Counter) -> str:
-    """What an import did, for a person."""
-    return f"{counts['added']} added, {counts['changed']} changed, {counts['same']} as they were."
 
 
 class _Import:
     """One zip on its way in."""
 
-    def __init__(self, archive: zipfile.ZipFile):
-        self.archive = archive
-        self.parts = self._parts()
-        self.saved: list = []
-        self.counts: Counter = Counter(added=0, changed=0, same=0)
+    def __init__(self, opened: Archive):
+        self.archive = opened
+        self.done = Imported()
+        self.written: list = []
 
-    def _parts(self) -> dict[str, zipfile.ZipInfo]:
-        parts: dict[str, zipfile.ZipInfo] = {}
-        listed = [part for part in self.archive.infolist() if not part.is_dir()]
-        if len(listed) > MAX_FILES:
-            raise CatalogueRefused(f"The zip holds {len(listed)} files; at most {MAX_FILES} are taken.")
-        for part in listed:
-            if part.filename in parts:
-                raise CatalogueRefused(f"{part.filename!r} is in the zip twice.")
-            if part.flag_bits & 1:
-                raise CatalogueRefused(f"{part.filename!r} is encrypted.")
-            if part.filename != INDEX and not NAME.fullmatch(part.filename):
-                raise CatalogueRefused(f"{part.filename!r} is no name that a picture of a catalogue has.")
-            limit = MAX_INDEX_MB if part.filename == INDEX else settings.MAX_UPLOAD_MB
-            if part.file_size > limit * 2**20:
-                raise CatalogueRefused(f"{part.filename!r} is larger than {limit} MB.")
-            parts[part.filename] = part
-        if sum(part.file_size for part in listed) > MAX_TOTAL_MB * 2**20:
-            raise CatalogueRefused(f"The zip holds more than {MAX_TOTAL_MB} MB.")
-        if INDEX not in parts:
-            raise CatalogueRefused(f"The zip has no {INDEX}.")
-        return parts
-
-    def _content(self, name: str) -> bytes:
-        """A part's bytes; never more than the zip's directory says, which was checked."""
-        part = self.parts[name]
-        with self.archive.open(part) as file:
-            content = file.read(part.file_size + 1)
-        if len(content) != part.file_size:
-            raise CatalogueRefused(f"{name!r} is not as large as the zip says.")
-        return content
-
-    def _index(self) -> dict:
+    def run(self) -> Imported:
+        index = self.archive.index()
         try:
-            index = json.loads(self._content(INDEX))
-        except (ValueError, RecursionError) as error:
-            raise CatalogueRefused(f"{INDEX} is no JSON: {error}") from error
-        if not isinstance(index, dict) or (index.get("format"), index.get("version")) != (FORMAT, VERSION):
-            raise CatalogueRefused(f"{INDEX} doesn't say that it is {FORMAT!r}, version {VERSION}.")
-        return index
+            found = [(_place, "place", entry) for entry in items(index, "places")]
+            found += [(_action, "action", entry) for entry in items(index, "actions")]
+        except ItemRefused as refused:
+            raise CatalogueRefused(str(refused)) from refused
+        groups = []
+        for number, (parse, called, entry) in enumerate(found, start=1):
+            try:
+                groups.append(parse(entry))
+            except ItemRefused as refused:
+                self.done.left_out.append(f"Entry {number}, which is {called}: {refused}")
+        for start in range(0, len(groups), AT_ONCE):
+            some = groups[start : start + AT_ONCE]
+            try:
+                self._take([item for group in some for item in group.items])
+                for group in some:
+                    self._save(group)
+            except OSError as error:  # the disk is full, as a rule: what is here already stays
+                names = ", ".join(group.name for group in groups[start:])
+                self.done.left_out.append(f"The import stopped at one of these: {names}. {error}")
+                break
+        return self.done
 
-    def run(self) -> Counter:
-        index = self._index()
+    # --- pictures -------------------------------------------------------------------------------------------
+
+    def _take(self, batch: Sequence[_Item]) -> None:
+        """All their files through the entrance."""
+        for item in batch:
+            try:
+                item.contents = {name: self.archive.picture(file) for name, file in item.files.items()}
+            except ItemRefused as refused:
+                item.refused = str(refused)
+        wanted = [(item, name, content) for item in batch for name, content in item.contents.items()]
+        files = [
+            (entrance.kind_of(name, item.values.get("kind") == "skeleton"), ContentFile(content))
+            for item, name, content in wanted
+        ]
+        for (item, name, _), taken in zip(wanted, entrance.taken(files, archive.most_mb()), strict=True):
+            if isinstance(taken, entrance.PictureRefused):
+                item.refused = item.refused or f"{item.files[name]!r}: {taken}"
+            else:
+                item.contents[name] = taken
+        for item in batch:
+            if not item.refused and "skeleton" in item.files:
+                size = entrance.size_of(item.contents["image"])
+                for name in entrance.FITTED:
+                    item.contents[name] = entrance.fitted(item.contents[name], size)
+
+    # --- rows -----------------------------------------------------------------------------------------------
+
+    def _save(self, group: _Group) -> None:
+        """The group's row and those of its good items."""
+        before, files = (self.done.added, self.done.changed, self.done.same), len(self.written)
         try:
             with transaction.atomic():
-                for place in _list(index, "places"):
-                    self._place(place)
-                for action in _list(index, "actions"):
-                    self._action(action)
+                parent, is_new = self._row(group.model, {"name": group.name}, group.values)
+                saved = [self._save_item(parent, item) for item in group.items]
+                if is_new and saved and not any(saved):
+                    raise _Nothing
+        except _Nothing:  # its items are listed
+            self.done.added, self.done.changed, self.done.same = before
+        except ItemRefused as refused:
+            self.done.left_out.append(f"{group.name}: {refused}")
         except BaseException:
-            for field_file in self.saved:  # their rows were rolled back
-                with suppress(OSError):
-                    field_file.storage.delete(field_file.name)
+            self._delete_since(files)
             raise
-        return self.counts
 
-    def _place(self, entry: dict) -> None:
-        poi = self._row(Poi, {"name": _text(entry, "name")}, {}, {})
-        for image in _list(entry, "images"):
-            key = {"poi": poi, "name": _text(image, "name")}
-            values = {"description": _text(image, "description")}
-            self._row(PoiImage, key, values, {"image": _text(image, "image")})
+    def _save_item(self, parent: Poi | Action, item: _Item) -> bool:
+        model, owner = (PoiImage, "poi") if isinstance(parent, Poi) else (ActionImage, "action")
+        files = len(self.written)
+        try:
+            if item.refused:
+                raise ItemRefused(item.refused)
+            self._row(model, {owner: parent, **item.key}, item.values, item)
+        except ItemRefused as refused:
+            self._delete_since(files)
+            self.done.left_out.append(f"{parent}, {item.label}: {refused}")
+            return False
+        return True
 
-    def _action(self, entry: dict) -> None:
-        values = {"description": _text(entry, "description")}
-        action = self._row(Action, {"name": _text(entry, "name")}, values, {})
-        for shot in _list(entry, "shots"):
-            key = {"action": action, "shot_type": _text(shot, "shot_type")}
-            self._row(
-                ActionImage,
-                key,
-                {"kind": _text(shot, "kind")},
-                {field: _text(shot, field) for field in SHOT_FILES},
-            )
+    def _delete_since(self, count: int) -> None:
+        """The files that were written after the first ``count``: a row that isn't saved takes none back."""
+        for field_file in self.written[count:]:
+            with suppress(OSError):
+                field_file.storage.delete(field_file.name)
+        del self.written[count:]
 
-    def _row(self, model, key: dict, values: dict, files: dict[str, str]):
-        """The row of ``key``, made or updated; its files are written only where their bytes differ."""
+    def _row(self, model, key: dict, values: dict, item: _Item | None = None):
+        """The row of ``key``, made or updated, and whether it was made. Files are written only where their
+        bytes differ. Raises ItemRefused."""
         row = model.objects.filter(**key).first() or model(**key)
         is_new, changed = row.pk is None, False
-        for field, value in values.items():
-            changed |= getattr(row, field) != value
-            setattr(row, field, value)
-        for field, name in files.items():
-            content = self._picture(name)
-            if is_new or not _holds(getattr(row, field), content):
-                getattr(row, field).save(name.rpartition("/")[2], ContentFile(content), save=False)
-                self.saved.append(getattr(row, field))
+        for name, value in values.items():
+            changed |= getattr(row, name) != model._meta.get_field(name).to_python(value)
+            setattr(row, name, value)
+        for name, content in item.contents.items() if item else ():
+            if is_new or not _holds(getattr(row, name), content):
+                file = entrance.as_file(content, item.files[name])
+                getattr(row, name).save(file.name, file, save=False)
+                self.written.append(getattr(row, name))
                 changed = True
         try:
             row.full_clean()
         except ValidationError as error:
-            problems = "; ".join(f"{field}: {' '.join(texts)}" for field, texts in error.message_dict.items())
-            raise CatalogueRefused(f"{model._meta.verbose_name} {row}: {problems}") from error
+            problems = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items())
+            raise ItemRefused(problems) from error
         if is_new or changed:
             row.save()
-        self.counts["added" if is_new else "changed" if changed else "same"] += 1
-        return row
+        self._count(is_new, changed)
+        return row, is_new
 
-    def _picture(self, name: str) -> bytes:
-        if name not in self.parts or name == INDEX:
-            raise CatalogueRefused(f"{INDEX} names {name!r}, which isn't in the zip.")
-        content = self._content(name)
+    def _count(self, is_new: bool, is_changed: bool) -> None:
+        counted = "added" if is_new else "changed" if is_changed else "same"
+        setattr(self.done, counted, getattr(self.done, counted) + 1)
+
+
+class _Nothing(Exception):
+    """A new place or action of which nothing is good."""
+
+
+def _place(entry: dict) -> _Group:
+    def image(found: dict) -> _Item:
+        name = text(found, "name")
+        values = {"description": text(found, "description")}
+        return _Item(name, {"name": name}, values, {"image": text(found, "image")})
+
+    return _Group(Poi, text(entry, "name"), {}, _items(entry, "images", image))
+
+
+def _action(entry: dict) -> _Group:
+    def shot(found: dict) -> _Item:
+        shot_type, files = text(found, "shot_type"), {name: text(found, name) for name in SHOT_FILES}
+        return _Item(shot_type, {"shot_type": shot_type}, {"kind": text(found, "kind")}, files)
+
+    values = {"description": text(entry, "description")}
+    return _Group(Action, text(entry, "name"), values, _items(entry, "shots", shot))
+
+
+def _items(entry: dict, listed: str, make) -> list[_Item]:
+    """Made of the index; refused where the index is wrong about them."""
+    made = []
+    for number, found in enumerate(items(entry, listed), start=1):
         try:
-            with warnings.catch_warnings(action="ignore"):
-                picture = Image.open(io.BytesIO(content), formats=PICTURE_FORMATS)
-                if picture.width * picture.height > settings.MAX_PIXELS_MP * 1_000_000:
-                    raise Image.DecompressionBombError
-                picture.verify()
-        except Image.DecompressionBombError as error:
-            raise CatalogueRefused(f"{name!r} has more than {settings.MAX_PIXELS_MP} megapixels.") from error
-        except Exception as error:  # decoders of hostile files raise whatever they like
-            raise CatalogueRefused(f"{name!r} is no JPEG, PNG or WebP picture, or damaged.") from error
-        return content
+            made.append(make(found))
+        except ItemRefused as refused:
+            made.append(_Item(f"number {number}", {}, {}, {}, refused=str(refused)))
+    return made
 
 
 def _holds(field_file, content: bytes) -> bool:
@@ -233,17 +243,3 @@ def _holds(field_file, content: bytes) -> bool:
             return file.read() == content
     except (OSError, ValueError):
         return False
-
-
-def _list(entry: dict, field: str) -> list[dict]:
-    found = entry.get(field)
-    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-        raise CatalogueRefused(f"{INDEX}: {field!r} must be a list of objects.")
-    return found
-
-
-def _text(entry: dict, field: str) -> str:
-    found = entry.get(field)
-    if not isinstance(found, str) or UNTEXT.search(found):
-        raise CatalogueRefused(f"{INDEX}: {field!r} must be a text, not {json.dumps(found)[:60]}.")
-    return found

@@ -18,8 +18,10 @@ class Command(BaseCommand):
         aside = file.with_name(f"{file.name}.part")
         try:
             with aside.open("wb") as target:
-                count = transfer.write(target)
+                done = transfer.write(target)
             os.replace(aside, file)
         finally:
             aside.unlink(missing_ok=True)
-        self.stdout.write(f"{file}: {count} pictures")
+        self.stdout.write(f"{file}: {done.pictures} pictures")
+        for sentence in done.missing:
+            self.stderr.write(f"Not in it: {sentence}")

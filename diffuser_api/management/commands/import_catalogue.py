@@ -16,7 +16,10 @@ class Command(BaseCommand):
     def handle(self, *args, file, **options):
         try:
             with file.open("rb") as source:
-                counts = transfer.read(source)
+                done = transfer.read(source)
         except (transfer.CatalogueRefused, OSError) as error:
             raise CommandError(f"{error} Nothing was imported.") from error
-        self.stdout.write(transfer.sentence(counts))
+        if done.left_out:
+            what = "Nothing was imported." if done.nothing else f"{done} The rest was left out."
+            raise CommandError("\n".join([what, *done.left_out]))
+        self.stdout.write(str(done))

@@ -1,0 +1,109 @@
+"""The zip file of a catalogue on its way in: what it holds, read within limits, nothing unpacked to the disk.
+
+A zip that is hostile, or no catalogue, is refused whole. A part that can't be read is refused alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+import zlib
+
+from django.conf import settings
+
+from diffuser_api.catalogue.entrance import STORED_MB
+
+INDEX = "catalogue.json"
+FORMAT, VERSION = "cartolina-catalogue", 1
+MAX_FILES = 10_000
+MAX_INDEX_MB = 8
+MAX_TOTAL_MB = 4096  # of all pictures, unpacked
+UNTEXT = re.compile("[\0\ud800-\udfff]")  # characters that no database stores
+NAME = re.compile(r"(?:pois|actions)/[^/\\\0]{1,150}")  # as the storage makes them
+BROKEN = (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, RuntimeError)
+
+
+class CatalogueRefused(Exception):
+    """The text says what is wrong with the zip."""
+
+
+class ItemRefused(Exception):
+    """The text says what is wrong with a part of the zip, or of its index; the rest may be good."""
+
+
+def most_mb() -> int:
+    """Of a picture. A stored one can be larger than an upload may be, and must be taken again."""
+    return max(settings.MAX_UPLOAD_MB, STORED_MB)
+
+
+class Archive:
+    def __init__(self, opened: zipfile.ZipFile):
+        self._zip = opened
+        self._parts = self._listed()
+
+    def _listed(self) -> dict[str, zipfile.ZipInfo]:
+        parts: dict[str, zipfile.ZipInfo] = {}
+        listed = [part for part in self._zip.infolist() if not part.is_dir()]
+        if len(listed) > MAX_FILES:
+            raise CatalogueRefused(f"The zip holds {len(listed)} files; at most {MAX_FILES} are taken.")
+        for part in listed:
+            if part.filename in parts:
+                raise CatalogueRefused(f"{part.filename!r} is in the zip twice.")
+            if part.flag_bits & 1:
+                raise CatalogueRefused(f"{part.filename!r} is encrypted.")
+            if part.filename != INDEX and not NAME.fullmatch(part.filename):
+                raise CatalogueRefused(f"{part.filename!r} is no name that a picture of a catalogue has.")
+            parts[part.filename] = part
+        if sum(part.file_size for part in listed) > MAX_TOTAL_MB * 2**20:
+            raise CatalogueRefused(f"The zip holds more than {MAX_TOTAL_MB} MB.")
+        if INDEX not in parts:
+            raise CatalogueRefused(f"The zip has no {INDEX}.")
+        return parts
+
+    def index(self) -> dict:
+        try:
+            index = json.loads(self._content(INDEX, MAX_INDEX_MB))
+        except ItemRefused as refused:
+            raise CatalogueRefused(str(refused)) from refused
+        except (ValueError, RecursionError) as error:
+            raise CatalogueRefused(f"{INDEX} is no JSON: {error}") from error
+        if not isinstance(index, dict) or (index.get("format"), index.get("version")) != (FORMAT, VERSION):
+            raise CatalogueRefused(f"{INDEX} doesn't say that it is {FORMAT!r}, version {VERSION}.")
+        return index
+
+    def picture(self, name: str) -> bytes:
+        """Raises ItemRefused."""
+        if name not in self._parts or name == INDEX:
+            raise ItemRefused(f"{INDEX} names {name!r}, which isn't in the zip.")
+        return self._content(name, most_mb())
+
+    def _content(self, name: str, limit_mb: int) -> bytes:
+        """A part's bytes; never more than the zip's directory says."""
+        part = self._parts[name]
+        if part.file_size > limit_mb * 2**20:
+            raise ItemRefused(f"{name!r} is larger than {limit_mb} MB.")
+        try:
+            with self._zip.open(part) as file:
+                content = file.read(part.file_size + 1)
+        except BROKEN as error:
+            raise ItemRefused(f"{name!r} is damaged in the zip: {error}") from error
+        if len(content) != part.file_size:
+            raise ItemRefused(f"{name!r} is not as large as the zip says.")
+        return content
+
+
+def items(entry: dict, field: str) -> list[dict]:
+    """A list of the index, or of one of its entries. Raises ItemRefused."""
+    found = entry.get(field)
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        raise ItemRefused(f"{INDEX}: {field!r} must be a list of objects.")
+    return found
+
+
+def text(entry: dict, field: str) -> str:
+    """Raises ItemRefused."""
+    found = entry.get(field)
+    if not isinstance(found, str) or UNTEXT.search(found):
+        raise ItemRefused(f"{INDEX}: {field!r} must be a text, not {json.dumps(found)[:60]}.")
+    return found

@@ -1,0 +1,86 @@
+"""The whole catalogue written to a zip file. docs/catalogue.md describes the format."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass, field
+from typing import IO
+
+from diffuser_api.catalogue.archive import FORMAT, INDEX, VERSION
+from diffuser_api.models import Action, ActionImage, Poi, PoiImage
+
+SHOT_FILES = ("image", "skeleton", "subject_mask", "face_mask")
+
+
+@dataclass
+class Exported:
+    """How many ``pictures`` are in the zip, and a sentence for each image and shot that isn't."""
+
+    pictures: int = 0
+    missing: list[str] = field(default_factory=list)
+
+
+class _Gone(Exception):
+    """The text names the file."""
+
+
+def write(target: IO[bytes]) -> Exported:
+    """A place's image or an action's shot of which a file is gone is left out; the index lists it."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:  # pictures are compressed already
+        export = _Export(archive)
+        index = {
+            "format": FORMAT,
+            "version": VERSION,
+            "places": [export.place(poi) for poi in Poi.objects.prefetch_related("images")],
+            "actions": [export.action(action) for action in Action.objects.prefetch_related("images")],
+        }
+        if export.done.missing:
+            index["missing"] = export.done.missing
+        archive.writestr(INDEX, json.dumps(index, ensure_ascii=False, indent=1))
+    return export.done
+
+
+class _Export:
+    def __init__(self, archive: zipfile.ZipFile):
+        self.archive = archive
+        self.done = Exported()
+
+    def place(self, poi: Poi) -> dict:
+        images = [self._with_files(image, ("image",)) for image in poi.images.all()]
+        return {"name": poi.name, "images": [image for image in images if image]}
+
+    def action(self, action: Action) -> dict:
+        shots = [self._with_files(shot, SHOT_FILES) for shot in action.images.all()]
+        return {
+            "name": action.name,
+            "description": action.description,
+            "shots": [shot for shot in shots if shot],
+        }
+
+    def _with_files(self, row: PoiImage | ActionImage, fields: tuple[str, ...]) -> dict | None:
+        """The row's entry, after its files were written; None if one of them is gone."""
+        try:
+            contents = {name: _content(row, name) for name in fields}
+        except _Gone as gone:
+            self.done.missing.append(f"{row}: {gone}")
+            return None
+        for name, content in contents.items():
+            self.archive.writestr(getattr(row, name).name, content)
+        self.done.pictures += len(contents)
+        if isinstance(row, PoiImage):
+            entry = {"name": row.name, "description": row.description}
+        else:
+            entry = {"shot_type": row.shot_type, "kind": row.kind}
+        return entry | {name: getattr(row, name).name for name in fields}
+
+
+def _content(row: PoiImage | ActionImage, field_name: str) -> bytes:
+    field_file, called = getattr(row, field_name), field_name.replace("_", " ")
+    try:
+        with field_file.open("rb") as file:
+            return file.read()
+    except ValueError as error:  # the row names none
+        raise _Gone(f"it has no {called}.") from error
+    except OSError as error:
+        raise _Gone(f"its {called}, {field_file.name}, is gone or can't be read.") from error
