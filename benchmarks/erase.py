@@ -183,7 +183,8 @@ def erase(service: RunningService, stage: str, face: Face, faults: list[str]) ->
         if stage == "asked":
             wait_for(lambda: face.jobs, "picture with the face")
         if stage == "erased twice":
-            threading.Thread(target=requests.delete, args=(url,), kwargs={"timeout": 90}).start()
+            other = threading.Thread(target=requests.delete, args=(url,), kwargs={"timeout": 90})
+            other.start()
         began = time.monotonic()
         status = requests.delete(url, timeout=90).status_code
         took = time.monotonic() - began
@@ -192,6 +193,8 @@ def erase(service: RunningService, stage: str, face: Face, faults: list[str]) ->
             faults.append(f"{stage}: answered {status}")
         if stage != "erased twice":  # the other one may still be at it
             faults += [f"{stage}, at once: {left}" for left in traces(service, face)]
+        else:
+            other.join()
         asked = len(crowd.answers)
         wait_for(lambda: len(crowd.answers) > asked + CLIENTS, "answer to the clients")
     faults += [f"{stage}: asked for a picture, {one.status_code}" for one in crowd.answers if not one.ok]

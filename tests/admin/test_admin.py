@@ -44,13 +44,20 @@ def test_an_action_with_its_three_shots_on_one_page(admin_client):
     assert page.count("/data/thumbnails/actions/") == 9
 
 
+def box(*corners: int) -> Image.Image:
+    """A mask of 256 x 256 that is white between the corners."""
+    mask = Image.new("L", (256, 256))
+    mask.paste(255, corners)
+    return mask
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("field", "mask", "word"),
     [
         ("subject_mask", Image.new("L", (100, 100), 255), "100 x 100"),
         ("subject_mask", Image.new("L", (256, 256), 0), "empty"),
-        ("face_mask", Image.new("L", (256, 256), 255), "leaves the subject mask"),
+        ("face_mask", box(60, 20, 196, 130), "leaves the subject mask"),
     ],
 )
 def test_a_wrong_mask_is_refused_with_the_reason(field, mask, word, admin_client):

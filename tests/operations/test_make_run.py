@@ -19,7 +19,15 @@ def supervised(tmp_path):
     def start(commands: str) -> subprocess.Popen:
         script = f"echo $$ >> {tmp_path}/pids\n{commands}"
         command = [ROOT / "restart-if-killed.bash", "bash", "-c", script]
-        started.append(subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL))
+        started.append(
+            subprocess.Popen(
+                command,
+                start_new_session=True,
+                stderr=subprocess.DEVNULL,
+                # A shell can't trap a signal that was ignored when it began, as SIGINT is in the background.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
+        )
         return started[-1]
 
     yield start
