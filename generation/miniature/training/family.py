@@ -22,7 +22,7 @@ SCHEDULER = {
     "rescale_betas_zero_snr": True,  # else noise is read as colours that nobody asked for (Lin et al. 2024)
 }
 _BLOCKS = {
-    "block_out_channels": (48, 96, 128, 192),
+    "block_out_channels": (48, 64, 128, 192),
     "layers_per_block": 1,
     "down_block_types": ("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
     "cross_attention_dim": TEXT_WIDTH,
@@ -58,6 +58,7 @@ def build_unet(in_channels: int = 9) -> UNet2DConditionModel:
         sample_size=64,
         in_channels=in_channels,
         out_channels=LATENT_CHANNELS,
+        time_embedding_dim=256,  # as wide as it was when the first level had 64 channels
         addition_embed_type="text",
         addition_embed_type_num_heads=4,
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
