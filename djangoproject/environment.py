@@ -115,10 +115,19 @@ class Environment:
         return found
 
     def address(self, name: str, default: str) -> str:
+        """Empty only where that is the default."""
         word = self._word(name) or default
-        if not ADDRESS.fullmatch(word):
-            raise _refused(name, word, f"an address such as {default}")
+        if word and not ADDRESS.fullmatch(word):
+            raise _refused(name, word, f"an address such as {default or 'https://example.org/service'}")
         return word
+
+    def file(self, name: str) -> Path | None:
+        """A file that is there; None if none is named."""
+        word = self._word(name)
+        path = self.base / os.path.expanduser(word)
+        if word and not path.is_file():
+            raise _refused(name, word, "a file that is there")
+        return path if word else None
 
     def folder(self, name: str, default: str) -> Path:
         """Made if it isn't there. ``~`` and variables such as $HOME are replaced."""

@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from diffuser_api.access import internal
 from djangoproject import environment
+from generation import VERSION
 from generation.models.profiles import VARIABLES, get_profile
 from generation.processes import isolation
 
@@ -50,6 +51,13 @@ MAX_JOBS_WAITING = env.number("MAX_JOBS_WAITING", 100, 1)  # of one client
 # --- retention ----------------------------------------------------------------------------------------------
 KEEP_OUTPUTS_DAYS = env.number("KEEP_OUTPUTS_DAYS", 0, 0)  # 0: until they are deleted
 KEEP_LORAS_DAYS = env.number("KEEP_LORAS_DAYS", 0, 0)
+
+# --- marking ------------------------------------------------------------------------------------------------
+C2PA_CERTIFICATE = env.file("C2PA_CERTIFICATE")  # a chain, PEM; without one, the installation makes its own
+C2PA_KEY = env.file("C2PA_KEY")
+C2PA_TIMESTAMP_URL = env.address("C2PA_TIMESTAMP_URL", "")  # of a time-stamping service (RFC 3161)
+if bool(C2PA_CERTIFICATE) != bool(C2PA_KEY):
+    raise ImproperlyConfigured("Set both of C2PA_CERTIFICATE and C2PA_KEY, or neither.")
 
 # --- access -------------------------------------------------------------------------------------------------
 OPEN_API = env.flag("OPEN_API", False)  # no token is needed by requests from OPEN_API_NETWORKS
@@ -146,6 +154,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "diffuser_api.marking.keys.notice_in_admin",
             ]
         },
     }
@@ -206,7 +215,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Cartolina",
     "DESCRIPTION": "Five photos of a visitor train a LoRA; place, action and a few words give a picture.",
-    "VERSION": "1.0.0",
+    "VERSION": VERSION,
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,  # a file is sent as bytes, and answered as a URL
     "SERVE_AUTHENTICATION": [],

@@ -14,6 +14,7 @@ from PIL import Image
 
 from diffuser_api.jobs import folders, lora_file, status_changes
 from diffuser_api.jobs.lease import Lease, database_errors_tolerated, insist
+from diffuser_api.marking.finish import finish
 from diffuser_api.models import Job
 from generation import generator
 from generation.job_folder import picture_path
@@ -43,7 +44,8 @@ def run(job: Job, lease: Lease) -> None:
             folders.make(folder)
             request = fill(folder, job)
         picture = generator.generate(folder, lambda event: follow(job, event, lease), request)
-        insist(lambda: status_changes.finish_generation(job, picture))
+        finished = finish(folder, picture, request)
+        insist(lambda: status_changes.finish_generation(job, finished))
     except InvalidRequest as error:
         text = f"A file of the catalogue can't be used: {error}"
         insist(lambda: status_changes.fail(job, "unusable_files", text))

@@ -1,8 +1,9 @@
 """System checks: ``manage.py check``, and every start, warn of faults before a job fails of them."""
 
 from django.conf import settings
-from django.core.checks import Info, Tags, Warning, register
+from django.core.checks import Error, Info, Tags, Warning, register
 
+from diffuser_api.marking import keys
 from diffuser_api.operations import delivery, installation
 from generation.models import hub
 from generation.models.profiles import get_profile
@@ -47,6 +48,16 @@ def files_have_their_database(app_configs, **kwargs):
     hint = f"Set another DATA_DIR, or, if the rows were moved, delete the file {installation.CLAIM} in it."
     text = f"The files in DATA_DIR belong to the database {owner}; no file without a row is removed there."
     return [Warning(text, hint=hint, id="cartolina.W004")]
+
+
+@register()
+def pictures_can_be_signed(app_configs, **kwargs):
+    return [Error(problem, id="cartolina.E001")] if (problem := keys.problem()) else []
+
+
+@register(Tags.security, deploy=True)
+def signer_is_known(app_configs, **kwargs):
+    return [Info(notice, id="cartolina.I002")] if (notice := keys.notice()) else []
 
 
 @register(Tags.security, deploy=True)

@@ -1,0 +1,35 @@
+"""From the last step's picture to the one that the public may see.
+
+The steps' own pictures stay as the models painted them: an interrupted job goes on from those.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from django.utils import timezone
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from diffuser_api.marking import signing
+from generation import job_folder
+from generation.marking.source_type import PNG_KEYWORD, XMP
+from generation.request import GenerationRequest
+
+FINISHED = "finished.png"
+
+
+def finish(folder: Path, picture: Path, request: GenerationRequest) -> Path:
+    """The marked and signed picture, in the same folder. Written aside and renamed, so it is whole or absent,
+    and an attempt that was killed begins it anew."""
+    aside = folder / f"marking-{FINISHED}"
+    with Image.open(picture) as image:
+        chunks = PngInfo()
+        for name, text in image.text.items():
+            chunks.add_itxt(name, text)
+        chunks.add_itxt(PNG_KEYWORD, XMP)
+        image.save(aside, "PNG", pnginfo=chunks)
+    place = hashlib.sha256((folder / request.background).read_bytes()).hexdigest()
+    signing.sign_finished(aside, job_folder.read_record(aside), place, timezone.now())
+    return aside.rename(folder / FINISHED)
