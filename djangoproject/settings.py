@@ -46,6 +46,7 @@ WAITING_REQUESTS = env.number("WAITING_REQUESTS", 3, 0)  # each holds a thread o
 PHOTO_CHECKS = env.choice("PHOTO_CHECKS", ("strict", "warn", "off"))  # do findings refuse a visitor's photos?
 CLIENT_RATE = env.rate("CLIENT_RATE", "6000/minute")  # requests with a client's token
 ADDRESS_RATE = env.rate("ADDRESS_RATE", "600/minute")  # other requests of one address
+PHOTO_RATE = env.rate("PHOTO_RATE", "30/minute")  # seconds of the processor for photos of one address
 MAX_JOBS_WAITING = env.number("MAX_JOBS_WAITING", 100, 1)  # of one client
 
 # --- retention ----------------------------------------------------------------------------------------------

@@ -122,6 +122,8 @@ class PostcardForm(forms.Form):
             other_details=values["clothes"],
             client=visitor.caller.client,
             visitor=visitor.caller.visitor,
+            address=visitor.caller.address,
+            at_once=JOBS_AT_ONCE,
         )
 
 

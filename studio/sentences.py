@@ -7,6 +7,7 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 from diffuser_api.catalogue import fitting
 from diffuser_api.jobs import queue
 from diffuser_api.models import Job
+from diffuser_api.photos import gate
 
 _STEPS = {
     "pose": gettext_lazy("Sketching the figure"),
@@ -69,7 +70,9 @@ def error(job: Job) -> str:
 
 def not_taken(error: Exception) -> str:
     """Why there is no job, of orders.REFUSALS."""
-    if isinstance(error, queue.QueueFull):
+    if isinstance(error, queue.VisitorBusy):
+        return gettext("Your other pictures are still being made. Wait for one of them.")
+    if isinstance(error, queue.QueueFull | gate.TooMuchWork):
         return gettext("Very many are waiting just now. Try again in a minute.")
     if isinstance(error, fitting.TooSmall):
         return gettext("There is no figure for this from here. Choose another distance.")

@@ -21,6 +21,7 @@ from django.shortcuts import render
 from django.utils.crypto import salted_hmac
 
 from diffuser_api.access import security_headers, tokens
+from diffuser_api.access.addresses import address_of
 from diffuser_api.access.tokens import Caller
 from diffuser_api.models import Client, Job, LoraModel
 
@@ -75,7 +76,7 @@ def welcome(view):
             home = request.path == "/"
             return render(request, "studio/closed.html", status=200 if home else 404)
         before = _read(request, client)
-        request.visitor = before or Visitor(Caller(client, secrets.token_urlsafe(16)))
+        request.visitor = before or _new_visitor(request, client)
         response = view(request, *args, **kwargs)
         response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         response.headers.setdefault("Cache-Control", "no-store")  # pages speak of one person
@@ -87,9 +88,13 @@ def welcome(view):
     return answer
 
 
+def _new_visitor(request, client: Client) -> Visitor:
+    return Visitor(Caller(client, secrets.token_urlsafe(16), address_of(request)))
+
+
 def leave(request) -> None:
     """Whoever comes next at this browser is somebody else."""
-    request.visitor = Visitor(Caller(request.visitor.caller.client, secrets.token_urlsafe(16)))
+    request.visitor = _new_visitor(request, request.visitor.caller.client)
 
 
 def forgotten(response):
@@ -103,7 +108,7 @@ def _read(request, client: Client) -> Visitor | None:
         visitor, *codes = request.get_signed_cookie(COOKIE, salt=COOKIE, max_age=SECONDS).split()
     except (KeyError, ValueError, signing.BadSignature):
         return None
-    return Visitor(Caller(client, visitor), tuple(codes))
+    return Visitor(Caller(client, visitor, address_of(request)), tuple(codes))
 
 
 def _write(response, visitor: Visitor) -> None:

@@ -84,6 +84,7 @@ class RunningService:
             "OMP_WAIT_POLICY": "PASSIVE",
             "OPEN_API": "1",
             "ADDRESS_RATE": "0/minute",
+            "PHOTO_RATE": "0/minute",
         }
         self.environment.pop("DATABASE_URL", None)
         if small:

@@ -18,11 +18,15 @@ _INTERNAL = re.compile("|".join(PATHS))
 HOST = "internal"
 
 
+def is_internal(path: str) -> bool:
+    return bool(_INTERNAL.fullmatch(path))
+
+
 def internal_middleware(get_response):
     """Comes first: the host that such a request names is neither judged nor used in an answer."""
 
     def answer(request):
-        if _INTERNAL.fullmatch(request.path):
+        if is_internal(request.path):
             request.get_host = lambda: HOST
         return get_response(request)
 

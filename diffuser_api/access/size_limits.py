@@ -29,7 +29,10 @@ def size_limit_middleware(get_response):
 
 def most_bytes(path: str, content_type: str) -> int:
     """Only what carries files may be large."""
-    has_files = content_type.partition(";")[0].strip().lower() == "multipart/form-data"
-    if path.startswith("/admin/login/") or (path.startswith("/api/") and not has_files):
+    if path.startswith("/admin/login/") or (path.startswith("/api/") and not carries_files(content_type)):
         return settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     return CATALOGUE if path.startswith("/admin/") else PHOTOS * settings.MAX_UPLOAD_MB * 2**20
+
+
+def carries_files(content_type: str) -> bool:
+    return content_type.partition(";")[0].strip().lower() == "multipart/form-data"

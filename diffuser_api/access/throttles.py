@@ -16,11 +16,12 @@ import random
 import sqlite3
 import threading
 import time
-from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from django.conf import settings
 from django.http import JsonResponse
+
+from diffuser_api.access.addresses import address_of
 
 SECONDS_TO_OPEN = 2.0  # the counter's file, at most
 UNCOUNTED = ("/healthz", "/readyz")
@@ -47,19 +48,6 @@ def _bucket_and_rate(request) -> tuple[str, tuple[int, int]]:
     return f"address {address_of(request)}", settings.ADDRESS_RATE
 
 
-def address_of(request) -> str:
-    """The sender's address, or the last that the outermost of NUM_PROXIES wrote; of IPv6, the network /64."""
-    address = request.META.get("REMOTE_ADDR", "")
-    if settings.NUM_PROXIES:
-        passed = request.headers.get("X-Forwarded-For", "").split(",")
-        address = passed[-min(settings.NUM_PROXIES, len(passed))].strip() or address
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return "unknown"
-    return str(ip if ip.version == 4 else ip_network(f"{ip}/64", strict=False))
-
-
 def take(key: str, rate: tuple[int, int]) -> float:
     """Count one request of the bucket ``key``: 0 if it may pass, else the seconds to wait."""
     number, period = rate
@@ -82,6 +70,39 @@ def take(key: str, rate: tuple[int, int]) -> float:
         return 0.0
     return max(0.001, empty[0] - burst - now) if empty else 0.0
 
+
+def seconds_until_free(key: str, rate: tuple[int, int]) -> float:
+    """0 if work for the bucket ``key`` may begin. What it costs isn't known before: see ``charge``."""
+    number, period = rate
+    if not number:
+        return 0.0
+    now = time.time()
+    try:
+        found = _database().execute("SELECT empty FROM bucket WHERE key = ?", (key,)).fetchone()
+    except sqlite3.Error:
+        return 0.0
+    over = found[0] - now - period if found else 0.0
+    return over if 0 < over <= period else 0.0  # more than ``charge`` writes: the clock was set back
+
+
+def charge(key: str, rate: tuple[int, int], cost: float) -> None:
+    """Count what a request has cost, in the rate's unit."""
+    number, period = rate
+    if not number:
+        return
+    now = time.time()
+    values = {"key": key, "now": now, "cost": cost * period / number, "latest": now + 2 * period}
+    try:
+        _database().execute(_CHARGE, values)
+    except sqlite3.Error as error:
+        log.warning("work is not counted: %s", error)
+
+
+_CHARGE = """
+    INSERT INTO bucket (key, empty) VALUES (:key, min(:now + :cost, :latest))
+    ON CONFLICT (key) DO UPDATE
+    SET empty = min(iif(empty > :latest, :now, max(empty, :now)) + :cost, :latest)
+"""
 
 _TAKE = """
     INSERT INTO bucket (key, empty) VALUES (:key, :now + :each)

@@ -10,7 +10,7 @@ import hashlib
 import re
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 
 from django.conf import settings
@@ -19,6 +19,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, ParseError
 
+from diffuser_api.access import addresses
 from diffuser_api.models import VISITOR_LENGTH, ApiToken, Client
 
 PREFIX = "cart_"  # people, and scanners for leaked secrets, recognise a token by it
@@ -29,10 +30,12 @@ SECONDS_OF_ONE_URL = 3600  # a signed URL changes no more often, so that browser
 
 @dataclass(frozen=True)
 class Caller:
-    """The sender of a request. ``client``: None without a token. ``visitor``: None for the whole client."""
+    """The sender of a request. ``client``: None without a token. ``visitor``: None for the whole client.
+    ``address``: the visitor's, if it is known; it only parts those who wait."""
 
     client: Client | None
     visitor: str | None = None
+    address: str = field(default="", compare=False)
     is_authenticated = True  # REST framework's permissions look at it
 
 
@@ -98,7 +101,19 @@ def caller_of(request) -> Caller:
             f"X-Visitor takes 1 to {VISITOR_LENGTH} visible ASCII characters. Only a request without this "
             "header speaks for all visitors."
         )
-    return Caller(request.client, visitor)
+    return Caller(request.client, visitor, _visitors_address(request))
+
+
+def _visitors_address(request) -> str:
+    """As a front-end tells it: its own address would be the same for all of its visitors."""
+    told = request.headers.get("X-Visitor-Address")
+    if request.client is None:
+        return addresses.address_of(request)
+    if told is None:
+        return ""
+    if address := addresses.network_of(told.strip()):
+        return address
+    raise ParseError("X-Visitor-Address takes one IPv4 or IPv6 address, without a port.")
 
 
 def why_not_open(request) -> str:

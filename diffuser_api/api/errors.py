@@ -12,6 +12,7 @@ from rest_framework.views import exception_handler
 from diffuser_api.catalogue import fitting
 from diffuser_api.jobs import queue
 from diffuser_api.operations import checks, database, disk
+from diffuser_api.photos import gate
 
 
 def answer_errors(error, context):
@@ -22,6 +23,8 @@ def answer_errors(error, context):
 def _as_api_error(error: Exception) -> Exception:
     match error:
         case queue.QueueFull():
+            return Throttled(wait=error.seconds, detail=str(error))
+        case gate.TooMuchWork():
             return Throttled(wait=error.seconds, detail=str(error))
         case checks.ModelsMissing():
             return _refusal(503, error)

@@ -120,6 +120,7 @@ class GenerateImageSerializer(WebhookSerializer):
             webhook_url=values["webhook_url"],
             client=caller.client,
             visitor=caller.visitor or "",
+            address=caller.address,
             idempotency_key=key,
         )
 

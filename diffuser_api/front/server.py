@@ -12,6 +12,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from diffuser_api.access.internal import HEALTH
+from diffuser_api.front import lanes
 from diffuser_api.front.connection import Connection
 
 SECONDS_TO_LEAVE = 4.0  # for requests that are being answered when the server is told to end
@@ -25,7 +26,8 @@ log = logging.getLogger(__name__)
 class Server(TcpWSGIServer):
     channel_class = Connection
 
-    def __init__(self, application, listen: str, threads: int) -> None:
+    def __init__(self, application, listen: str, threads: int, file_threads: int) -> None:
+        """``file_threads``: beside the others, for requests with files."""
         super().__init__(
             application,
             listen=listen,
@@ -42,15 +44,24 @@ class Server(TcpWSGIServer):
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line for each request that waits
         self.health_lane = ThreadedTaskDispatcher()
         self.health_lane.set_thread_count(HEALTH_THREADS)
+        self.file_lane = lanes.FileLane(file_threads)
         self.most_connections = min(MOST_CONNECTIONS, _files_allowed() // (FILES_OF_A_CONNECTION + 1))
         self.is_stopping = False
 
     # --- what comes in --------------------------------------------------------------------------------------
 
     def add_task(self, task) -> None:
-        """A request is there as a whole. Health checks don't queue behind the others."""
-        lane = self.health_lane if task.requests[0].path in HEALTH else self.task_dispatcher
-        lane.add_task(task)
+        """A request is there as a whole. Health checks don't queue behind the others, and nothing queues
+        behind photos but photos."""
+        request = task.requests[0]
+        if request.path in HEALTH:
+            self.health_lane.add_task(task)
+        elif not request.error and lanes.has_files(request):
+            if not self.file_lane.take(task):
+                request.error = lanes.TooManyWaiting("")
+                self.task_dispatcher.add_task(task)
+        else:
+            self.task_dispatcher.add_task(task)
 
     def maintenance(self, now: float) -> None:
         """Waitress's own, which goes by the time of day. ``hang_up_on_the_slow`` does more."""
@@ -87,7 +98,8 @@ class Server(TcpWSGIServer):
         end = time.monotonic() + SECONDS_TO_LEAVE
         while time.monotonic() < end and any(one.is_busy() for one in self.active_channels.values()):
             self._look(0.1)
-        self.task_dispatcher.shutdown(timeout=0.1)
+        for lane in (self.task_dispatcher, self.file_lane):
+            lane.shutdown(timeout=0.1)
         wasyncore.close_all(self._map, ignore_all=True)
 
     def _look(self, seconds: float) -> None:

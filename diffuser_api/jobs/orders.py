@@ -11,6 +11,7 @@ from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
 from django.db.models.fields.files import FieldFile
 
+from diffuser_api.access import addresses
 from diffuser_api.catalogue import fitting
 from diffuser_api.jobs import lora_file, queue, wake_up
 from diffuser_api.models import ActionImage, Client, IdempotencyKey, Job, LoraModel, PoiImage, TrainingPhoto
@@ -27,10 +28,13 @@ REFUSALS = (queue.QueueFull, disk.NoRoom, checks.ModelsMissing, fitting.TooSmall
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """``idempotency_key`` is a row that isn't saved yet: the job and its key are saved both or neither."""
+    """``idempotency_key`` is a row that isn't saved yet: the job and its key are saved both or neither.
+    ``address``: the visitor's, if it is known. ``at_once``: unfinished jobs that the visitor may have."""
 
     client: Client | None = None
     visitor: str = ""
+    address: str = ""
+    at_once: int | None = None
     webhook_url: str = ""
     idempotency_key: IdempotencyKey | None = None
 
@@ -76,7 +80,7 @@ class GenerationOrder(Order):
 class TrainingOrder(Order):
     """A LoRA of the person in these photos, which the gate has cleaned."""
 
-    photos: Sequence[Seen]
+    photos: Sequence[Seen] = ()
 
     def job(self, code: str) -> Job:
         return Job(code=code, kind=Job.Kind.TRAINING, steps=["train"])
@@ -87,10 +91,9 @@ def create_job(order: GenerationOrder | TrainingOrder) -> Job:
 
     Raises REFUSALS, and IntegrityError if another request has saved the same idempotency key meanwhile.
     """
-    disk.check_room()
-    checks.check_models()
+    check(order)
     while True:
-        job = order.job(_unused_code())
+        job = _new_job(order)
         if isinstance(order, GenerationOrder):
             fitting.check(order.poi_image, order.action_image, with_face=job.lora is not None)
         try:
@@ -106,6 +109,20 @@ def create_job(order: GenerationOrder | TrainingOrder) -> Job:
         return job
 
 
+def check(order: Order) -> None:
+    """Whether a job may be made now: before work is spent on photos that no job will use. Raises REFUSALS."""
+    disk.check_room()
+    checks.check_models()
+    queue.check_room(_new_job(order), order.at_once)
+
+
+def _new_job(order: GenerationOrder | TrainingOrder) -> Job:
+    job = order.job(_unused_code())
+    job.client, job.visitor, job.webhook_url = order.client, order.visitor, order.webhook_url
+    job.sender = addresses.mark_of(order.address) if order.address else ""
+    return job
+
+
 def _unused_code() -> str:
     while True:
         code = f"{secrets.randbelow(10**8):08d}"
@@ -118,9 +135,9 @@ class _LoraErased(Exception):
 
 
 def _save(job: Job, order: GenerationOrder | TrainingOrder) -> None:
-    job.client, job.visitor, job.webhook_url = order.client, order.visitor, order.webhook_url
     with transaction_with_files() as files:
-        queue.check_room(order.client)
+        _take_the_clients_turn(order.client)
+        queue.check_room(job, order.at_once)
         _check_lora(job.lora)
         job.save(force_insert=True)
         if isinstance(order, TrainingOrder):
@@ -130,6 +147,12 @@ def _save(job: Job, order: GenerationOrder | TrainingOrder) -> None:
             key.save(force_insert=True)
         outbox.announce(job.code)
         transaction.on_commit(wake_up.notify)
+
+
+def _take_the_clients_turn(client: Client | None) -> None:
+    """No two jobs of a client are counted at the same time. SQLite has one writer at a time anyway."""
+    if client:
+        Client.objects.select_for_update(no_key=True).filter(pk=client.pk).first()
 
 
 def _check_lora(lora: LoraModel | None) -> None:

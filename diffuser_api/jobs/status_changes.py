@@ -23,6 +23,7 @@ from django.utils import timezone
 
 from diffuser_api.access.tokens import token_hash
 from diffuser_api.jobs import folders, processes, queue, wake_up, write_ahead_log
+from diffuser_api.jobs.queue import UNFINISHED
 from diffuser_api.models import Job, LoraModel, TrainingPhoto
 from diffuser_api.operations import disk
 from diffuser_api.storage import transaction_with_files
@@ -31,7 +32,6 @@ from generation.vision import skin
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_WRITES = 0.5  # of progress
-UNFINISHED = (Job.Status.QUEUED, Job.Status.RUNNING)
 # Heartbeats come every 5 seconds. A worker whose process we can see is trusted for longer than one elsewhere.
 SILENT_ELSEWHERE, SILENT_HERE = timedelta(seconds=25), timedelta(seconds=120)
 MAX_ATTEMPTS = 3

@@ -8,6 +8,7 @@ off doesn't look for any. A file that is no proper picture, or the same picture 
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from django.conf import settings
 from django.core.files import File
 from django.utils import translation
 
+from diffuser_api.access import throttles
 from diffuser_api.operations import disk
 from diffuser_api.photos.sentences import sentence
 from generation.vision.compare import find_twin, strangers
@@ -32,7 +34,8 @@ SECONDS, SECONDS_EACH = 60, 15  # at least, for five photos, and for each of man
 # The variables that the process may see: not the secret key, not the database's address.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "MODEL_PROFILE")
 AT_ONCE = 2  # processes for five photos: two are quicker than one, and each takes 300 MB
-_at_once = threading.BoundedSemaphore(max(AT_ONCE, os.cpu_count() or 1))
+MOST_AT_ONCE = max(AT_ONCE, os.cpu_count() or 1)
+_at_once = threading.BoundedSemaphore(MOST_AT_ONCE)
 
 
 class PhotosRefused(Exception):
@@ -47,6 +50,14 @@ class PictureRefused(Exception):
     """The text says why, and what to do."""
 
 
+class TooMuchWork(Exception):
+    """Of one sender; ``seconds`` until photos of theirs are looked at again."""
+
+    def __init__(self, seconds: float):
+        self.seconds = math.ceil(seconds)
+        super().__init__(f"Your photos took much work just now; send them again in {self.seconds} s.")
+
+
 @dataclass
 class Seen:
     """One photo after the gate. ``clean``: a JPEG in sRGB, upright, without metadata; None if refused. Of an
@@ -58,16 +69,18 @@ class Seen:
     fingerprint: int | None = None
     embedding: list[float] | None = None
     skin: list[float] | None = None  # CIE L*a*b*
+    seconds: float = 0.0  # of the processor that it took
 
 
-def clean_photos(files: list) -> tuple[list[Seen], list[dict]]:
+def clean_photos(files: list, sender: str = "") -> tuple[list[Seen], list[dict]]:
     """Exactly five photos, no two the same; and warnings, in the form of PhotosRefused.reasons.
 
-    Raises PhotosRefused with every reason at once.
+    ``sender``: the address that the work counts for, if any. Raises PhotosRefused with every reason at once,
+    and TooMuchWork.
     """
     if len(files) != 5:
         raise PhotosRefused([_reason(0, "wrong_count", count=len(files))])
-    photos = dict(enumerate(_look_at(files), start=1))
+    photos = dict(enumerate(_look_at_for(sender, files), start=1))
     fingerprints: dict[int, int] = {}
     for number, photo in photos.items():
         if photo.fingerprint is None:
@@ -87,9 +100,10 @@ def clean_photos(files: list) -> tuple[list[Seen], list[dict]]:
     return list(photos.values()), findings
 
 
-def check_photo(file) -> tuple[bool, list[dict]]:
-    """Whether this photo would be accepted, and the findings about it, each {"code", "message"}."""
-    [photo] = _look_at([file])
+def check_photo(file, sender: str = "") -> tuple[bool, list[dict]]:
+    """Whether this photo would be accepted, and the findings about it, each {"code", "message"}. Raises
+    TooMuchWork."""
+    [photo] = _look_at_for(sender, [file])
     accepted = not photo.refusals and (settings.PHOTO_CHECKS != STRICT or not photo.findings)
     reasons = photo.refusals + photo.findings
     return accepted, [{"code": r["code"], "message": sentence(r["code"], **r["values"])} for r in reasons]
@@ -116,6 +130,17 @@ def _reason(index: int, code: str, **values: int) -> dict:
 
 def _reasons(found: dict[int, list[dict]]) -> list[dict]:
     return [_reason(number, r["code"], **r["values"]) for number, reasons in found.items() for r in reasons]
+
+
+def _look_at_for(sender: str, files: list) -> list[Seen]:
+    """What the photos cost counts, not how many they are: a small file can be a huge picture."""
+    bucket, rate = f"photos of {sender}", settings.PHOTO_RATE
+    if sender and (wait := throttles.seconds_until_free(bucket, rate)):
+        raise TooMuchWork(wait)
+    photos = _look_at(files)
+    if sender:
+        throttles.charge(bucket, rate, sum(photo.seconds for photo in photos))
+    return photos
 
 
 def _look_at(files: list, kinds: Sequence[str] = (), most_mb: int | None = None) -> list[Seen]:
@@ -156,7 +181,7 @@ def _through_gate(folder: Path, named: dict[int, str], look: bool) -> list[dict]
         waiting = waiting[len(printed) :]
         if waiting:  # the process died of the next one; the others get another process
             refused = {"code": "too_heavy", "values": {}}
-            lines.append({"number": waiting.pop(0), "refused": refused})
+            lines.append({"number": waiting.pop(0), "refused": refused, "seconds": SECONDS_EACH})
     return lines
 
 
@@ -202,6 +227,7 @@ def _lines(output: bytes) -> list[dict]:
 
 
 def _take(line: dict, photo: Seen, folder: Path) -> None:
+    photo.seconds = line["seconds"]
     if refused := line.get("refused"):
         photo.refusals.append(refused)
         return

@@ -73,6 +73,9 @@ class FrontEnd(SimpleHTTPRequestHandler):
             return self.send_error(400)
         headers = {name: self.headers[name] for name in PASSED_ON if name in self.headers}
         headers |= {"Authorization": f"Bearer {os.environ['TOKEN']}", "X-Visitor": self.visitor()}
+        headers["X-Visitor-Address"] = self.client_address[
+            0
+        ]  # parts visitors who wait; behind a proxy, its header
         body = self.rfile.read(length) if length else None
         request = urllib.request.Request(API + self.path, body, headers, method=self.command)
         try:

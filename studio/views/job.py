@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from diffuser_api.api import idempotency
 from diffuser_api.api.serializers import JobSerializer, output_url
-from diffuser_api.jobs import folders, orders, retention, status_changes
+from diffuser_api.jobs import folders, orders, queue, retention, status_changes
 from diffuser_api.models import Job
 from generation.job_folder import PREVIEW, newest_index
 from studio import forms, once, sentences, visitors
@@ -99,13 +99,15 @@ def again(request, code):
     asked, key = _job(request, code), once.key_of_form(request)
     if job := idempotency.find_job(key):
         return redirect("studio:job", job.code)
-    if request.visitor.jobs().filter(status__in=status_changes.UNFINISHED).count() >= forms.JOBS_AT_ONCE:
-        return redirect("studio:gallery")
     try:
         order = orders.order_again(asked, seed=None)
-        new = idempotency.create_job(replace(order, idempotency_key=key))
+        address = request.visitor.caller.address
+        order = replace(order, idempotency_key=key, address=address, at_once=forms.JOBS_AT_ONCE)
+        new = idempotency.create_job(order)
     except orders.CantRunAgain as error:
         raise Http404(gettext("The place or the figure isn't there any more.")) from error
+    except queue.VisitorBusy:
+        return redirect("studio:gallery")
     except orders.REFUSALS:
         return redirect("studio:job", code)
     return redirect("studio:job", new.code)

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from diffuser_api.api import idempotency
@@ -34,7 +33,7 @@ def _ask(request, values: dict[str, str]):
     key, form = once.key_of_form(request), forms.PostcardForm(values)
     if job := idempotency.find_job(key):
         return redirect("studio:job", job.code)
-    problems = form.problems() or _no_room(request)
+    problems = form.problems()
     if not problems:
         order = replace(form.order(request.visitor), idempotency_key=key)
         if order.lora and lora_file.misfit(order.lora):
@@ -46,12 +45,6 @@ def _ask(request, values: dict[str, str]):
         except orders.REFUSALS as error:
             problems = {"all": sentences.not_taken(error)}
     return _page(request, values, problems, status=400)
-
-
-def _no_room(request) -> dict[str, str]:
-    if request.visitor.jobs().filter(status__in=UNFINISHED).count() < forms.JOBS_AT_ONCE:
-        return {}
-    return {"all": gettext("Your other pictures are still being made. Wait for one of them.")}
 
 
 def _page(request, values, problems, status=200):

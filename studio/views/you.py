@@ -1,5 +1,7 @@
 """The page "You": five photos, each judged before it is sent, and the faces trained from them."""
 
+from dataclasses import replace
+
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -34,12 +36,15 @@ def _page(request, status=200, **context):
 def _train(request):
     try:
         owner, key = request.visitor.caller, once.key_of_training(request.visitor)
-        photos, _ = gate.clean_photos(request.FILES.getlist("images"))
-        order = TrainingOrder(photos=photos, client=owner.client, visitor=owner.visitor, idempotency_key=key)
-        job = idempotency.create_job(order)
+        order = TrainingOrder(
+            client=owner.client, visitor=owner.visitor, address=owner.address, idempotency_key=key
+        )
+        orders.check(order)
+        photos, _ = gate.clean_photos(request.FILES.getlist("images"), owner.address)
+        job = idempotency.create_job(replace(order, photos=photos))
     except gate.PhotosRefused as refused:
         reasons = refused.reasons
-    except orders.REFUSALS as error:
+    except (gate.TooMuchWork, *orders.REFUSALS) as error:
         reasons = [{"index": 0, "message": sentences.not_taken(error)}]
     else:
         return _go_to(request, reverse("studio:job", args=[job.code]))
@@ -58,7 +63,11 @@ def check(request):
     """Would this photo be taken? As JSON: the page shows it beside the photo."""
     if "image" not in request.FILES:
         return JsonResponse({"accepted": False, "findings": []}, status=400)
-    accepted, findings = gate.check_photo(request.FILES["image"])
+    try:
+        accepted, findings = gate.check_photo(request.FILES["image"], request.visitor.caller.address)
+    except gate.TooMuchWork as error:
+        later = {"Retry-After": str(error.seconds)}
+        return JsonResponse({"detail": sentences.not_taken(error)}, status=429, headers=later)
     return JsonResponse({"accepted": accepted, "findings": findings})
 
 

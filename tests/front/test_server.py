@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from diffuser_api.front import connection, server
+from diffuser_api.front import connection, lanes, server
 
 SMALL = 1000  # bytes that a request may have here
 PATIENCE = 20.0  # seconds until a test gives up
@@ -20,7 +20,7 @@ class Site:
 
     def __init__(self):
         self.seen, self.go_on, self.waits = [], threading.Event(), threading.Semaphore(0)
-        self.server = server.Server(self.answer, "127.0.0.1:0", 2)
+        self.server = server.Server(self.answer, "127.0.0.1:0", 2, file_threads=2)
         self.port = int(self.server.effective_port)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
@@ -149,6 +149,69 @@ def test_health_is_told_while_all_threads_are_busy(site):
     for client in waiting:
         assert client.recv(100).startswith(b"HTTP/1.1 200")
         client.close()
+
+
+PHOTO = b"POST /wait HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 0\r\n"
+
+
+def photo_from(site, address: str):
+    return site.send(PHOTO + f"X-Forwarded-For: {address}\r\n\r\n".encode())
+
+
+def test_photos_that_wait_to_be_looked_at_hold_no_other_page(site):
+    waiting = [site.send(PHOTO + b"\r\n") for _ in range(12)]
+    assert site.waits.acquire(timeout=PATIENCE)
+    assert [site.get("/") for _ in range(5)] == [200] * 5
+    site.go_on.set()
+    for client in waiting:
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
+        client.close()
+
+
+def test_a_finished_training_does_not_wait_behind_strangers_photos(site):
+    waiting = [site.send(PHOTO + b"\r\n") for _ in range(12)]
+    assert site.waits.acquire(timeout=PATIENCE)
+    road = b"/api/lora-training/12345678/complete/"
+    delivery = site.send(PHOTO.replace(b"/wait", road) + b"Connection: close\r\n\r\n")
+    assert read_all(delivery).endswith(b"hello")
+    for client in waiting:
+        client.close()
+
+
+def test_a_strangers_photos_leave_a_thread_for_the_next_address(site, settings):
+    settings.NUM_PROXIES = 1
+    waiting = [photo_from(site, "198.51.100.7") for _ in range(12)]
+    assert site.waits.acquire(timeout=PATIENCE)
+    waiting.append(photo_from(site, "203.0.113.9"))
+    assert site.waits.acquire(timeout=PATIENCE)  # two threads: one each
+    assert not site.waits.acquire(timeout=0.2)
+    for client in waiting:
+        client.close()
+
+
+def test_a_sender_of_too_many_photos_is_told_when_to_come_again(site, settings, monkeypatch):
+    settings.NUM_PROXIES = 1
+    monkeypatch.setattr(lanes, "MOST_WAITING", 3)
+    waiting = [photo_from(site, "198.51.100.7") for _ in range(4)]
+    assert site.waits.acquire(timeout=PATIENCE)  # the others wait
+    while len(site.server.file_lane.queue) < 3:
+        time.sleep(0.01)
+    refused = read_all(photo_from(site, "198.51.100.7"))
+    assert refused.startswith(b"HTTP/1.1 429") and b"Retry-After: 5" in refused and b"again in" in refused
+    for client in waiting:
+        client.close()
+
+
+def test_senders_take_turns():
+    queue = lanes.Turns(most=1)
+    for sender, name in (("a", 1), ("a", 2), ("a", 3), ("b", 4), ("c", 5)):
+        queue.append(lanes.Turn(name, sender, None))
+    order = []
+    while queue:
+        turn = queue.popleft()
+        order.append(turn.task)
+        queue.end(turn.sender)
+    assert order == [1, 4, 5, 2, 3]
 
 
 def test_too_many_connections_make_room_for_the_next(site):

@@ -296,10 +296,10 @@ def test_two_forms_of_photos_at_the_same_moment_make_one_training(catalogue, set
         uploads = [SimpleUploadedFile(f"{k}.png", photo) for k, photo in enumerate(make_photos())]
         return browser.post("/you/", {"images": uploads})
 
-    def looked_at(files):
+    def looked_at(files, sender):
         monkeypatch.setattr(gate, "clean_photos", look)
         answers.append(send())
-        return look(files)
+        return look(files, sender)
 
     monkeypatch.setattr(gate, "clean_photos", looked_at)
     answers.append(send())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import status
@@ -20,7 +22,7 @@ from diffuser_api.api.serializers import (
     WebhookSerializer,
 )
 from diffuser_api.api.views.new_job import HEADERS, created_or_accepted, status_url
-from diffuser_api.jobs import lora_file, retention, status_changes
+from diffuser_api.jobs import lora_file, orders, retention, status_changes
 from diffuser_api.jobs.orders import TrainingOrder
 from diffuser_api.models import LoraModel
 from diffuser_api.photos import gate
@@ -46,18 +48,19 @@ class LoraTraining(APIView):
         key, warnings = idempotency.key_of(request), []
         job = idempotency.find_job(key)
         if job is None:
-            try:
-                photos, warnings = gate.clean_photos(request.FILES.getlist("images"))
-            except gate.PhotosRefused as refused:
-                return Response({"images": refused.reasons}, status.HTTP_400_BAD_REQUEST)
             order = TrainingOrder(
-                photos=photos,
                 webhook_url=asked.validated_data["webhook_url"],
                 client=request.user.client,
                 visitor=request.user.visitor or "",
+                address=request.user.address,
                 idempotency_key=key,
             )
-            job = idempotency.create_job(order)
+            orders.check(order)
+            try:
+                photos, warnings = gate.clean_photos(request.FILES.getlist("images"), order.address)
+            except gate.PhotosRefused as refused:
+                return Response({"images": refused.reasons}, status.HTTP_400_BAD_REQUEST)
+            job = idempotency.create_job(replace(order, photos=photos))
         job = waiting.wait(request, job)
         answer = {"lora_code": job.code, "status": job.status, "status_url": status_url(job, request)}
         if warnings:

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.core.wsgi import get_wsgi_application
 
 from diffuser_api.front.server import Server
+from diffuser_api.photos import gate
 
 
 class Command(BaseCommand):
@@ -20,7 +21,9 @@ class Command(BaseCommand):
     def handle(self, *args, bind, threads, **options):
         tempfile.tempdir = str(settings.TMP_DATA_DIR)  # for requests that are too large for the memory
         try:
-            server = Server(get_wsgi_application(), bind, threads)
+            # Two photos are looked at for each processor, or a training's request waits for its picture.
+            file_threads = gate.MOST_AT_ONCE + settings.WAITING_REQUESTS
+            server = Server(get_wsgi_application(), bind, threads, file_threads)
         except OSError as error:
             raise CommandError(f"can't listen on {bind}: {error.strerror}") from error
         for number in (signal.SIGTERM, signal.SIGINT):
