@@ -10,6 +10,7 @@ back, and counts as empty.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import random
@@ -33,7 +34,7 @@ def throttle_middleware(get_response):
     """Answers 429 with Retry-After when requests come too often. Stands after ``client_middleware``."""
 
     def answer(request):
-        if request.path not in UNCOUNTED and (wait := take(*_bucket_and_rate(request))):
+        if request.path_info not in UNCOUNTED and (wait := take(*_bucket_and_rate(request))):
             seconds = math.ceil(wait)
             body = {"detail": f"Too many requests; try again in {seconds} s."}
             return JsonResponse(body, status=429, headers={"Retry-After": str(seconds)})
@@ -69,6 +70,12 @@ def take(key: str, rate: tuple[int, int]) -> float:
         _connections.path = None
         return 0.0
     return max(0.001, empty[0] - burst - now) if empty else 0.0
+
+
+def forget(key: str) -> None:
+    """The bucket is empty again."""
+    with contextlib.suppress(sqlite3.Error):
+        _database().execute("DELETE FROM bucket WHERE key = ?", (key,))
 
 
 def seconds_until_free(key: str, rate: tuple[int, int]) -> float:

@@ -1,3 +1,8 @@
 """The editors' desk and what the operator sees, one module for each page."""
 
+from django.contrib import admin
+
+from diffuser_api.access.log_in import LogInForm, limited
 from diffuser_api.admin import actions, clients, jobs, loras, places  # noqa: F401  registers their models
+
+admin.site.login_form, admin.site.login = LogInForm, limited(admin.site.login)
