@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from django.conf import settings
+from django.contrib.staticfiles.storage import StaticFilesStorage
 from django.core.files.storage import FileSystemStorage
 from django.db import transaction
 from django.db.models.fields.files import FieldFile
@@ -39,3 +41,11 @@ class DurableStorage(FileSystemStorage):
             finally:
                 os.close(descriptor)
         return name
+
+
+class StaticFiles(StaticFilesStorage):
+    """Django's own keeps its address from before the first request, which says the site's path."""
+
+    @property
+    def base_url(self) -> str:
+        return settings.STATIC_URL

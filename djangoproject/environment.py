@@ -22,6 +22,7 @@ TRUE, FALSE = ("1", "true", "yes", "on", "y"), ("0", "false", "no", "off", "n")
 PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 HOST = re.compile(r"\*|\.?[\w-]+(\.[\w-]+)*\.?|\[[\da-fA-F:.]+\]")
 ORIGIN = re.compile(r"https?://[^/\s]+")
+PATH = re.compile(r"(/[\w.~-]+)+")
 ADDRESS = re.compile(r"https?://\S+")
 ALIKE = 0.8  # of two names, by difflib: one may be meant where the other is written
 
@@ -128,6 +129,13 @@ class Environment:
         if word and not path.is_file():
             raise _refused(name, word, "a file that is there")
         return path if word else None
+
+    def path(self, name: str) -> str | None:
+        """Of an address, such as /cartolina; None if it is empty."""
+        word = self._word(name).rstrip("/")
+        if word and not PATH.fullmatch(word):
+            raise _refused(name, word, "a path that begins with a slash, such as /cartolina")
+        return word or None
 
     def folder(self, name: str, default: str) -> Path:
         """Made if it isn't there. ``~`` and variables such as $HOME are replaced."""

@@ -93,10 +93,11 @@ def _kept_secret_key(path: Path) -> str:
 
 
 SECRET_KEY = env.text("SECRET_KEY") or _kept_secret_key(DATA_DIR / "secret_key")
+FORCE_SCRIPT_NAME = SCRIPT_NAME = env.path("SCRIPT_NAME")  # the site's own path below the host's
 HTTPS = env.flag("HTTPS", False)  # the site is reached through a proxy that speaks https
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
-SECURE_REDIRECT_EXEMPT = internal.WITHOUT_TLS
+SECURE_REDIRECT_EXEMPT = internal.without_tls(SCRIPT_NAME)
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 HSTS = env.choice("HSTS", ("host", "subdomains", "preload"))  # what browsers will reach by https only
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS and HSTS != "host"
@@ -134,6 +135,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "diffuser_api.access.security_headers.headers_middleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "diffuser_api.access.slashes.slash_middleware",
     "diffuser_api.access.tokens.client_middleware",
     "diffuser_api.access.throttles.throttle_middleware",
     "diffuser_api.access.size_limits.size_limit_middleware",
@@ -179,7 +181,7 @@ STORAGES = {
         "BACKEND": "diffuser_api.storage.DurableStorage",
         "OPTIONS": {"file_permissions_mode": 0o600},  # Django's own is for all to read
     },
-    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "staticfiles": {"BACKEND": "diffuser_api.storage.StaticFiles"},
 }
 FILE_UPLOAD_TEMP_DIR = TMP_DATA_DIR  # where the sweep finds the files of a killed process
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # everything in a request but its files

@@ -73,7 +73,7 @@ def welcome(view):
     def answer(request, *args, **kwargs):
         client = None if why_closed(request) else Client.objects.get_or_create(name=CLIENT)[0]
         if client is None or not client.is_active:
-            home = request.path == "/"
+            home = request.path_info in ("", "/")
             return render(request, "studio/closed.html", status=200 if home else 404)
         before = _read(request, client)
         request.visitor = before or _new_visitor(request, client)

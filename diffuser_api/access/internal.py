@@ -12,10 +12,13 @@ import re
 HEALTH = ("/healthz", "/readyz")
 DELIVERY = "/api/lora-training/{code}/complete/"
 PATHS = [*map(re.escape, HEALTH), DELIVERY.format(code="[0-9]{8}")]
-# As Django's SECURE_REDIRECT_EXEMPT wants them: without the first slash.
-WITHOUT_TLS = [rf"^{path.removeprefix('/')}\Z" for path in PATHS]
 _INTERNAL = re.compile("|".join(PATHS))
 HOST = "internal"
+
+
+def without_tls(script_name: str | None) -> list[str]:
+    """As Django's SECURE_REDIRECT_EXEMPT wants them: whole paths without the first slash."""
+    return [rf"^{(re.escape(script_name or '') + path).removeprefix('/')}\Z" for path in PATHS]
 
 
 def is_internal(path: str) -> bool:
@@ -26,7 +29,7 @@ def internal_middleware(get_response):
     """Comes first: the host that such a request names is neither judged nor used in an answer."""
 
     def answer(request):
-        if is_internal(request.path):
+        if is_internal(request.path_info):
             request.get_host = lambda: HOST
         return get_response(request)
 

@@ -17,7 +17,7 @@ def headers_middleware(get_response):
         response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
         # Pages of other sites can't show our files, nor learn from an error which ones there are.
         response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-        if request.path.startswith("/api/"):
+        if request.path_info.startswith("/api/"):
             response.headers.setdefault("Cache-Control", "no-store")  # answers speak of one person's jobs
         return response
 

@@ -13,13 +13,13 @@ CATALOGUE = 2 * 2**30  # editors send whole catalogues
 
 def size_limit_middleware(get_response):
     def answer(request):
-        limit = most_bytes(request.path, request.headers.get("Content-Type", ""))
+        limit = most_bytes(request.path_info, request.headers.get("Content-Type", ""))
         text = request.META.get("CONTENT_LENGTH") or "0"
         length = int(text) if text.isdecimal() else limit + 1
         if length <= limit:
             return get_response(request)
         most = f"{limit // 2**20} MB"
-        if request.path.startswith("/api/"):
+        if request.path_info.startswith("/api/"):
             sentence = f"The request is {length // 2**20 + 1} MB large; at most {most} are taken."
             return JsonResponse({"detail": sentence}, status=400)
         return HttpResponse(f"Send at most {most}.", status=413, content_type="text/plain")

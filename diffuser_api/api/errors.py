@@ -2,9 +2,10 @@
 
 import sys
 
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFieldsSent, TooManyFilesSent
 from django.db import DatabaseError, InterfaceError
-from django.http import JsonResponse, UnreadablePostError
+from django.http import HttpResponse, JsonResponse, UnreadablePostError
 from django.views import defaults
 from rest_framework.exceptions import APIException, ParseError, Throttled, ValidationError
 from rest_framework.views import exception_handler
@@ -37,7 +38,7 @@ def _as_api_error(error: Exception) -> Exception:
         case fitting.TooSmall():
             return ValidationError({"action_shot_type": [str(error)]})
         case TooManyFilesSent() | TooManyFieldsSent():
-            return ParseError("The request has too many fields or files.")
+            return ParseError(_too_many(error))
         case RequestDataTooBig():
             return ParseError("The request is too large.")
         case UnreadablePostError():
@@ -64,3 +65,16 @@ def server_error(request):
         later = {"Retry-After": str(database.SECONDS_TO_RETRY)}
         return JsonResponse({"detail": database.TEXT}, status=503, headers=later)
     return defaults.server_error(request)
+
+
+def _too_many(error: TooManyFilesSent | TooManyFieldsSent) -> str:
+    if isinstance(error, TooManyFilesSent):
+        return f"The request has more than {settings.DATA_UPLOAD_MAX_NUMBER_FILES} files."
+    return f"The request has more than {settings.DATA_UPLOAD_MAX_NUMBER_FIELDS} fields."
+
+
+def bad_request(request, exception):
+    """Outside the API; Django's own page has no reason in it."""
+    if isinstance(exception, TooManyFilesSent | TooManyFieldsSent):
+        return HttpResponse(_too_many(exception), status=400, content_type="text/plain")
+    return defaults.bad_request(request, exception)

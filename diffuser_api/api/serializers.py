@@ -8,6 +8,7 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from diffuser_api.access import tokens
+from diffuser_api.api.field_names import NamingSerializer
 from diffuser_api.catalogue import lookup
 from diffuser_api.jobs import queue
 from diffuser_api.jobs.orders import GenerationOrder
@@ -58,7 +59,7 @@ class WebhookSerializer(serializers.Serializer):
             raise serializers.ValidationError(f"This can't be used: {error}.") from error
 
 
-class GenerateImageSerializer(WebhookSerializer):
+class GenerateImageSerializer(NamingSerializer, WebhookSerializer):
     """A request for a picture."""
 
     poi_name = serializers.CharField(max_length=NAME_LENGTH, help_text="Name of a place.")
@@ -152,7 +153,7 @@ class PhotosRefusedSerializer(serializers.Serializer):
     images = PhotoReasonSerializer(many=True, required=False)
 
 
-class PhotoCheckSerializer(serializers.Serializer):
+class PhotoCheckSerializer(NamingSerializer):
     """One photo."""
 
     image = serializers.FileField(allow_empty_file=True)

@@ -10,6 +10,8 @@ from generation.models.profiles import get_profile
 from generation.picture import paintable
 from generation.picture.canvas import canvas_size, fit_mask
 
+MOST_TIMES = 10  # a side may be so many times the other; today's desk refuses more than 8
+
 
 class TooSmall(Exception):
     """The action can't be painted in this place; the text says which mask is too small."""
@@ -21,6 +23,11 @@ def check(place: PoiImage, shot: ActionImage, with_face: bool) -> None:
     try:
         with place.image.open("rb") as file, Image.open(file) as picture:
             size = canvas_size(*picture.size, profile.pixel_budget)
+            if min(size) * MOST_TIMES < max(size):
+                text = (
+                    f"The place's picture is {picture.width} x {picture.height} pixels, too narrow to paint"
+                )
+                raise TooSmall(f"{text} in. Choose another place.")
         masks = {
             field: open_stored(getattr(shot, field), "mask") for field in paintable.MASKS[: 1 + with_face]
         }

@@ -19,7 +19,12 @@ class Incoming(HTTPRequestParser):
 
     def parse_header(self, header_plus: bytes) -> None:
         super().parse_header(header_plus)
-        self.most_bytes = size_limits.most_bytes(self.path, self.headers.get("CONTENT_TYPE", ""))
+        self.most_bytes = size_limits.most_bytes(self.path_info, self.headers.get("CONTENT_TYPE", ""))
+
+    @property
+    def path_info(self) -> str:
+        """The path below the site's own. A proxy may have taken that away already."""
+        return self.path.removeprefix(self.adj.url_prefix)
 
     def received(self, data: bytes) -> int:
         """Declared sizes are known at once; a chunked body is counted while it comes."""

@@ -104,4 +104,4 @@ class FileLane(ThreadedTaskDispatcher):
 
 def has_files(request) -> bool:
     """Whether a request goes into this lane. A finished training on its way doesn't: strangers come there."""
-    return carries_files(request.headers.get("CONTENT_TYPE", "")) and not is_internal(request.path)
+    return carries_files(request.headers.get("CONTENT_TYPE", "")) and not is_internal(request.path_info)

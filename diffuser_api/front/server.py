@@ -26,13 +26,16 @@ log = logging.getLogger(__name__)
 class Server(TcpWSGIServer):
     channel_class = Connection
 
-    def __init__(self, application, listen: str, threads: int, file_threads: int) -> None:
-        """``file_threads``: beside the others, for requests with files."""
+    def __init__(
+        self, application, listen: str, threads: int, file_threads: int, script_name: str = ""
+    ) -> None:
+        """``file_threads``: beside the others, for requests with files. ``script_name``: the site's path."""
         super().__init__(
             application,
             listen=listen,
             threads=threads,
             connection_limit=2**30,  # ``make_room`` has a limit that nobody has to wait for
+            url_prefix=script_name,
             backlog=1024,
             asyncore_use_poll=True,
             max_request_body_size=2**62,  # ``incoming.Incoming`` has a limit for each URL
@@ -54,7 +57,7 @@ class Server(TcpWSGIServer):
         """A request is there as a whole. Health checks don't queue behind the others, and nothing queues
         behind photos but photos."""
         request = task.requests[0]
-        if request.path in HEALTH:
+        if request.path_info in HEALTH:
             self.health_lane.add_task(task)
         elif not request.error and lanes.has_files(request):
             if not self.file_lane.take(task):

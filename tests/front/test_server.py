@@ -243,6 +243,18 @@ def test_a_chunked_body_arrives(site):
     assert site.seen == [("5", 5)]
 
 
+@pytest.mark.parametrize("path", ["/cartolina/healthz", "/healthz"])
+def test_a_server_below_a_path_knows_its_own_addresses(path, site, monkeypatch):
+    """Whether the proxy passes the path on or takes it away."""
+    monkeypatch.setattr(site.server.adj, "url_prefix", "/cartolina")
+    waiting = [site.send(b"GET /cartolina/wait HTTP/1.1\r\n\r\n") for _ in range(4)]
+    for _ in range(2):
+        assert site.waits.acquire(timeout=PATIENCE)
+    assert site.get(path) == 200
+    for client in waiting:
+        client.close()
+
+
 def test_the_end_waits_for_the_request_under_way(site):
     client = site.send(b"GET /wait HTTP/1.1\r\n\r\n")
     assert site.waits.acquire(timeout=PATIENCE)

@@ -50,6 +50,18 @@ def test_an_empty_value_means_the_default(env, monkeypatch, value, tmp_path):
     assert env.database("D", tmp_path / "a#?+%20b.sqlite3")["NAME"] == str(tmp_path / "a#?+%20b.sqlite3")
 
 
+@pytest.mark.parametrize("value", ["cartolina", "/a b", "//x", "https://a.example/x"])
+def test_a_path_that_is_none_is_refused(env, monkeypatch, value):
+    monkeypatch.setenv("SCRIPT_NAME", value)
+    with pytest.raises(ImproperlyConfigured, match="SCRIPT_NAME=.* such as /cartolina"):
+        env.path("SCRIPT_NAME")
+
+
+def test_a_path_may_end_with_a_slash(env, monkeypatch):
+    monkeypatch.setenv("SCRIPT_NAME", "/cartolina/")
+    assert env.path("SCRIPT_NAME") == "/cartolina"
+
+
 def test_a_list_may_have_spaces(env, monkeypatch):
     monkeypatch.setenv("ALLOWED_HOSTS", " a.example, b.example ,[::1],")
     assert env.hosts("ALLOWED_HOSTS", []) == ["a.example", "b.example", "[::1]"]

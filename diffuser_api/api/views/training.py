@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from diffuser_api.access.tokens import bearer_token
 from diffuser_api.api import idempotency, waiting
+from diffuser_api.api.field_names import unknown_names
 from diffuser_api.api.serializers import (
     ErrorSerializer,
     LoraTrainingAnswerSerializer,
@@ -59,6 +60,8 @@ class LoraTraining(APIView):
             try:
                 photos, warnings = gate.clean_photos(request.FILES.getlist("images"), order.address)
             except gate.PhotosRefused as refused:
+                if misnamed := unknown_names(request.FILES, ("images",), "images"):
+                    refused.reasons.append({"index": 0, "code": "wrong_field", "message": misnamed})
                 return Response({"images": refused.reasons}, status.HTTP_400_BAD_REQUEST)
             job = idempotency.create_job(replace(order, photos=photos))
         job = waiting.wait(request, job)

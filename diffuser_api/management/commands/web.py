@@ -23,7 +23,7 @@ class Command(BaseCommand):
         try:
             # Two photos are looked at for each processor, or a training's request waits for its picture.
             file_threads = gate.MOST_AT_ONCE + settings.WAITING_REQUESTS
-            server = Server(get_wsgi_application(), bind, threads, file_threads)
+            server = Server(get_wsgi_application(), bind, threads, file_threads, settings.SCRIPT_NAME or "")
         except OSError as error:
             raise CommandError(f"can't listen on {bind}: {error.strerror}") from error
         for number in (signal.SIGTERM, signal.SIGINT):
