@@ -142,7 +142,7 @@ def write_request(asked: Asked, beside: Path) -> Path:
         shot = demo_content.make_shot(asked.demo_action, asked.shot)
         frame = shot.skeleton, shot.subject_mask, shot.face_mask
     else:
-        frame = scenes.skeleton(scene), scenes.subject_mask(scene), scenes.face_mask(scene)
+        frame = scenes.skeleton(scene), scenes.subject_mask(scene), scenes.head_mask(scene)
     names = ("skeleton", "subject_mask", "face_mask")
     for name, picture in zip(names, frame, strict=True):
         picture.save(beside / f"{name}.png")

@@ -106,7 +106,7 @@ def write_job(
     scenes.draw_background(scene).save(job / "background.png")
     scenes.skeleton(scene).save(job / "skeleton.png")
     scenes.subject_mask(scene).save(job / "subject-mask.png")
-    scenes.face_mask(scene).save(job / "face-mask.png")
+    scenes.head_mask(scene).save(job / "face-mask.png")
     if lora:
         (job / "lora.safetensors").write_bytes(lora.read_bytes())
     GenerationRequest(

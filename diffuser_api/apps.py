@@ -6,4 +6,6 @@ class DiffuserApiConfig(AppConfig):
     verbose_name = "Cartolina"
 
     def ready(self):
-        from diffuser_api.operations import checks  # noqa: F401  registers the system checks
+        # They register the system checks.
+        from diffuser_api.catalogue import checks as of_catalogue  # noqa: F401
+        from diffuser_api.operations import checks  # noqa: F401

@@ -1,13 +1,15 @@
 """An action's skeleton drawn as a small figure, cut out like a sticker, which a visitor picks and sees in the
-place. PIL only."""
+place."""
 
 from __future__ import annotations
 
 from PIL import Image, ImageChops, ImageFilter
 
+from generation.poses import mask_drawing, openpose
+
 SIDE = 420  # pixels of the frame's longer side
 INK, EDGE = (200, 68, 44), (255, 252, 245)
-LIMB = 0.13  # half of a limb's width, in heights of the face
+LIMB = 0.17  # half of a limb's width, in heights of the head
 LEAST = 60  # of 255: darker is the skeleton's background
 
 
@@ -17,7 +19,7 @@ def draw(skeleton: Image.Image, face_mask: Image.Image, cropped: bool = False) -
     size = tuple(max(1, round(side * scale)) for side in skeleton.size)
     red, green, blue = skeleton.convert("RGB").resize(size, Image.Resampling.BILINEAR).split()
     bones = ImageChops.lighter(ImageChops.lighter(red, green), blue).point(lambda v: 255 * (v > LEAST))
-    head = face_mask.convert("L").resize(size, Image.Resampling.BILINEAR).point(lambda v: 255 * (v > 127))
+    head = _head(skeleton, face_mask).resize(size, Image.Resampling.BILINEAR).point(lambda v: 255 * (v > 127))
     box = head.getbbox()
     limb = max(3.0, LIMB * ((box[3] - box[1]) if box else size[1] / 6))
     bones = ImageChops.subtract(bones, _grown(head, limb / 2))  # no eyes and ears
@@ -29,6 +31,13 @@ def draw(skeleton: Image.Image, face_mask: Image.Image, cropped: bool = False) -
     picture.paste(Image.new("RGBA", size, (*INK, 255)), (0, 0), figure)
     picture.putalpha(ImageChops.lighter(edge, figure))
     return _square(picture) if cropped else picture
+
+
+def _head(skeleton: Image.Image, face_mask: Image.Image) -> Image.Image:
+    """The head alone: a face mask has room for hair as well. The mask where the joints can't be read."""
+    joints = openpose.read(skeleton)
+    seen = mask_drawing.head_of(joints) if joints else None
+    return mask_drawing.bare_head(*seen, skeleton.size) if seen else face_mask.convert("L")
 
 
 def _grown(mask: Image.Image, radius: float) -> Image.Image:

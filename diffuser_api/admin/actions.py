@@ -6,7 +6,7 @@ import base64
 from pathlib import Path
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.files.images import get_image_dimensions
 from django.db.models import Case, When
@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from diffuser_api.admin import trials
 from diffuser_api.admin.pages import DeskAdmin, FileInput, module, thumbnail
-from diffuser_api.catalogue import entrance, proposals
+from diffuser_api.catalogue import entrance, head_masks, proposals
 from diffuser_api.models import Action, ActionImage, ShotType
 from generation.poses.mask_drawing import height_of
 from generation.poses.openpose import COLOURS, LIMBS, NAMES
@@ -48,6 +48,7 @@ class ActionImageForm(forms.ModelForm):
         model = ActionImage
         fields = ["shot_type", "image", "kind", "subject_mask", "face_mask", "joints"]
         widgets = dict.fromkeys(entrance.MASKS, FileInput)
+        help_texts = {"face_mask": "White on the head: the face, room for any hair, and the upper neck."}
         field_classes = dict.fromkeys(entrance.MASKS, forms.FileField)  # an ImageField would decode them here
 
     def __init__(self, *args, **kwargs):
@@ -165,6 +166,7 @@ class ActionAdmin(DeskAdmin):
     list_display = ["name", "description", "shots", "try_it"]
     search_fields = ["name", "description"]
     change_form_template = "desk/action.html"
+    actions = ["propose_head_masks"]
 
     class Media:
         css = {"all": ["desk/desk.css"]}
@@ -183,7 +185,10 @@ class ActionAdmin(DeskAdmin):
 
     def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
         drawing = {"names": NAMES, "limbs": LIMBS, "colours": COLOURS}
-        context = {"drawing": drawing, "shown": list(proposals.MADE), **(extra_context or {})}
+        stored = ActionImage.objects.filter(action_id=object_id) if request.method == "GET" else []
+        hairless = [image.pk for image in stored if head_masks.leaves_out_hair(image)] if object_id else []
+        context = {"drawing": drawing, "shown": list(proposals.MADE), "hairless": hairless}
+        context |= extra_context or {}
         return super().changeform_view(request, object_id, form_url, context)
 
     def shots(self, action):
@@ -196,6 +201,27 @@ class ActionAdmin(DeskAdmin):
         images = list(action.images.all())
         url = reverse("admin:diffuser_api_action_try")
         return format_html('<a href="{}?shot={}">Try it</a>', url, images[0].pk) if images else ""
+
+    # --- face masks that leave out hair ---------------------------------------------------------------------
+
+    @admin.action(permissions=["change"], description="Propose face masks that leave out hair anew")
+    def propose_head_masks(self, request, queryset):
+        images = ActionImage.objects.filter(action__in=queryset)
+        done = [
+            image for image in images if head_masks.leaves_out_hair(image) and head_masks.propose_anew(image)
+        ]
+        self.message_user(request, f"Face masks that now hold the head with its hair: {len(done)}.")
+
+    def head_mask(self, request, pk):
+        """Of one stored shot: the face mask proposed anew."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        image = get_object_or_404(ActionImage, pk=pk)
+        if head_masks.propose_anew(image):
+            self.message_user(request, f"The face mask of {image} now holds the head with its hair.")
+        else:
+            self.message_user(request, GONE, messages.ERROR)
+        return HttpResponseRedirect(reverse("admin:diffuser_api_action_change", args=[image.action_id]))
 
     # --- saved, and on to trying it -------------------------------------------------------------------------
 
@@ -219,6 +245,7 @@ class ActionAdmin(DeskAdmin):
             path("propose/", page(require_POST(self.propose)), name=f"{name}_propose"),
             path("masks/", page(require_POST(self.masks)), name=f"{name}_masks"),
             path("shots/<int:pk>/", page(require_GET(self.stored)), name=f"{name}_stored"),
+            path("shots/<int:pk>/head/", page(require_POST(self.head_mask)), name=f"{name}_head"),
             path("try/", page(trials.try_page), name=f"{name}_try"),
             path("try.png", page(trials.preview), name=f"{name}_preview"),
             *super().get_urls(),

@@ -119,14 +119,14 @@ def _bodies() -> list[tuple[Person, str]]:
 
 
 def make_shot(action: str, shot: str) -> DemoShot:
-    """Skeleton and masks of the plain pose of ``action`` at ``shot``."""
+    """Skeleton and masks of the plain pose of ``action`` at ``shot``; the face's mask is the whole head's."""
     figures = [_figure(action, shot, person, garment) for person, garment in _bodies()]
     subject = Image.new("L", (SCENE, SCENE))
     face = Image.new("L", (SCENE, SCENE))
     for figure in figures:
         subject = ImageChops.lighter(subject, scenes.subject_mask(figure, margin=5))
-        face = ImageChops.lighter(face, scenes.face_mask(figure))
-    return DemoShot(scenes.skeleton(figures[2]), subject, ImageChops.darker(face, subject))
+        face = ImageChops.lighter(face, scenes.head_mask(figure))
+    return DemoShot(scenes.skeleton(figures[2]), ImageChops.lighter(subject, face), face)
 
 
 def actions() -> list[DemoAction]:

@@ -1,4 +1,4 @@
-"""Masks from a pose alone: where its subject and its face may be painted. Knows no Django and no torch.
+"""Masks from a pose alone: where its subject and its head may be painted. Knows no Django and no torch.
 
 The skeleton says where the bones are, and a body's proportions how thick it is around them; what it wears and
 how its hair is, it doesn't say, so there is room for a skirt, a coat and long hair. Lengths are shares of the
@@ -57,8 +57,9 @@ TORSO_LENGTH, TORSO_RADIUS, HIP_OFFSET = 0.285, 0.066, 0.07
 HAND, HAND_REACH = 0.056, 0.035
 FOOT, FOOT_REACH = 0.062, 0.016
 SKIRT_LENGTH, SKIRT_OUT, SKIRT_RADIUS = 0.19, 0.105, 0.024
-HAIR, HAIR_BELOW = (1.45, 1.75), 1.5  # half axes of the ellipse around the head; how far below its middle
-FACE, FACE_UP = (1.12, 1.36), 0.12
+# Half axes of the ellipse around head and hair, how high its middle is, how far long hair falls and how wide.
+HAIR, HAIR_UP, HAIR_BELOW, HAIR_WIDE = (1.45, 1.75), 0.1, 1.5, 1.3
+BARE = (0.85, 1.0)  # half axes of a head without hair
 # A standing body: x to the right, y down from the neck, as shares of its height, in OpenPose's order.
 STANDING = (
     (0, -0.12), (0, 0), (-0.11, 0.01), (-0.13, 0.16), (-0.15, 0.3), (0.11, 0.01), (0.13, 0.16), (0.15, 0.3),
@@ -88,21 +89,26 @@ def subject_mask(joints: Joints, size: tuple[int, int]) -> Image.Image:
     return mask
 
 
-def hair_mask(joints: Joints, size: tuple[int, int]) -> Image.Image:
-    """Mode L, 255 on the head and where its hair may be, long or piled up."""
+def face_mask(joints: Joints, size: tuple[int, int]) -> Image.Image:
+    """Mode L, 255 on the head: face, room for any visitor's hair, and the upper neck.
+
+    All black where no head is seen.
+    """
+    head = head_of(joints)
+    return head_mask(*head, size) if head else Image.new("L", size)
+
+
+def head_mask(middle: Point, half: float, turn: float, size: tuple[int, int]) -> Image.Image:
+    """``face_mask`` of a head that is known: its middle, half its height in pixels, its turn in radians."""
     mask = Image.new("L", size)
-    if body := _Body.of(mask, joints):
-        body.draw_head()
+    _draw_head(ImageDraw.Draw(mask), middle, half, turn)
     return mask
 
 
-def face_mask(joints: Joints, size: tuple[int, int]) -> Image.Image:
-    """Mode L, 255 on the head: face, ears, the hair over the forehead. All black where no head is seen."""
+def bare_head(middle: Point, half: float, turn: float, size: tuple[int, int]) -> Image.Image:
+    """Mode L, 255 on a head without hair."""
     mask = Image.new("L", size)
-    if head := _head(joints):
-        middle, half, turn = head
-        rx, ry = FACE
-        _draw_ellipse(ImageDraw.Draw(mask), middle, half, turn, rx, ry, -FACE_UP)
+    _draw_ellipse(ImageDraw.Draw(mask), middle, half, turn, *BARE, 0.0)
     return mask
 
 
@@ -137,7 +143,7 @@ def _head_height(joints: Joints) -> float:
     return 2 * (seen or HEAD_OF_NECK * _between(joints, NECK, NOSE))
 
 
-def _head(joints: Joints) -> tuple[Point, float, float] | None:
+def head_of(joints: Joints) -> tuple[Point, float, float] | None:
     """The head's middle, half its height, and its turn in radians; None where it isn't seen."""
     half = _head_height(joints) / 2
     eyes, ears = ([joints[k] for k in pair if joints[k]] for pair in ((R_EYE, L_EYE), (R_EAR, L_EAR)))
@@ -202,6 +208,15 @@ def _draw_ellipse(
     cos, sin = math.cos(turn) * unit, math.sin(turn) * unit
     ring = [(rx * math.cos(k / 32 * math.pi), ry * math.sin(k / 32 * math.pi) + dy) for k in range(64)]
     draw.polygon([(middle[0] + x * cos - y * sin, middle[1] + x * sin + y * cos) for x, y in ring], fill=255)
+
+
+def _draw_head(draw: ImageDraw.ImageDraw, middle: Point, half: float, turn: float) -> None:
+    """The head with room for hair, piled up or long; long hair lies beside the upper neck and over it."""
+    _draw_ellipse(draw, middle, half, turn, *HAIR, -HAIR_UP)
+    below = _moved(middle, (-math.sin(turn), math.cos(turn)), HAIR_BELOW * half)
+    sides = (math.cos(turn), math.sin(turn))
+    corners = [_moved(where, sides, sign * HAIR_WIDE * half) for where in (middle, below) for sign in (1, -1)]
+    draw.polygon([corners[0], corners[1], corners[3], corners[2]], fill=255)
 
 
 class _Body:
@@ -279,14 +294,9 @@ class _Body:
             self.taper(a, b, SKIRT_RADIUS, SKIRT_RADIUS)
 
     def draw_head(self) -> None:
-        head = _head(self.joints)
+        head = head_of(self.joints)
         if head is None:
             return
-        middle, half, turn = head
-        _draw_ellipse(self.draw, middle, half, turn, *HAIR, -0.1)
-        below = _moved(middle, (-math.sin(turn), math.cos(turn)), HAIR_BELOW * half)
-        sides = (math.cos(turn), math.sin(turn))
-        corners = [_moved(where, sides, sign * 1.3 * half) for where in (middle, below) for sign in (1, -1)]
-        self.draw.polygon([corners[0], corners[1], corners[3], corners[2]], fill=255)
+        _draw_head(self.draw, *head)
         if self.joints[NECK]:
-            self.taper(middle, self.joints[NECK], 0.06, 0.07)
+            self.taper(head[0], self.joints[NECK], 0.06, 0.07)

@@ -33,6 +33,10 @@ from generation.vision.types import Joint, Point, Pose
 
 SUBJECT_MARGIN = 0.03  # of the picture's longer side, around the person
 HELD_BONES = 0.9  # share of the bones that an outline holds if it is this person's
+HEAD_HALF, HEAD_UP = (
+    1.2,
+    0.1,
+)  # the head around a face's box: half its height, and how much higher its middle is
 NOBODY: Pose = (None,) * 18
 
 
@@ -91,19 +95,22 @@ def outline_mask(picture: Image.Image, pose: Pose, see: ModuleType) -> Image.Ima
     grown = small.filter(ImageFilter.MaxFilter(2 * max(1, reach // 4) + 1))
     grown = grown.filter(ImageFilter.GaussianBlur(max(1, reach / 8)))
     grown = grown.resize(picture.size, Image.Resampling.BILINEAR).point(lambda v: 255 if v > 100 else 0)
-    return ImageChops.lighter(grown, mask_drawing.hair_mask(joints, picture.size))
+    return ImageChops.lighter(grown, mask_drawing.face_mask(joints, picture.size))
 
 
 def face_mask(picture: Image.Image, pose: Pose, see: ModuleType) -> Image.Image | None:
-    """Mode L, 255 on the head: the largest face near the pose's nose. None where none is found."""
+    """Mode L, 255 where a head in the place of this one may be painted, with any hair and the upper neck.
+
+    It is drawn around the largest face near the pose's nose. None where none is found.
+    """
     nose = pose[NOSE]
     for face in see.find_faces(picture):
         (x, y), half = face.centre, face.width / 2
         if nose is None or math.hypot(x - nose.x, y - nose.y) < half:
-            mask = Image.new("L", picture.size)
-            box = (x - 1.1 * half, y - 1.5 * half, x + 1.1 * half, y + 1.25 * half)
-            ImageDraw.Draw(mask).ellipse(box, fill=255)
-            return mask
+            corners = np.asarray(face.points[:4])
+            across = corners[:2].mean(0) - corners[2:].mean(0)
+            turn = math.atan2(across[1], across[0])
+            return mask_drawing.head_mask((x, y - HEAD_UP * half), HEAD_HALF * half, turn, picture.size)
     return None
 
 

@@ -1,5 +1,6 @@
 """Masks from a skeleton alone hold whoever is painted, and the skeleton's picture gives its joints back."""
 
+import dataclasses
 import io
 import math
 import random
@@ -9,9 +10,13 @@ import pytest
 from PIL import Image, ImageChops
 
 from benchmarks.harness import ROOT
+from benchmarks.harness import photographs as real
 from benchmarks.masks import TARGETS, compare
-from generation.miniature.world import scenes
-from generation.poses import mask_drawing, openpose
+from generation.miniature import demo_content
+from generation.miniature.world import joints, people, scenes
+from generation.miniature.world.pen import View
+from generation.poses import mask_drawing, openpose, proposal
+from generation.vision import real_people
 
 SIZE = (256, 256)
 
@@ -39,6 +44,36 @@ def test_the_face_mask_lies_in_the_subject_mask():
             mask_drawing.face_mask(joints_of(seed), SIZE), mask_drawing.subject_mask(joints_of(seed), SIZE)
         )
         assert outside.getbbox() is None
+
+
+@pytest.mark.parametrize("shot", joints.SHOT_TYPES)
+def test_the_face_mask_leaves_no_hair_out_at_any_shot(shot):
+    """Neither what is proposed from joints, nor from a picture, nor what the demo brings."""
+    for style, seed in (("long", 3), ("curly", 6), ("bun", 9)):
+        person = dataclasses.replace(people.random_person(seed), hair_style=style, hair_volume=0.8)
+        scene = scenes.random_scene(scenes.HELD_OUT + seed, person, shot)
+        head = scenes.head_silhouette(scene)
+        proposed = mask_drawing.face_mask(scene.pose.visible(), SIZE)
+        assert held(head, proposed) > 0.99 and area(proposed) < 1.5 * area(scenes.head_mask(scene))
+    figure = demo_content._figure("waving", shot, person, "coat")
+    assert held(scenes.head_silhouette(figure), demo_content.make_shot("waving", shot).face_mask) > 0.99
+
+
+def test_the_face_mask_proposed_for_a_picture_holds_the_hair():
+    scene = scenes.random_scene(scenes.HELD_OUT + 3, people.random_person(3, gender="woman"), "MES")
+    found = proposal.propose(scenes.draw_scene(scene, View(pixels=512)))
+    assert held(scenes.head_silhouette(scene, View(pixels=512)), found.face_mask) > 0.97
+    astronaut = proposal.face_mask(real.astronaut(), proposal.NOBODY, real_people)
+    left, top, right, bottom = astronaut.getbbox()  # her hair: x 150 to 300, y 15 to 120
+    assert left < 150 and right > 300 and top < 15 and 190 < bottom < 260
+
+
+def held(part: Image.Image, mask: Image.Image) -> float:
+    return area(ImageChops.darker(part, mask)) / area(part)
+
+
+def area(mask: Image.Image) -> int:
+    return sum(mask.histogram()[128:])
 
 
 def test_masks_grow_with_the_picture():

@@ -105,7 +105,10 @@ def subject_mask(scene: Scene, margin: int = 9) -> Image.Image:
 
 
 def face_mask(scene: Scene, view: View | None = None) -> Image.Image:
-    """Mode L, 255 on the head: face, ears and the hair over the forehead."""
+    """Mode L, 255 on face, ears and the hair over the forehead: where the readers of the measures look.
+
+    What is painted anew is the whole head, see ``head_mask``.
+    """
     pen = Pen(view or View(), "L", 0)
     half = scene.pose.head_half
     x, y = scene.pose.head
