@@ -72,6 +72,8 @@ def make_things(service: RunningService, browser, kept: Path) -> tuple[dict, dic
     page.goto("/you/")
     page.set_input_files("#images", photos())
     page.wait_for_selector(".tiles .good:nth-child(5)")
+    for box in page.locator(".consent input").all():
+        box.check()
     page.get_by_role("button", name="Learn my face").click()
     page.wait_for_selector(".job.succeeded")
     codes["training"] = page.url.split("/")[-2]

@@ -50,8 +50,9 @@ PHOTO_RATE = env.rate("PHOTO_RATE", "30/minute")  # seconds of the processor for
 MAX_JOBS_WAITING = env.number("MAX_JOBS_WAITING", 100, 1)  # of one client
 
 # --- retention ----------------------------------------------------------------------------------------------
-KEEP_OUTPUTS_DAYS = env.number("KEEP_OUTPUTS_DAYS", 0, 0)  # 0: until they are deleted
-KEEP_LORAS_DAYS = env.number("KEEP_LORAS_DAYS", 0, 0)
+KEEP_OUTPUTS_DAYS = env.number("KEEP_OUTPUTS_DAYS", 30, 0)  # 0: until they are deleted
+KEEP_LORAS_DAYS = env.number("KEEP_LORAS_DAYS", 30, 0)
+API_NEEDS_CONSENT = env.flag("API_NEEDS_CONSENT", False)  # the studio always needs it
 
 # --- marking ------------------------------------------------------------------------------------------------
 C2PA_CERTIFICATE = env.file("C2PA_CERTIFICATE")  # a chain, PEM; without one, the installation makes its own

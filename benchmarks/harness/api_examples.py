@@ -67,6 +67,7 @@ def run(api: Api, photos: list[bytes], wait: Callable[[str], dict]) -> dict:
     parts = [("images", (f"{n}.png", photo, "image/png")) for n, photo in enumerate(photos, start=1)]
     api.call("GET /api/pois/")
     api.call("GET /api/actions/")
+    api.call("GET /api/consent/")
     api.call("POST /api/photos/check/", files={"image": parts[0][1]})
     api.call("POST /api/photos/check/", files={"picture": parts[0][1]})
     trained = api.call("POST /api/lora-training/", files=parts).json()

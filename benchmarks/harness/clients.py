@@ -11,7 +11,9 @@ from diffuser_api.access import tokens
 from diffuser_api.jobs import orders, status_changes
 from diffuser_api.jobs.orders import GenerationOrder, TrainingOrder
 from diffuser_api.models import ActionImage, Client, Job, LoraModel, PoiImage
-from diffuser_api.photos import gate
+from diffuser_api.photos import consent, gate
+
+CONSENT = {"consent_version": consent.VERSION, "consent_person": "yes"}  # what the studio's form sends
 
 
 def make_client(name: str) -> tuple[Client, dict[str, str]]:

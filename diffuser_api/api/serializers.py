@@ -23,7 +23,7 @@ from diffuser_api.models import (
     PoiImage,
     ShotType,
 )
-from diffuser_api.photos import sentences
+from diffuser_api.photos import consent, sentences
 from diffuser_api.webhooks import guarded_post
 from generation.models import lora_fit
 from generation.request import AGES, GENDERS
@@ -126,7 +126,31 @@ class GenerateImageSerializer(NamingSerializer, WebhookSerializer):
         )
 
 
-class LoraTrainingSerializer(WebhookSerializer):
+class ConsentField(WebhookSerializer):
+    """What a training has beside its photos."""
+
+    consent_version = OptionalText(
+        NAME_LENGTH,
+        "Version of the text of /api/consent/ that the visitor agrees to; some servers need it.",
+    )
+
+    def validate_consent_version(self, version):
+        try:
+            if not version and settings.API_NEEDS_CONSENT:
+                raise consent.NotGiven
+            return consent.given(version)
+        except consent.NotGiven as error:
+            raise serializers.ValidationError(str(error)) from error
+
+
+class ConsentSerializer(serializers.Serializer):
+    version = serializers.CharField()
+    needed = serializers.BooleanField(help_text="Whether a training is refused without consent_version.")
+    text = serializers.ListField(child=serializers.CharField(), help_text="Sentences to show.")
+    agree = serializers.ListField(child=serializers.CharField(), help_text="Beside the boxes to tick.")
+
+
+class LoraTrainingSerializer(ConsentField):
     """Five photos of one person, in five parts of the same name."""
 
     images = serializers.ListField(child=serializers.FileField(), min_length=5, max_length=5)

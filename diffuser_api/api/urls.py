@@ -14,6 +14,7 @@ urlpatterns = [
         training.TrainingComplete.as_view(),
         name="training-complete",
     ),
+    path("api/consent/", training.ConsentText.as_view(), name="consent"),
     path("api/photos/check/", photos.PhotoCheck.as_view(), name="photo-check"),
     path("api/generate-image/", generation.GenerateImage.as_view(), name="generate-image"),
     path("api/jobs/<str:code>/", jobs.JobDetail.as_view(), name="job"),

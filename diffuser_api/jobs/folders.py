@@ -41,8 +41,12 @@ def make(folder: Path) -> Path:
     return folder
 
 
+def all_of(code: str) -> tuple[Path, ...]:
+    return generation_folder(code), training_input(code), training_output(code)
+
+
 def remove(code: str) -> None:
-    for folder in (generation_folder(code), training_input(code), training_output(code)):
+    for folder in all_of(code):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
             installation.unmark(folder)
@@ -50,6 +54,5 @@ def remove(code: str) -> None:
 
 def codes() -> set[str]:
     """Of the working folders that this installation has made."""
-    no_code = ""  # a folder without its last part is the folder of them all
-    parents = (generation_folder(no_code), training_input(no_code), training_output(no_code))
+    parents = all_of("")  # a folder without its last part is the folder of them all
     return {folder.name for parent in parents for folder in installation.marked(parent)}

@@ -16,6 +16,7 @@ from diffuser_api.catalogue import fitting
 from diffuser_api.jobs import lora_file, queue, wake_up
 from diffuser_api.models import ActionImage, Client, IdempotencyKey, Job, LoraModel, PoiImage, TrainingPhoto
 from diffuser_api.operations import checks, disk
+from diffuser_api.photos.consent import Consent
 from diffuser_api.photos.gate import Seen
 from diffuser_api.storage import transaction_with_files
 from diffuser_api.webhooks import outbox
@@ -81,9 +82,11 @@ class TrainingOrder(Order):
     """A LoRA of the person in these photos, which the gate has cleaned."""
 
     photos: Sequence[Seen] = ()
+    consent: Consent | None = None  # where the setting lets a client ask without it
 
     def job(self, code: str) -> Job:
-        return Job(code=code, kind=Job.Kind.TRAINING, steps=["train"])
+        parameters = {"consent": self.consent.as_dict()} if self.consent else {}
+        return Job(code=code, kind=Job.Kind.TRAINING, steps=["train"], parameters=parameters)
 
 
 def create_job(order: GenerationOrder | TrainingOrder) -> Job:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
@@ -31,6 +31,11 @@ def delete(code: str) -> bool:
     transaction: workers must see that their jobs are taken from them.
     """
     return bool(_delete({code}))
+
+
+def delete_all(jobs: QuerySet[Job], loras: QuerySet[LoraModel]) -> None:
+    """These, and the pictures made with the LoRAs; as ``delete``."""
+    _delete({*jobs.values_list("code", flat=True), *loras.values_list("code", flat=True)})
 
 
 def _delete(codes: set[str]) -> int:
@@ -79,6 +84,20 @@ def apply() -> dict[str, list[str]]:
         if codes:
             log.info("%s deleted, as they are kept no longer: %s", what, ", ".join(codes))
     return old
+
+
+def lora_kept_until(lora: LoraModel) -> datetime | None:
+    """When a LoRA, and all pictures made with it, are deleted by age; None if they aren't."""
+    days = settings.KEEP_LORAS_DAYS
+    return lora.created_at + timedelta(days=days) if days else None
+
+
+def picture_kept_until(job: Job) -> datetime | None:
+    """By its own age or its LoRA's, whichever comes first."""
+    days = settings.KEEP_OUTPUTS_DAYS
+    own = job.finished_at + timedelta(days=days) if days and job.finished_at else None
+    ends = [own, lora_kept_until(job.lora) if job.lora else None]
+    return min(filter(None, ends), default=None)
 
 
 def _photos() -> list[str]:

@@ -2,8 +2,10 @@
 
 from django.core.paginator import Paginator
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_safe
 
+from diffuser_api.jobs import retention
 from diffuser_api.models import Job, PoiImage
 from studio import visitors
 
@@ -33,7 +35,15 @@ def gallery(request):
 
 
 @visitors.welcome
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def leave(request):
+    """A face that this browser has forgotten is out of its owner's reach: so erasing it is offered too."""
+    mine = request.visitor.jobs()
+    if request.method != "POST":
+        faces = request.visitor.loras().exists()
+        return render(request, "studio/leave.html", {"faces": faces, "pictures": mine.exists()})
+    erase = "erase" in request.POST
+    if erase:
+        retention.delete_all(mine, request.visitor.loras())
     visitors.leave(request)
-    return visitors.forgotten(redirect("studio:home"))
+    return visitors.forgotten(redirect(f"{reverse('studio:leave')}?{'erased' if erase else 'forgotten'}"))

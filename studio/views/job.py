@@ -64,6 +64,7 @@ def _context(request, job: Job) -> dict:
         "ticket": visitors.ticket_of(job.code) if job.kind == Job.Kind.TRAINING else "",
         "share_url": output_url(job, request) if picture and job.status == Job.Status.SUCCEEDED else "",
         "every": RUNNING_MS if job.status == Job.Status.RUNNING and picture else WAITING_MS,
+        "kept_until": retention.picture_kept_until(job) if picture else None,
         "share_hours": settings.OUTPUT_URL_HOURS,
     }
     shown = [str(context[name]) for name in ("percent", "state", "estimate", "newest", "preview", "samples")]

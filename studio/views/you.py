@@ -5,6 +5,7 @@ from dataclasses import replace
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from diffuser_api.api import idempotency
@@ -12,7 +13,7 @@ from diffuser_api.jobs import orders, retention
 from diffuser_api.jobs.orders import TrainingOrder
 from diffuser_api.jobs.status_changes import UNFINISHED
 from diffuser_api.models import Job
-from diffuser_api.photos import gate
+from diffuser_api.photos import consent, gate
 from studio import once, sentences, visitors
 
 
@@ -29,19 +30,42 @@ def photos(request):
 
 
 def _page(request, status=200, **context):
-    loras = [{"code": lora.code, "ticket": visitors.ticket_of(lora.code)} for lora in request.visitor.loras()]
-    return render(request, "studio/you.html", {"loras": loras, **context}, status=status)
+    loras = [
+        {
+            "code": lora.code,
+            "ticket": visitors.ticket_of(lora.code),
+            "kept_until": retention.lora_kept_until(lora),
+        }
+        for lora in request.visitor.loras()
+    ]
+    return render(request, "studio/you.html", {"loras": loras, "consent": consent, **context}, status=status)
+
+
+def _consent(request) -> consent.Consent:
+    """Raises NotGiven. Both boxes, and of the text of today: an old page shows another one."""
+    given = consent.given(request.POST.get("consent_version", ""))
+    if given is None or not request.POST.get("consent_person"):
+        raise consent.NotGiven
+    return given
 
 
 def _train(request):
     try:
+        agreed = _consent(request)
         owner, key = request.visitor.caller, once.key_of_training(request.visitor)
         order = TrainingOrder(
-            client=owner.client, visitor=owner.visitor, address=owner.address, idempotency_key=key
+            consent=agreed,
+            client=owner.client,
+            visitor=owner.visitor,
+            address=owner.address,
+            idempotency_key=key,
         )
         orders.check(order)
         photos, _ = gate.clean_photos(request.FILES.getlist("images"), owner.address)
         job = idempotency.create_job(replace(order, photos=photos))
+    except consent.NotGiven:
+        message = gettext("Tick both boxes if you agree; without that, no photo is used.")
+        reasons = [{"index": 0, "message": message}]
     except gate.PhotosRefused as refused:
         reasons = refused.reasons
     except (gate.TooMuchWork, *orders.REFUSALS) as error:

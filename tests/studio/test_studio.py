@@ -96,6 +96,11 @@ def watch_the_steps(page, folder) -> tuple[float, dict[int, float], dict[int, fl
     return first, made, shown
 
 
+def consent(page) -> None:
+    for box in page.locator(".consent input").all():
+        box.check()
+
+
 @pytest.mark.parametrize(("language", "width"), [("en", 1280), ("it", 360)])
 def test_from_five_photos_to_the_picture(language, width, server_and_worker, browser, files, tmp_path):
     says = WORDS[language]
@@ -108,6 +113,7 @@ def test_from_five_photos_to_the_picture(language, width, server_and_worker, bro
         page.set_input_files("#images", files[:3])
         page.set_input_files("#camera", files[3])
         page.wait_for_selector(".tiles .good:nth-child(4)", timeout=SECONDS * 1000)
+        consent(page)
         page.get_by_role("button", name=says["learn"]).click()
         assert "1" in page.locator("#reasons li").inner_text()  # one is missing
         page.set_input_files("#images", files[4])
@@ -201,6 +207,7 @@ def test_photos_that_cannot_be_taken_are_marked_with_the_reason(server_and_worke
             page.locator(".tiles .bad button").first.click()
         page.set_input_files("#images", [files[3], files[4]])
         page.wait_for_selector(".tiles li:nth-child(5).good", timeout=SECONDS * 1000)
+        consent(page)
         page.get_by_role("button", name="Learn my face").click()
         page.wait_for_selector("#reasons [data-index]", timeout=SECONDS * 1000)
         assert "the same picture" in page.locator(".tiles .bad").inner_text()  # seen only when all are sent
@@ -234,6 +241,9 @@ def test_a_picture_is_made_with_the_keyboard_alone(server_and_worker, browser, f
             page.wait_for_timeout(50)
         choosers[0].set_files(files)
         page.wait_for_selector(".tiles .good:nth-child(5)", timeout=SECONDS * 1000)
+        for name in ("consent_version", "consent_person"):
+            go_to(f"[name={name}]")
+            page.keyboard.press("Space")
         go_to("button[type=submit]:not(.languages *)")
         page.keyboard.press("Enter")
         page.wait_for_url("**/jobs/**")
@@ -263,9 +273,11 @@ def test_a_picture_is_made_without_javascript(server_and_worker, browser, files)
         page = guest.page
         page.goto("/you/")
         page.set_input_files("#images", files[:2])
+        consent(page)
         page.get_by_role("button", name="Learn my face").click()
         assert "five photos; 2 arrived" in page.locator("#reasons").inner_text()
         page.set_input_files("#images", files)
+        consent(page)
         page.get_by_role("button", name="Learn my face").click()
         page.wait_for_selector(".state")
         page.get_by_role("button", name="Cancel").click()

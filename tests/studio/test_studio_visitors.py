@@ -19,7 +19,7 @@ from PIL import Image
 import studio.urls
 from benchmarks.harness import ROOT
 from benchmarks.harness.catalogue import make_catalogue, make_photos
-from benchmarks.harness.clients import make_job, make_lora
+from benchmarks.harness.clients import CONSENT, make_job, make_lora
 from diffuser_api.jobs import folders, status_changes
 from diffuser_api.models import Client, Job, LoraModel, Poi
 from diffuser_api.photos import gate
@@ -217,7 +217,7 @@ def test_photos_sent_twice_are_one_training(catalogue, settings):
 
     def send():
         files = [SimpleUploadedFile(f"{k}.png", photo) for k, photo in enumerate(make_photos())]
-        return anna.post("/you/", {"images": files})
+        return anna.post("/you/", {"images": files, **CONSENT})
 
     assert send()["Location"] == send()["Location"]
     assert Job.objects.filter(kind=Job.Kind.TRAINING).count() == 1
@@ -294,7 +294,7 @@ def test_two_forms_of_photos_at_the_same_moment_make_one_training(catalogue, set
 
     def send():
         uploads = [SimpleUploadedFile(f"{k}.png", photo) for k, photo in enumerate(make_photos())]
-        return browser.post("/you/", {"images": uploads})
+        return browser.post("/you/", {"images": uploads, **CONSENT})
 
     def looked_at(files, sender):
         monkeypatch.setattr(gate, "clean_photos", look)
@@ -366,7 +366,10 @@ def test_a_server_that_takes_no_job_says_why(take_away, catalogue, tmp_path, set
     done = finish(ask(anna, catalogue), tmp_path)
     take_away(settings, monkeypatch)
     photos = [SimpleUploadedFile(f"{k}.png", photo) for k, photo in enumerate(make_photos())]
-    for answer in (anna.post("/postcard/", wish(catalogue)), anna.post("/you/", {"images": photos})):
+    for answer in (
+        anna.post("/postcard/", wish(catalogue)),
+        anna.post("/you/", {"images": photos, **CONSENT}),
+    ):
         assert answer.status_code == 400 and "tell the staff" in answer.content.decode()
     assert anna.post(f"/jobs/{done.code}/again/")["Location"] == f"/jobs/{done.code}/"
     assert Job.objects.count() == 1
@@ -429,8 +432,8 @@ def test_nothing_typed_or_uploaded_comes_back_as_markup(catalogue, settings):
         anna.get("/postcard/figure/", {"words": MARKUP, "shot": MARKUP}),
         anna.get("/pictures/", {"page": MARKUP}),
         anna.post("/you/code/", {"code": MARKUP}),
-        anna.post("/you/", {"images": files}),
-        anna.post("/you/", {"images": files}, headers={"HX-Request": "true"}),
+        anna.post("/you/", {"images": files, **CONSENT}),
+        anna.post("/you/", {"images": files, **CONSENT}, headers={"HX-Request": "true"}),
         anna.get(f"/{MARKUP}"),
         anna.get("/you/", {"erased": MARKUP}),
     ]

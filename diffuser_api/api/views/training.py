@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from django.conf import settings
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import status
@@ -15,18 +16,31 @@ from diffuser_api.access.tokens import bearer_token
 from diffuser_api.api import idempotency, waiting
 from diffuser_api.api.field_names import unknown_names
 from diffuser_api.api.serializers import (
+    ConsentField,
+    ConsentSerializer,
     ErrorSerializer,
     LoraTrainingAnswerSerializer,
     LoraTrainingSerializer,
     PhotosRefusedSerializer,
     TrainingCompleteSerializer,
-    WebhookSerializer,
 )
 from diffuser_api.api.views.new_job import HEADERS, created_or_accepted, status_url
 from diffuser_api.jobs import lora_file, orders, retention, status_changes
 from diffuser_api.jobs.orders import TrainingOrder
 from diffuser_api.models import LoraModel
-from diffuser_api.photos import gate
+from diffuser_api.photos import consent, gate
+
+
+class ConsentText(APIView):
+    """What a visitor agrees to before their photos are sent, in the language of the request."""
+
+    authentication_classes = permission_classes = []
+
+    @extend_schema(responses=ConsentSerializer)
+    def get(self, request):
+        agree = [str(consent.AGREE), str(consent.PERSON)]
+        answer = {"version": consent.VERSION, "needed": settings.API_NEEDS_CONSENT}
+        return Response(answer | {"text": consent.points(), "agree": agree})
 
 
 class LoraTraining(APIView):
@@ -44,12 +58,13 @@ class LoraTraining(APIView):
         },
     )
     def post(self, request):
-        asked = WebhookSerializer(data=request.data)
+        asked = ConsentField(data=request.data)
         asked.is_valid(raise_exception=True)
         key, warnings = idempotency.key_of(request), []
         job = idempotency.find_job(key)
         if job is None:
             order = TrainingOrder(
+                consent=asked.validated_data["consent_version"],
                 webhook_url=asked.validated_data["webhook_url"],
                 client=request.user.client,
                 visitor=request.user.visitor or "",
