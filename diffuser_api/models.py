@@ -1,4 +1,5 @@
-"""The tables: the catalogue (places, actions), clients, LoRAs, jobs and webhooks. No business rules here."""
+"""The tables: the catalogue (places, actions), postcard layouts, clients, LoRAs, jobs and webhooks. No
+business rules here."""
 
 import unicodedata
 import uuid
@@ -141,6 +142,40 @@ class ActionImage(models.Model):
                 raise ValidationError(errors)
 
 
+class PostcardLayout(models.Model):
+    """How a picture is printed as a postcard. Without any row there are two built-in ones."""
+
+    class Style(models.TextChoices):
+        FRAMED = "framed", "the whole picture, with words beside it"
+        FULL_BLEED = "full_bleed", "the picture over the whole card"
+
+    class Corner(models.TextChoices):
+        TOP_LEFT = "top-left", "top left"
+        TOP_RIGHT = "top-right", "top right"
+        BOTTOM_LEFT = "bottom-left", "bottom left"
+        BOTTOM_RIGHT = "bottom-right", "bottom right"
+
+    name = LineField(max_length=NAME_LENGTH, unique=True, help_text="Visitors choose by it.")
+    style = models.CharField(max_length=10, choices=Style, default=Style.FRAMED)
+    logo = models.ImageField(
+        upload_to="postcards/", blank=True, help_text="Printed up to 28 x 13 mm; may be transparent."
+    )
+    logo_corner = models.CharField(max_length=12, choices=Corner, default=Corner.BOTTOM_RIGHT)
+    font = models.FileField(
+        upload_to="postcards/",
+        blank=True,
+        help_text="A TrueType file whose licence lets it be embedded; else Noto Serif is used.",
+    )
+    position = models.PositiveSmallIntegerField(default=0, help_text="The lowest is offered first.")
+
+    class Meta:
+        ordering = ["position", "name"]
+        verbose_name = "postcard layout"
+
+    def __str__(self):
+        return self.name
+
+
 class Client(models.Model):
     """A front-end that calls the API. Its jobs and LoRAs are its own; no other client sees them."""
 
@@ -230,6 +265,7 @@ class Job(Owned):
     output = models.FileField(upload_to="outputs/", blank=True)
     webhook_url = models.CharField(max_length=URL_LENGTH, blank=True)
     sender = models.CharField(max_length=16, blank=True, editable=False)  # addresses.mark_of, if it is known
+    shared_until = models.DateTimeField(null=True, blank=True)  # by its visitor, see studio.sharing
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
     started_at = models.DateTimeField(null=True, blank=True, db_index=True)
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -21,6 +21,7 @@ WISH = running_service.WISH | {
     "selected_lora": "",
     "seed": 4,
 }
+CARD = {"greeting": "Saluti!", "message": "A presto", "address": "Maria Rossi\nRoma", "edges": "bleed"}
 PHOTOS = " ".join(f"-F images=@photos/{n}.png" for n in range(1, 6))
 
 
@@ -45,7 +46,7 @@ class Api:
         example = self.kept.setdefault(row, {"curl": self._curl(method, path or pattern, options)})
         if answer.ok and "json" in options:
             example["request"] = options["json"]
-        if answer.content:
+        if "json" in answer.headers.get("Content-Type", ""):
             body = json.loads(answer.text.replace(self.url, HOST))
             example.setdefault("answers", {}).setdefault(str(answer.status_code), body)
         return answer
@@ -54,6 +55,7 @@ class Api:
         line = 'curl -H "Authorization: Bearer $TOKEN"'
         if "json" in options:
             line += f" -H 'Content-Type: application/json' -d '{json.dumps(options['json'])}'"
+            line += " -o postcard.pdf" if path.endswith("/postcard/") else ""
         elif "files" in options:
             one = path.endswith("/check/")
             line += " -F image=@photos/1.png" if one else f" {PHOTOS}"
@@ -85,6 +87,12 @@ def run(api: Api, photos: list[bytes], wait: Callable[[str], dict]) -> dict:
     api.call("POST /api/jobs/{code}/cancel/", f"/api/jobs/{other}/cancel/")
     wait(lora)
     wait(code)
+    card, path = "POST /api/jobs/{code}/postcard/", f"/api/jobs/{code}/postcard/"
+    api.call(card, path, json=CARD)
+    api.call(card, path, json=CARD | {"layout": "gold"})
+    api.call(card, path, json=CARD, token="")
+    api.call(card, path.replace(code, "00000000"), json=CARD)
+    api.call(card, path.replace(code, other), json=CARD)
     for row, path in (
         ("GET /api/jobs/{code}/", f"/api/jobs/{code}/"),
         ("DELETE /api/jobs/{code}/", f"/api/jobs/{code}/"),

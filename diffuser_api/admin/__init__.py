@@ -3,6 +3,13 @@
 from django.contrib import admin
 
 from diffuser_api.access.log_in import LogInForm, limited
-from diffuser_api.admin import actions, clients, jobs, loras, places  # noqa: F401  registers their models
+from diffuser_api.admin import (  # noqa: F401  registers their models
+    actions,
+    clients,
+    jobs,
+    loras,
+    places,
+    postcards,
+)
 
 admin.site.login_form, admin.site.login = LogInForm, limited(admin.site.login)

@@ -4,7 +4,7 @@ from django.urls import path, re_path
 
 from diffuser_api.api.docs_page import ApiDocs
 from diffuser_api.api.schema import SchemaView
-from diffuser_api.api.views import catalogue, generation, jobs, outputs, photos, training
+from diffuser_api.api.views import catalogue, generation, jobs, outputs, photos, postcards, training
 from diffuser_api.operations import views as operations
 
 urlpatterns = [
@@ -19,6 +19,7 @@ urlpatterns = [
     path("api/generate-image/", generation.GenerateImage.as_view(), name="generate-image"),
     path("api/jobs/<str:code>/", jobs.JobDetail.as_view(), name="job"),
     path("api/jobs/<str:code>/cancel/", jobs.JobCancel.as_view(), name="job-cancel"),
+    path("api/jobs/<str:code>/postcard/", postcards.Postcard.as_view(), name="job-postcard"),
     path("api/loras/<str:code>/", training.LoraDetail.as_view(), name="lora"),
     path("api/pois/", catalogue.PoiList.as_view(), name="pois"),
     path("api/actions/", catalogue.ActionList.as_view(), name="actions"),

@@ -24,8 +24,14 @@ FORMATS = ("JPEG", "PNG", "WEBP", "HEIF")
 EDITORS_FORMATS = (*FORMATS, "GIF", "BMP", "TIFF")
 MAY_MOVE = ("PNG", "WEBP", "GIF", "TIFF")
 # What the catalogue stores of each kind of picture: the first is what another format is turned into. A
-# drawing is a picture that shows a skeleton: its transparent parts are black.
-STORED = {"picture": ("JPEG", "PNG"), "drawing": ("PNG", "JPEG"), "skeleton": ("PNG",), "mask": ("PNG",)}
+# drawing is a picture that shows a skeleton: its transparent parts are black. A logo keeps its own.
+STORED = {
+    "picture": ("JPEG", "PNG"),
+    "drawing": ("PNG", "JPEG"),
+    "skeleton": ("PNG",),
+    "mask": ("PNG",),
+    "logo": ("PNG",),
+}
 JPEG_QUALITY = {"quality": 95, "subsampling": 0}
 PNG_END, JPEG_END = b"IEND\xaeB`\x82", b"\xff\xd9"
 MIN_SIDE = 256  # pixels
@@ -123,6 +129,9 @@ def _cleaned(picture: Image.Image, kind: str) -> Image.Image:
     try:
         if kind == "mask":
             shown = as_mask(picture, KEPT_SIDE)
+        elif kind == "logo":
+            shown = picture.convert("RGBA")
+            shown.thumbnail((KEPT_SIDE, KEPT_SIDE))
         else:
             shown = as_rgb(picture, "white" if kind == "picture" else "black", KEPT_SIDE)
     except MemoryError:
@@ -134,7 +143,7 @@ def _cleaned(picture: Image.Image, kind: str) -> Image.Image:
 
 def _is_plain(picture: Image.Image, content: bytes, kind: str) -> bool:
     """Whether the file, which was decoded, holds its pixels and nothing else."""
-    if picture.mode != ("L" if kind == "mask" else "RGB"):
+    if picture.mode != {"mask": "L", "logo": "RGBA"}.get(kind, "RGB"):
         return False
     if picture.format == "PNG":
         return not (picture.info or picture.private_chunks) and content.endswith(PNG_END)

@@ -1,0 +1,45 @@
+"""Layouts of postcards: style, logo and font."""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+
+from diffuser_api.admin.pages import FileInput
+from diffuser_api.catalogue import entrance
+from diffuser_api.models import PostcardLayout
+from diffuser_api.postcards import fonts
+
+
+class PostcardLayoutForm(forms.ModelForm):
+    class Meta:
+        model = PostcardLayout
+        fields = ["name", "style", "logo", "logo_corner", "font", "position"]
+        widgets = {"logo": FileInput}
+        field_classes = {"logo": forms.FileField}  # an ImageField would decode the file in this process
+
+    def clean_logo(self):
+        logo = self.cleaned_data["logo"]
+        if not logo or "logo" not in self.changed_data:
+            return logo
+        [content] = entrance.taken([("logo", logo)])
+        if isinstance(content, entrance.PictureRefused):
+            raise ValidationError(str(content))
+        return entrance.as_file(content, logo.name)
+
+    def clean_font(self):
+        font = self.cleaned_data["font"]
+        if font and "font" in self.changed_data:
+            try:
+                fonts.check(font.read())
+            except fonts.NotAFont as error:
+                raise ValidationError("This is no TrueType font that can be embedded.") from error
+            font.seek(0)
+        return font
+
+
+@admin.register(PostcardLayout)
+class PostcardLayoutAdmin(admin.ModelAdmin):
+    form = PostcardLayoutForm
+    list_display = ["name", "style", "position"]
