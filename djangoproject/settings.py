@@ -66,6 +66,7 @@ OPEN_API = env.flag("OPEN_API", False)  # no token is needed by requests from OP
 OPEN_API_NETWORKS = env.networks("OPEN_API_NETWORKS", ["127.0.0.0/8", "::1/128"])
 OUTPUT_URLS = env.choice("OUTPUT_URLS", ("signed", "plain"))  # for the owner, or with a signature; for all
 OUTPUT_URL_HOURS = env.number("OUTPUT_URL_HOURS", 24, 1)
+SHARE_DAYS = env.number("SHARE_DAYS", 90, 1)  # the longest time for which a visitor may share a picture
 NUM_PROXIES = env.number("NUM_PROXIES", 0, 0)  # that add the sender's address to X-Forwarded-For
 
 STUDIO = env.flag("STUDIO", False)  # opens the visitors' pages to all; OPEN_API opens them to this host

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from studio.views import files, home, job, postcard, you
+from studio.views import card, files, home, job, postcard, share, you
 
 app_name = "studio"
 urlpatterns = [
@@ -21,6 +21,11 @@ urlpatterns = [
     path("jobs/<str:code>/cancel/", job.cancel, name="cancel"),
     path("jobs/<str:code>/again/", job.again, name="again"),
     path("jobs/<str:code>/delete/", job.delete, name="delete"),
+    path("jobs/<str:code>/postcard/", card.card, name="card"),
+    path("jobs/<str:code>/share/", share.begin, name="share"),
+    path("p/<str:token>/", share.page, name="shared"),
+    path("p/<str:token>/picture.png", share.picture, name="shared-picture"),
+    path("p/<str:token>/small.jpg", share.small, name="shared-small"),
     path("jobs/<str:code>/steps/<int:index>.png", files.step, name="step"),
     path("jobs/<str:code>/preview.png", files.preview, name="preview"),
     path("jobs/<str:code>/samples/<str:name>", files.sample, name="sample"),

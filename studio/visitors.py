@@ -27,9 +27,10 @@ from diffuser_api.models import Client, Job, LoraModel
 
 CLIENT, COOKIE = "studio visitors", "studio"
 SECONDS = 400 * 24 * 3600  # as long as browsers keep a cookie
-# Nothing from other sites and nothing inline; blob: is a photo that is shown before it is sent.
+# Nothing from other sites and no script inline; blob: is a photo that is shown before it is sent, data: a
+# card that is shown as it is typed.
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' blob:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' blob: data:; "
     f"connect-src 'self'; {security_headers.NEVER}"
 )
 MOST_CODES = 10  # entered in one browser

@@ -5,18 +5,17 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-from django.conf import settings
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from diffuser_api.api import idempotency
-from diffuser_api.api.serializers import JobSerializer, output_url
+from diffuser_api.api.serializers import JobSerializer
 from diffuser_api.jobs import folders, orders, queue, retention, status_changes
 from diffuser_api.models import Job
 from generation.job_folder import PREVIEW, newest_index
-from studio import forms, once, sentences, visitors
+from studio import forms, once, sentences, sharing, visitors
 
 RUNNING_MS, WAITING_MS = 500, 1500  # between two looks
 
@@ -62,10 +61,9 @@ def _context(request, job: Job) -> dict:
         "preview": _preview(folder) if newest == 0 else "",
         "samples": [] if picture else [path.name for path in samples_of(job)],
         "ticket": visitors.ticket_of(job.code) if job.kind == Job.Kind.TRAINING else "",
-        "share_url": output_url(job, request) if picture and job.status == Job.Status.SUCCEEDED else "",
+        "share": sharing.told(job, request) if picture and job.status == Job.Status.SUCCEEDED else {},
         "every": RUNNING_MS if job.status == Job.Status.RUNNING and picture else WAITING_MS,
         "kept_until": retention.picture_kept_until(job) if picture else None,
-        "share_hours": settings.OUTPUT_URL_HOURS,
     }
     shown = [str(context[name]) for name in ("percent", "state", "estimate", "newest", "preview", "samples")]
     context["version"] = hashlib.sha256("\n".join([job.status, job.step, *shown]).encode()).hexdigest()[:12]

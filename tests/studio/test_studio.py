@@ -6,12 +6,15 @@ import io
 import re
 import time
 
+import cv2
+import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
 from benchmarks.harness.browsing import accessible, visit
 from benchmarks.harness.catalogue import make_photos
 from diffuser_api.photos.pictures import as_png
+from diffuser_api.postcards import printing
 from generation.miniature import demo_content
 
 SECONDS = 300  # for what takes long on a busy machine
@@ -22,6 +25,8 @@ WORDS = {
         "make": "Make a postcard",
         "paint": "Paint my postcard",
         "keep": "Keep it",
+        "link": "Make a link",
+        "print": "Print it as a postcard",
         "again": "The same, painted anew",
         "cancel": "Cancel",
         "cancelled": "Cancelled.",
@@ -33,6 +38,8 @@ WORDS = {
         "make": "Crea una cartolina",
         "paint": "Dipingi la mia cartolina",
         "keep": "Salvala",
+        "link": "Crea un link",
+        "print": "Stampala come cartolina",
         "again": "La stessa, dipinta di nuovo",
         "cancel": "Annulla",
         "cancelled": "Annullato.",
@@ -163,12 +170,35 @@ def test_from_five_photos_to_the_picture(language, width, server_and_worker, bro
         download.value.save_as(kept)
         assert kept.name == f"cartolina-{code}.png"
         assert Image.open(kept).size == (256, 256)
+        page.get_by_role("button", name=says["link"]).click()
         link = page.locator("#link").input_value()
+        page.locator(".share summary").click()
+        code_shown = cv2.imdecode(np.frombuffer(page.locator(".qr").screenshot(), np.uint8), cv2.IMREAD_COLOR)
+        assert cv2.QRCodeDetector().detectAndDecode(code_shown)[0] == link
+        accessible(page, "shared")
         with visit(browser, server_and_worker.url) as friend:  # knows no cookie of ours
-            answer = friend.context.request.get(link)
-            assert answer.ok and answer.body() == kept.read_bytes()
-            assert friend.context.request.get(link.partition("?")[0]).status == 404
+            friend.page.goto(link)
+            accessible(friend.page, "a friend's page")
+            with friend.page.expect_download() as download:
+                friend.page.locator("a[download]").click()
+            assert download.value.path().read_bytes() == kept.read_bytes()
             assert friend.context.request.get(f"/jobs/{code}/").status == 404
+
+        page.get_by_role("link", name=says["print"]).click()
+        accessible(page, "a postcard to print")
+        before = page.locator(".printed").first.get_attribute("src")
+        page.locator("#greeting").press_sequentially("Saluti!", delay=20)
+        page.wait_for_function("old => document.querySelector('.printed').src !== old", arg=before)
+        page.fill("#message", "你好")
+        page.wait_for_selector("#problems:has-text('你好')")
+        accessible(page, "a postcard that can't be printed")
+        page.fill("#message", "Cara nonna")
+        page.wait_for_selector(".printed")
+        with page.expect_download() as download:
+            page.locator("[name=file][value=pdf]").click()
+        download.value.save_as(tmp_path / "card.pdf")
+        assert [printing.as_picture((tmp_path / "card.pdf").read_bytes(), side) for side in printing.SIDES]
+        page.goto(f"/jobs/{code}/")
 
         page.get_by_role("button", name=says["again"]).click()
         page.wait_for_url(lambda url: code not in url)

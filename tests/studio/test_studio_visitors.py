@@ -101,7 +101,8 @@ def test_every_page_but_the_catalogues_figures_needs_a_visitor():
     open_to_all = [
         url.name for url in studio.urls.urlpatterns if not hasattr(url.callback, "is_for_visitors")
     ]
-    assert open_to_all == ["figure", "figure-card"]
+    shared = ["shared", "shared-picture", "shared-small"]  # their addresses are signed
+    assert open_to_all == ["figure", "figure-card", *shared]
 
 
 @pytest.mark.parametrize("value", ["anna", "anna:1:x", "", "a b c:1wW:AAAA"])

@@ -6,7 +6,7 @@ const one = (selector, within = document) => within.querySelector(selector);
 
 // --- a form is sent once; a page that the browser has kept may be sent again ---
 addEventListener("submit", (event) => {
-  if (event.target.method !== "post" || event.defaultPrevented) return;
+  if (event.target.method !== "post" || event.defaultPrevented || "download" in event.target.dataset) return;
   if (event.target.dataset.sent) return event.preventDefault();
   event.target.dataset.sent = "yes";
   setTimeout(() => delete event.target.dataset.sent, 5000); // the visitor has stopped the loading, say
@@ -34,6 +34,7 @@ document.addEventListener("htmx:afterSwap", () => {
   const said = one("[data-say]")?.dataset.say;
   if (said && one("#said").textContent !== said) one("#said").textContent = said;
   begin();
+  beginSharing();
 });
 
 // --- the postcard: place and figure as they are chosen ---
@@ -67,9 +68,13 @@ function begin() {
   if (!slider || slider.dataset.ready) return;
   slider.dataset.ready = "yes";
   slider.addEventListener("input", () => slider.closest(".compare").style.setProperty("--share", `${slider.value}%`));
+}
+function beginSharing() {
   const share = one("#share"), link = one("#link");
+  if (!share || share.dataset.ready) return;
+  share.dataset.ready = "yes";
   share.addEventListener("click", async () => {
-    if (navigator.share) return navigator.share({ url: link.value }).catch(() => {});
+    if (navigator.share) return navigator.share({ title: share.dataset.title, url: link.value }).catch(() => {});
     link.select();
     try { await navigator.clipboard.writeText(link.value); } catch { document.execCommand("copy"); }
     one("#said").textContent = "";
@@ -77,4 +82,5 @@ function begin() {
   });
 }
 begin();
+beginSharing();
 show();

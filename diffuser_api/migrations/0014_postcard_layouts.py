@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('diffuser_api', '0012_names_in_one_form'),
+        ('diffuser_api', '0013_job_sender'),
     ]
 
     operations = [
