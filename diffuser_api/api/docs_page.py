@@ -10,6 +10,8 @@ from http import HTTPStatus
 from django.views.generic import TemplateView
 from drf_spectacular.generators import SchemaGenerator
 
+from diffuser_api.api import code_examples
+
 
 @dataclass(frozen=True)
 class Value:
@@ -36,7 +38,7 @@ class Call:
     path: str
     anchor: str
     description: str
-    curl: str
+    examples: list[tuple[str, str]]  # language, code
     needs_token: bool
     parameters: list[Value]
     kinds: list[str]  # content types that the body may have
@@ -65,7 +67,7 @@ def calls(schema: dict) -> Iterator[Call]:
                 path=path,
                 anchor=operation["operationId"],
                 description=text.strip(),
-                curl=code.removesuffix("\n```"),
+                examples=code_examples.in_languages(code.removesuffix("\n```")),
                 needs_token="security" in operation,
                 parameters=[
                     Value(

@@ -5,15 +5,18 @@ import sys
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFieldsSent, TooManyFilesSent
 from django.db import DatabaseError, InterfaceError
-from django.http import HttpResponse, JsonResponse, UnreadablePostError
+from django.http import Http404, HttpResponse, JsonResponse, UnreadablePostError
+from django.urls import reverse
 from django.views import defaults
-from rest_framework.exceptions import APIException, ParseError, Throttled, ValidationError
+from rest_framework.exceptions import APIException, NotFound, ParseError, Throttled, ValidationError
 from rest_framework.views import exception_handler
 
 from diffuser_api.catalogue import fitting
 from diffuser_api.jobs import queue
 from diffuser_api.operations import checks, database, disk
 from diffuser_api.photos import gate
+
+NOT_FOUND = "There is no such code, or it is another client's or visitor's."
 
 
 def answer_errors(error, context):
@@ -23,6 +26,8 @@ def answer_errors(error, context):
 
 def _as_api_error(error: Exception) -> Exception:
     match error:
+        case Http404():
+            return NotFound(NOT_FOUND)
         case queue.QueueFull():
             return Throttled(wait=error.seconds, detail=str(error))
         case gate.TooMuchWork():
@@ -48,6 +53,12 @@ def _as_api_error(error: Exception) -> Exception:
         case SuspiciousOperation() | UnicodeError():
             return ParseError("The request could not be read; check its form and encoding.")
     return error
+
+
+def no_such_call(request, path):
+    """For every address under /api/ that is no call."""
+    text = f"There is no call at this address; all calls are listed at {reverse('docs')}."
+    return JsonResponse({"detail": text}, status=404)
 
 
 def _refusal(status: int, error: Exception | str) -> APIException:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from drf_spectacular.views import SpectacularAPIView
 
+from diffuser_api.api.errors import NOT_FOUND
+
 EXAMPLES = Path(__file__).with_name("examples.json")
 ERROR = {"$ref": "#/components/schemas/Error"}
 OPEN = ("/api/pois/", "/api/actions/", "/api/consent/")  # need no token
@@ -23,7 +25,6 @@ OTHERS = {  # where they are listed already
     "403": "Only the training's own token is taken here.",
     "422": "The Idempotency-Key was sent with another request before; use a new one for each new job.",
 }
-NOT_FOUND = "There is no such code, or it is another client's or visitor's."
 
 
 class SchemaView(SpectacularAPIView):

@@ -19,6 +19,7 @@ from diffuser_api.models import (
     ActionImage,
     IdempotencyKey,
     Job,
+    LoraModel,
     Poi,
     PoiImage,
     ShotType,
@@ -332,6 +333,18 @@ def output_url(job: Job, request) -> str:
     url = reverse("output", args=[job.code], request=request)
     signed = settings.OUTPUT_URLS == "signed" and job.client_id
     return f"{url}?sig={tokens.sign_output(job.code)}" if signed else url
+
+
+class LoraSerializer(serializers.ModelSerializer):
+    url = serializers.SerializerMethodField(help_text="DELETE it to erase the face.")
+
+    class Meta:
+        model = LoraModel
+        fields = ["code", "created_at", "url"]
+
+    @extend_schema_field(serializers.URLField())
+    def get_url(self, lora):
+        return reverse("lora", args=[lora.code], request=self.context["request"])
 
 
 class PoiImageSerializer(serializers.ModelSerializer):

@@ -2,6 +2,7 @@
 
 from django.urls import path, re_path
 
+from diffuser_api.api import errors
 from diffuser_api.api.docs_page import ApiDocs
 from diffuser_api.api.schema import SchemaView
 from diffuser_api.api.views import catalogue, generation, jobs, outputs, photos, postcards, training
@@ -17,6 +18,8 @@ urlpatterns = [
     path("api/consent/", training.ConsentText.as_view(), name="consent"),
     path("api/photos/check/", photos.PhotoCheck.as_view(), name="photo-check"),
     path("api/generate-image/", generation.GenerateImage.as_view(), name="generate-image"),
+    path("api/jobs/", jobs.JobList.as_view(), name="jobs"),
+    path("api/loras/", training.LoraList.as_view(), name="loras"),
     path("api/jobs/<str:code>/", jobs.JobDetail.as_view(), name="job"),
     path("api/jobs/<str:code>/cancel/", jobs.JobCancel.as_view(), name="job-cancel"),
     path("api/jobs/<str:code>/postcard/", postcards.Postcard.as_view(), name="job-postcard"),
@@ -25,6 +28,7 @@ urlpatterns = [
     path("api/actions/", catalogue.ActionList.as_view(), name="actions"),
     path("api/schema/", SchemaView.as_view(), name="schema"),
     path("api/docs/", ApiDocs.as_view(), name="docs"),
+    re_path(r"^api/(?P<path>.*)$", errors.no_such_call),
     re_path(r"^data/outputs/(?P<code>\d{8})(?:\.png)?$", outputs.output, name="output-png"),
     path("data/outputs/<code>", outputs.output, name="output"),
     path("data/thumbnails/pois/<int:pk>/<field>", catalogue.poi_thumbnail, name="poi-thumbnail"),

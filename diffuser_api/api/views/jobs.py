@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import status
-from rest_framework.generics import RetrieveDestroyAPIView
+from rest_framework.generics import ListAPIView, RetrieveDestroyAPIView
+from rest_framework.pagination import PageNumberPagination
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -14,9 +15,30 @@ from diffuser_api.jobs import retention, status_changes
 from diffuser_api.models import Job
 
 
+class NewestFirst(PageNumberPagination):
+    page_size, page_size_query_param, max_page_size = 20, "page_size", 100
+
+
+class JobList(ListAPIView):
+    """The caller's trainings and pictures, newest first."""
+
+    queryset = Job.objects.select_related("client")
+    serializer_class = JobSerializer
+    pagination_class = NewestFirst
+
+    def get_queryset(self):
+        return super().get_queryset().visible_to(self.request.user).order_by("-created_at", "-pk")
+
+
+@extend_schema_view(
+    get=extend_schema(description="How far a job is."),
+    delete=extend_schema(
+        description="Away with a job and all that it made. A training takes its LoRA and the pictures made "
+        "with that along, since the visitor's face is in them."
+    ),
+)
 class JobDetail(RetrieveDestroyAPIView):
-    """How far a job is; or away with it and all that it made. A training takes its LoRA and the pictures made
-    with that along, since the visitor's face is in them."""
+    """How far a job is; or away with it."""
 
     queryset = Job.objects.all()
     serializer_class = JobSerializer

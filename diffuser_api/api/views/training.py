@@ -8,6 +8,7 @@ from django.conf import settings
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import status
+from rest_framework.generics import ListAPIView
 from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -19,11 +20,13 @@ from diffuser_api.api.serializers import (
     ConsentField,
     ConsentSerializer,
     ErrorSerializer,
+    LoraSerializer,
     LoraTrainingAnswerSerializer,
     LoraTrainingSerializer,
     PhotosRefusedSerializer,
     TrainingCompleteSerializer,
 )
+from diffuser_api.api.views.jobs import NewestFirst
 from diffuser_api.api.views.new_job import HEADERS, created_or_accepted, status_url
 from diffuser_api.jobs import lora_file, orders, retention, status_changes
 from diffuser_api.jobs.orders import TrainingOrder
@@ -119,6 +122,17 @@ class TrainingComplete(APIView):
         if not won:
             return Response({"detail": "This training runs no more."}, status.HTTP_409_CONFLICT)
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class LoraList(ListAPIView):
+    """The caller's LoRAs, newest first."""
+
+    queryset = LoraModel.objects.all()
+    serializer_class = LoraSerializer
+    pagination_class = NewestFirst
+
+    def get_queryset(self):
+        return super().get_queryset().visible_to(self.request.user).order_by("-created_at", "-pk")
 
 
 class LoraDetail(APIView):
