@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from django.views.generic import TemplateView
-from drf_spectacular.generators import SchemaGenerator
+
+from diffuser_api.api.schema import Generator
 
 from diffuser_api.api import code_examples
 
@@ -51,7 +52,7 @@ class ApiDocs(TemplateView):
     template_name = "api_docs.html"
 
     def get_context_data(self, **kwargs) -> dict:
-        schema = SchemaGenerator().get_schema(public=True)
+        schema = Generator().get_schema(public=True)
         return super().get_context_data(**kwargs) | {"info": schema["info"], "calls": list(calls(schema))}
 
 

@@ -1,10 +1,14 @@
 """What the API's page shows: an example of every call, as a service answers it, and every error."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from django.core.management import call_command
 
+from benchmarks.harness import ROOT
 from benchmarks.harness.clients import make_client
 from diffuser_api.api.schema import EXAMPLES, OPEN
 
@@ -112,3 +116,27 @@ def test_the_answer_to_a_bad_idempotency_key_is_the_declared_one(client, schema)
     assert answer.status_code == 400 and list(answer.json()) == ["Idempotency-Key"]
     refused = schema["components"]["schemas"]["PhotosRefused"]
     assert not set(refused.get("required", ())) - set(answer.json())
+
+
+FIRST_ASKED_BY_EIGHT = """
+import threading, django
+django.setup()
+from django.test import Client
+start, seen = threading.Barrier(8), []
+def ask():
+    client = Client(raise_request_exception=False)
+    start.wait()
+    seen.append(client.get("/api/schema/").status_code)
+threads = [threading.Thread(target=ask) for _ in range(8)]
+for one in threads: one.start()
+for one in threads: one.join()
+print(seen)
+"""
+
+
+def test_a_schema_first_asked_for_by_several_at_once_is_answered_to_all(tmp_path):
+    """In a process of its own: the library's imports come with the first request."""
+    settings = {"DATA_DIR": str(tmp_path / "data"), "ALLOWED_HOSTS": "testserver"}
+    command = [sys.executable, "-c", FIRST_ASKED_BY_EIGHT]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True)
+    assert done.stdout.strip() == str([200] * 8), done.stderr[-2000:]
