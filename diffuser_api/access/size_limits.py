@@ -4,16 +4,20 @@ The web server (``diffuser_api.front``) asks ``most_bytes`` as soon as it has a 
 is larger, the request comes here without it.
 """
 
+from collections.abc import Mapping
+
 from django.conf import settings
 from django.http import HttpResponse, JsonResponse
 
 PHOTOS = 6  # five and one too many, each of at most MAX_UPLOAD_MB; a LoRA fits as well
-CATALOGUE = 2 * 2**30  # editors send whole catalogues
+PICTURES = 20  # on an editor's page
+CATALOGUE = 2**30  # a ZIP file; `manage.py import_catalogue` takes larger ones
+CATALOGUE_PATH = "/admin/diffuser_api/poi/import/"
 
 
 def size_limit_middleware(get_response):
     def answer(request):
-        limit = most_bytes(request.path_info, request.headers.get("Content-Type", ""))
+        limit = most_bytes(request.path_info, request.headers)
         text = request.META.get("CONTENT_LENGTH") or "0"
         length = int(text) if text.isdecimal() else limit + 1
         if length <= limit:
@@ -27,11 +31,16 @@ def size_limit_middleware(get_response):
     return answer
 
 
-def most_bytes(path: str, content_type: str) -> int:
-    """Only what carries files may be large."""
-    if path.startswith("/admin/login/") or (path.startswith("/api/") and not carries_files(content_type)):
+def most_bytes(path: str, headers: Mapping[str, str]) -> int:
+    """Only what carries files may be large; in the admin, only from those who seem to have logged in."""
+    if not carries_files(headers.get("Content-Type", "")):
         return settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    return CATALOGUE if path.startswith("/admin/") else PHOTOS * settings.MAX_UPLOAD_MB * 2**20
+    if not path.startswith("/admin/"):
+        return PHOTOS * settings.MAX_UPLOAD_MB * 2**20
+    logged_in = f"{settings.SESSION_COOKIE_NAME}=" in headers.get("Cookie", "")
+    if path.startswith("/admin/login/") or not logged_in:
+        return settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    return CATALOGUE if path == CATALOGUE_PATH else PICTURES * settings.MAX_UPLOAD_MB * 2**20
 
 
 def carries_files(content_type: str) -> bool:

@@ -8,6 +8,8 @@ from waitress.parser import HTTPRequestParser
 
 from diffuser_api.access import size_limits
 
+HEADERS = ("Content-Type", "Cookie")  # that the limit depends on
+
 
 class Incoming(HTTPRequestParser):
     is_refused = False
@@ -19,7 +21,8 @@ class Incoming(HTTPRequestParser):
 
     def parse_header(self, header_plus: bytes) -> None:
         super().parse_header(header_plus)
-        self.most_bytes = size_limits.most_bytes(self.path_info, self.headers.get("CONTENT_TYPE", ""))
+        headers = {name: self.headers.get(name.upper().replace("-", "_"), "") for name in HEADERS}
+        self.most_bytes = size_limits.most_bytes(self.path_info, headers)
 
     @property
     def path_info(self) -> str:

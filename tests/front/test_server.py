@@ -59,7 +59,7 @@ class Site:
 
 @pytest.fixture
 def site(monkeypatch):
-    monkeypatch.setattr("diffuser_api.access.size_limits.most_bytes", lambda path, content_type: SMALL)
+    monkeypatch.setattr("diffuser_api.access.size_limits.most_bytes", lambda path, headers: SMALL)
     monkeypatch.setattr(server, "SECONDS_BETWEEN_CHECKS", 0.05)
     site = Site()
     yield site
