@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import reverse
 
+from diffuser_api.admin import once
 from diffuser_api.jobs import queue
 from diffuser_api.jobs.folders import generation_folder
 from diffuser_api.models import Job
@@ -27,6 +28,7 @@ def context(job: Job, request) -> dict:
         "pictures": step_pictures(job),
         "output": bool(job.output),
         "can_cancel": may_change and not job.is_finished,
+        **once.new(),
         "can_run_again": may_change and job.is_finished and job.kind == Job.Kind.GENERATION,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from django.contrib import admin, messages
@@ -14,8 +15,9 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_GET, require_POST
 
-from diffuser_api.admin import job_panel
+from diffuser_api.admin import job_panel, once
 from diffuser_api.admin.pages import module
+from diffuser_api.api import idempotency
 from diffuser_api.jobs import orders, retention, status_changes
 from diffuser_api.jobs.folders import generation_folder
 from diffuser_api.models import Job
@@ -116,9 +118,11 @@ class JobAdmin(CodeAdmin):
         for job in queryset.order_by("pk"):
             self._run_again(request, job)
 
-    def _run_again(self, request, job) -> Job | None:
+    def _run_again(self, request, job, key=None) -> Job | None:
+        if again := idempotency.find_job(key):
+            return again
         try:
-            again = orders.run_again(job, job.seed)
+            again = idempotency.create_job(replace(orders.order_again(job, job.seed), idempotency_key=key))
         except (orders.CantRunAgain, *orders.REFUSALS) as error:
             self.message_user(request, f"{job.code} can't be run again. {error}", messages.ERROR)
             return None
@@ -174,5 +178,5 @@ class JobAdmin(CodeAdmin):
 
     def again(self, request, pk):
         job = self._get(request, pk, self.has_steer_permission)
-        again = self._run_again(request, job)
+        again = self._run_again(request, job, once.key_of(request))
         return HttpResponseRedirect(reverse("admin:diffuser_api_job_change", args=[(again or job).pk]))

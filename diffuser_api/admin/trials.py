@@ -12,7 +12,8 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from diffuser_api.admin import job_panel
+from diffuser_api.admin import job_panel, once
+from diffuser_api.api import idempotency
 from diffuser_api.api.serializers import TEXT_LENGTH
 from diffuser_api.catalogue import previews
 from diffuser_api.jobs import orders
@@ -77,6 +78,7 @@ def try_page(request):
         "form": form,
         "preview": f"{reverse('admin:diffuser_api_action_preview')}?{query}" if query else "",
         "may_paint": may_paint,
+        **once.new(),
         **(job_panel.context(job, request) if job else {}),
     }
     return TemplateResponse(request, "desk/try.html", context)
@@ -94,9 +96,10 @@ def _paint(request, asked: dict) -> HttpResponseRedirect:
         other_details=asked["wearing"],
         seed=asked["seed"],
         visitor=VISITOR,
+        idempotency_key=once.key_of(request),
     )
     try:
-        job = orders.create_job(order)
+        job = idempotency.find_job(order.idempotency_key) or idempotency.create_job(order)
     except orders.REFUSALS as error:
         messages.error(request, str(error))
         return HttpResponseRedirect(url)

@@ -9,9 +9,8 @@ from http import HTTPStatus
 
 from django.views.generic import TemplateView
 
-from diffuser_api.api.schema import Generator
-
 from diffuser_api.api import code_examples
+from diffuser_api.api.schema import Generator
 
 
 @dataclass(frozen=True)

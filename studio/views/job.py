@@ -56,6 +56,7 @@ def _context(request, job: Job) -> dict:
         "estimate": sentences.estimate(told["eta_seconds"]),
         "state": sentences.state(job, told["position"]),
         "error": sentences.error(job),
+        "left_out": ", ".join(told["left_out"].values()),
         "steps": sentences.steps(job, newest),
         "newest": newest,
         "preview": _preview(folder) if newest == 0 else "",

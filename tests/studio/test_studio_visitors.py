@@ -501,3 +501,14 @@ def test_figures_are_drawn_for_every_shot(catalogue):
             picture = Image.open(io.BytesIO(Browser().get(path).content))
             share = sum(picture.getchannel("A").histogram()[128:]) / (picture.width * picture.height)
             assert picture.mode == "RGBA" and 0.03 < share < 0.8
+
+
+def test_words_that_had_no_room_are_named_beside_the_picture(catalogue, tmp_path):
+    anna, _, _ = come()
+    job = finish(ask(anna, catalogue), tmp_path)
+    job.timings = [{"step": "pose", "left_out": {"other_details": "and a <blue> scarf"}}]
+    job.save()
+    page = anna.get(f"/jobs/{job.code}/").content.decode()
+    assert "no room" in page and "and a &lt;blue&gt; scarf" in page
+    other = finish(ask(anna, catalogue), tmp_path)
+    assert "no room" not in anna.get(f"/jobs/{other.code}/").content.decode()
