@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from diffuser_api.access import internal
 from djangoproject import environment
 from generation import VERSION
+from generation.marking import label
 from generation.models.profiles import VARIABLES, get_profile
 from generation.processes import isolation
 
@@ -60,6 +61,9 @@ C2PA_KEY = env.file("C2PA_KEY")
 C2PA_TIMESTAMP_URL = env.address("C2PA_TIMESTAMP_URL", "")  # of a time-stamping service (RFC 3161)
 if bool(C2PA_CERTIFICATE) != bool(C2PA_KEY):
     raise ImproperlyConfigured("Set both of C2PA_CERTIFICATE and C2PA_KEY, or neither.")
+SOMEBODY_ELSE_LABELS = env.flag("SOMEBODY_ELSE_LABELS", False)  # true: no visible label in the pictures
+LABEL_CORNER = env.choice("LABEL_CORNER", label.CORNERS)
+LABEL_LOOK = env.choice("LABEL_LOOK", tuple(label.LOOKS))
 
 # --- access -------------------------------------------------------------------------------------------------
 OPEN_API = env.flag("OPEN_API", False)  # no token is needed by requests from OPEN_API_NETWORKS

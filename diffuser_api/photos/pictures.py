@@ -30,7 +30,7 @@ def as_png(picture: Image.Image) -> bytes:
     return content.getvalue()
 
 
-def as_jpeg(picture: Image.Image) -> bytes:
+def as_jpeg(picture: Image.Image, xmp: str = "") -> bytes:
     content = io.BytesIO()
-    picture.convert("RGB").save(content, "JPEG", quality=88)
+    picture.convert("RGB").save(content, "JPEG", quality=88, **({"xmp": xmp.encode()} if xmp else {}))
     return content.getvalue()

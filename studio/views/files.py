@@ -12,6 +12,7 @@ from diffuser_api.jobs.folders import generation_folder
 from diffuser_api.models import ActionImage, Job
 from diffuser_api.photos.pictures import as_jpeg, as_png, open_stored
 from generation.job_folder import PREVIEW, picture_path
+from generation.marking.source_type import XMP
 from generation.models.profiles import get_profile
 from generation.picture import canvas
 from generation.step_table import ORDER
@@ -30,8 +31,8 @@ def _picture(file, kind: str = "picture") -> Image.Image:
         raise Http404 from error
 
 
-def _jpeg(picture: Image.Image) -> HttpResponse:
-    return HttpResponse(as_jpeg(picture), content_type="image/jpeg", headers=OWN)
+def _jpeg(picture: Image.Image, xmp: str = "") -> HttpResponse:
+    return HttpResponse(as_jpeg(picture, xmp), content_type="image/jpeg", headers=OWN)
 
 
 @require_safe
@@ -114,7 +115,7 @@ def picture(request, code):
 def small(request, code):
     shown = _picture(_output(request, code))
     shown.thumbnail((SMALL_SIDE, SMALL_SIDE))
-    return _jpeg(shown)
+    return _jpeg(shown, XMP)
 
 
 @visitors.welcome

@@ -38,6 +38,7 @@ def folder(tmp_path, picture):
     folder = tmp_path / "job"
     folder.mkdir()
     (folder / "background.jpg").write_bytes(b"the place")
+    Image.new("L", (256, 256)).save(folder / "f.png")
     job_folder.write_picture(picture, folder / "4-harmonize.png", RECORD)
     return folder
 

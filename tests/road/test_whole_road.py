@@ -12,6 +12,7 @@ from benchmarks.harness.api_client import get_bytes, get_json, post_json, post_p
 from benchmarks.harness.catalogue import make_photos
 from benchmarks.harness.running_service import WISH
 from generation.job_folder import RECORD
+from generation.marking import label
 from generation.miniature import demo_content
 from generation.picture import canvas
 
@@ -78,8 +79,12 @@ def test_the_picture_is_the_place_with_somebody_in_it(generation):
     [place] = [place for place in demo_content.places() if place.name == "Piazza del Duomo"]
     [image] = [image for image in place.images if image.name == "square in the sun"]
     background = np.asarray(canvas.fit_background(image.picture, 256 * 256)).astype(int)
-    mask = np.asarray(demo_content.make_shot("waving", "MES").subject_mask) > 0
+    shot = demo_content.make_shot("waving", "MES")
+    mask = np.asarray(shot.subject_mask) > 0
     moved = np.abs(np.asarray(picture.convert("RGB")).astype(int) - background)
+    left, top, right, bottom = label.place(picture.size, shot.face_mask, label.CORNERS[0])
+    assert moved[top:bottom, left:right].max() > 50
+    moved[top:bottom, left:right] = 0  # the label covers the place
     assert moved[~mask].max() <= 4  # the harmonize step's limit
     assert moved[mask].mean() > 15
 
