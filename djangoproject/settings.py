@@ -110,6 +110,7 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS and HSTS != "host"
 SECURE_HSTS_PRELOAD = HTTPS and HSTS == "preload"
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # they want subdomains and preload in any case
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "studio.views.errors.old_page"
 
 
 def _languages() -> list[str]:

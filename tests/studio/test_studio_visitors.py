@@ -512,3 +512,13 @@ def test_words_that_had_no_room_are_named_beside_the_picture(catalogue, tmp_path
     assert "no room" in page and "and a &lt;blue&gt; scarf" in page
     other = finish(ask(anna, catalogue), tmp_path)
     assert "no room" not in anna.get(f"/jobs/{other.code}/").content.decode()
+
+
+def test_a_form_of_an_old_page_is_told_what_to_do_in_the_visitors_language(catalogue):
+    """From a tab that was open for too long, or without cookies; the library's page is in English alone."""
+    browser = Browser(enforce_csrf_checks=True)
+    browser.get("/you/")
+    answer = browser.post("/you/code/", {"code": "1"}, headers={"Accept-Language": "it"})
+    page = answer.content.decode()
+    assert answer.status_code == 403 and "ricarica la pagina" in page and "CSRF" not in page
+    assert "load the page anew" in browser.post("/admin/login/", {}).content.decode()
