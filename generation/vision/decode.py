@@ -35,6 +35,7 @@ STORED = {
 JPEG_QUALITY = {"quality": 95, "subsampling": 0}
 PNG_END, JPEG_END = b"IEND\xaeB`\x82", b"\xff\xd9"
 MIN_SIDE = 256  # pixels
+MOST_PIXELS_OF_WEBP = 20_000_000  # that can surely be decoded
 KEPT_SIDE = 2048  # pixels: a training looks at no more than that
 MOST_TIMES = KEPT_SIDE // MIN_SIDE  # a picture that is longer, in widths, would be too small once it is kept
 Image.MAX_IMAGE_PIXELS = None  # the caller's own limit is checked before anything is decoded
@@ -88,13 +89,30 @@ def _open(content: bytes, most_megapixels: int, formats: tuple[str, ...]) -> Ima
         with warnings.catch_warnings(action="ignore"):
             picture = Image.open(io.BytesIO(lean(content)), formats=formats)
             is_animated = picture.format in MAY_MOVE and getattr(picture, "is_animated", False)
+    except MemoryError:
+        raise
     except Exception as error:  # decoders of hostile files raise whatever they like
-        raise PhotoRefused("not_a_picture") from error
+        raise PhotoRefused("too_heavy" if _is_heavy_webp(content) else "not_a_picture") from error
     if picture.width * picture.height > most_megapixels * 1_000_000:
         raise PhotoRefused("too_many_pixels", limit=most_megapixels)
     if is_animated:
         raise PhotoRefused("animated")
     return picture
+
+
+def _is_heavy_webp(content: bytes) -> bool:
+    """WebP's decoder holds several copies of the pixels. Without room for them, it fails as if the file were
+    damaged, before it says how large the picture is: so the size is read here."""
+    kind, numbers = content[12:16], int.from_bytes(content[20:30], "little")
+    if content[8:12] != b"WEBP":
+        return False
+    if kind == b"VP8L":  # a byte, then each side less one, in 14 bits
+        width, height = (numbers >> 8) % 2**14 + 1, (numbers >> 22) % 2**14 + 1
+    elif kind == b"VP8X":  # four bytes, then each side less one, in 24 bits
+        width, height = (numbers >> 32) % 2**24 + 1, (numbers >> 56) % 2**24 + 1
+    else:  # six bytes, then each side in 14 bits of 16
+        width, height = (numbers >> 48) % 2**14, (numbers >> 64) % 2**14
+    return width * height > MOST_PIXELS_OF_WEBP
 
 
 def _check_size(picture: Image.Image) -> None:

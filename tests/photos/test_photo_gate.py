@@ -373,3 +373,16 @@ def test_two_hundred_hostile_files_get_their_code_and_the_caller_does_not_grow(s
             if seen.clean:  # what was let through is a plain JPEG, whatever it came from
                 assert Image.open(io.BytesIO(seen.clean)).format == "JPEG"
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60 * 1024  # kilobytes
+
+
+@pytest.mark.parametrize("options", [{"lossless": True}, {"lossless": True, "exif": b"Exif\0\0MM"}, {}])
+def test_a_webp_that_takes_too_much_memory_is_not_called_damaged(options, settings):
+    """Its header is one of three kinds."""
+    content = io.BytesIO()
+    Image.new("RGB", (7700, 5180), "teal").save(content, "WEBP", method=0, quality=1, **options)
+    [seen] = gate._look_at([SimpleUploadedFile("a.webp", content.getvalue())])
+    assert [refusal["code"] for refusal in seen.refusals] == ["too_heavy"]
+    content = io.BytesIO()
+    Image.radial_gradient("L").resize((300, 300)).save(content, "WEBP", **options)
+    [seen] = gate._look_at([SimpleUploadedFile("a.webp", content.getvalue()[:-99])])
+    assert [refusal["code"] for refusal in seen.refusals] in (["not_a_picture"], ["broken"])
