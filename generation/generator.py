@@ -1,9 +1,10 @@
 """A whole picture, one process per step: ``python -m generation.generator REQUEST.json``.
 
-A process that exchanges one diffusion model for another keeps memory that it can't give back. So each step is
-an operating-system process of its own (``processes.isolation``), which finds the last step's picture in the
-job's folder and leaves its own there. ``generator_classic`` does the same steps in one process: read it
-first. Nothing here imports torch, so that the job worker can call it.
+A process grows each time it exchanges one diffusion model for another: it returns all of its memory to the
+system only when it ends. So each step runs in an operating-system process of its own
+(``processes.isolation``). It reads the previous step's picture from the job's folder and writes its own
+picture there. ``generator_classic`` does the same steps in one process: read it first. This module imports no
+torch, so that the job worker can call it.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ log = logging.getLogger(__name__)
 
 
 class StepFailed(RuntimeError):
-    """A step's process ended without its picture.
+    """A step's process ended without writing its picture.
 
-    ``killed``: a signal ended it, so the same step may succeed another time. Otherwise the text ends with the
-    reason that the process gave.
+    ``killed``: a signal ended the process, so the same step may succeed at the next try. Otherwise the text
+    ends with the reason that the process gave.
     """
 
     def __init__(self, step: str, reason: str, killed: bool = False):
@@ -48,16 +49,21 @@ def generate(
     on_event: Callable[[dict], None] | None = None,
     request: GenerationRequest | None = None,
 ) -> Path:
-    """Run the steps that are still to do in folder ``job``; the path of the finished picture.
+    """Run the steps that are not done yet in folder ``job``. Returns the path of the finished picture.
 
-    ``request`` is what the folder's request.json says, if the caller knows it already.
-    ``on_event`` gets ``{"event": "plan", "steps": [...]}`` once, and for each step ``{"event": "begin",
-    "step", "index"}``, often ``{"event": "progress", "step", "index", "done", "of"}``, and at its end
-    ``{"event": "step", "step", "index", "pid", "import_seconds", ...}``. While a step's process is waited
-    for, it gets ``{"event": "waiting"}`` at least every 0.3 s. It runs in the caller's thread. Any exception
-    that it raises breaks the generation off: it leaves this call, and the step's process has ended by then.
-    Raises InvalidRequest when the folder's files can't be used, StepFailed when a step fails, PictureRefused
-    when the finished picture is refused by the safety check.
+    ``request`` is the content of the folder's request.json, if the caller has read it already.
+
+    ``on_event`` is called in the caller's thread:
+
+    - once with ``{"event": "plan", "steps": [...]}``;
+    - when a step begins, with ``{"event": "begin", "step", "index"}``;
+    - after each denoising step, with ``{"event": "progress", "step", "index", "done", "of"}``;
+    - when a step ends, with ``{"event": "step", "step", "index", "pid", "import_seconds", ...}``;
+    - at least every 0.3 s while a step runs, with ``{"event": "waiting"}``.
+
+    If ``on_event`` raises an exception, the step's process is ended, and then the exception leaves this call.
+    Raises InvalidRequest if the folder's files can't be used, StepFailed if a step fails, PictureRefused if
+    the safety check refuses the finished picture.
     """
     tell = on_event or (lambda event: None)
     request = request or GenerationRequest.load(job)
@@ -75,9 +81,10 @@ def generate(
 
 
 def finish(job: Path, request: GenerationRequest, profile: ModelProfile, canvas: Canvas) -> Path:
-    """The path of the finished picture, whose last step is done.
+    """The path of the finished picture. Call it when all steps are done.
 
-    Where the profile says so, the picture is brought to the size of the background's file and written again.
+    With ``profile.full_size``, the painted parts are put into the place's photograph at its own size. The
+    result is another file in the folder.
     """
     last = len(planned(with_lora=bool(request.lora)))
     path = job_folder.picture_path(job, last)
@@ -93,7 +100,7 @@ def finish(job: Path, request: GenerationRequest, profile: ModelProfile, canvas:
 
 
 def run_step(name: str, index: int, job: Path, profile: ModelProfile, tell: Callable[[dict], None]) -> None:
-    """One step in a process of its own, which has ended however this call is left.
+    """Run one step in a process of its own. The process has ended when this call returns or raises.
 
     Raises StepFailed or PictureRefused.
     """
@@ -136,7 +143,7 @@ def _print_progress(event: dict) -> None:
 
 
 def run_command(generate_in: Callable[[Path, Callable[[dict], None]], Path]) -> None:
-    """The command line that this generator and the classic one share."""
+    """The command line of this generator and of ``generator_classic``."""
     parser = argparse.ArgumentParser(description="Make the picture that a request file asks for.")
     parser.add_argument(
         "request", type=Path, metavar="REQUEST.json", help="names the pictures that lie beside it"

@@ -1,11 +1,13 @@
 """A whole picture in one process: ``python -m generation.generator_classic REQUEST.json``.
 
-Read this to understand how a picture is made, then ``steps``. The command copies the file REQUEST.json, and
-the files beside it that it names, into a working folder, which ``generate`` gets.
+To understand how a picture is made, read this module first and then ``steps``. The request file names other
+files in its folder: the place's picture, the skeleton, the masks, perhaps a LoRA. The command copies all of
+them into a new working folder and calls ``generate`` with this folder.
 
-The job worker calls ``generator`` instead, which makes the same picture, pixel for pixel, with each step in a
-process of its own. Here all models pass through one process. Its cache keeps only those that the step at hand
-needs, but a process doesn't give all the memory that it has freed back to the system.
+The job worker calls ``generator`` instead. It makes the same picture, pixel for pixel, with each step in a
+process of its own. Here, one process loads the models of all steps, one after the other. It frees the models
+of a step that is over, but a process returns only a part of its freed memory to the system. So it grows with
+each step: that is the reason for ``generator``.
 """
 
 from __future__ import annotations
@@ -30,15 +32,15 @@ OnEvent = Callable[[dict], None]
 
 
 def generate(job: Path, on_event: OnEvent | None = None) -> Path:
-    """Make the picture that ``request.json`` in folder ``job`` asks for; returns its path.
+    """Make the picture that ``request.json`` in folder ``job`` describes. Returns the picture's path.
 
     ``on_event`` gets ``{"event": "progress", "step", "index", "done", "of"}`` after each denoising step.
     Raises InvalidRequest if the folder's files can't be used, PictureRefused if the safety check says no.
     """
-    # Who, doing what, wearing what, where; and the numbers of the model family.
+    # The request holds the subject, action, clothes and place; the profile the models and their settings.
     request = GenerationRequest.load(job)
     profile = get_profile(request.profile)
-    # The place's picture at the models' size, and the action's skeleton and masks fitted into it.
+    # The canvas: the place's picture at the models' size, with the action's skeleton and masks fitted in.
     canvas = job_folder.read_canvas(job, request, profile)
     picture, prompts = paint(job, request, profile, canvas, on_event or (lambda event: None))
     safety.check(picture, profile)
@@ -52,18 +54,20 @@ def generate(job: Path, on_event: OnEvent | None = None) -> Path:
 def paint(
     job: Path, request: GenerationRequest, profile: ModelProfile, canvas: Canvas, on_event: OnEvent
 ) -> tuple[Image.Image, dict[str, Prompt]]:
-    """The picture after five steps, or after four without a LoRA; and the prompt of each step by name."""
-    from generation.models.pipelines import PipelineCache, apply_lora  # torch: not before the request is read
+    """The picture after five steps (without a LoRA: four), and each step's prompt by the step's name."""
+    # Imports torch, which takes seconds: a wrong request is refused before.
+    from generation.models.pipelines import PipelineCache, apply_lora
 
-    cache = PipelineCache(budget_mb=0)  # keeps what the step at hand needs, and no more
+    cache = PipelineCache(budget_mb=0)  # keeps only the models of the current step
 
     def common(name, index, prompt, pipeline):
-        """What every step is called with. Its noise follows from ``index``, its place in the order."""
+        """The arguments that all steps have in common. ``index`` (from 1) is the step's number in the order:
+        the seed of the step's noise is derived from the number."""
         noise = step_generator(request.seed, index)
         on_step = reporter(on_event, name, index, of=getattr(profile, name).performed)
         return dict(prompt=prompt.text, pipeline=pipeline, profile=profile, generator=noise, on_step=on_step)
 
-    # 1. The subject, in the skeleton's pose, painted into the empty place.
+    # 1. pose: paint the subject into the empty place, in the skeleton's pose.
     pipeline = cache.pipeline("pose", profile)
     prompt = scene_prompt(request, profile.style, token_counter(pipeline.tokenizer))
     picture = steps.pose(
@@ -73,17 +77,18 @@ def paint(
         person_mask=canvas.person_mask,
         **common("pose", 1, prompt, pipeline),
     )
-    # 2., 3. The subject painted again from weak noise, in the subject mask only: more detail.
+    # 2. and 3. detail: inpainting with low strength, inside the subject mask, adds detail to the subject.
     pipeline = cache.pipeline("detail", profile)
     for index in (2, 3):
         arguments = common("detail", index, prompt, pipeline)
         picture = steps.detail(picture=picture, subject_mask=canvas.subject_mask, **arguments)
-    # 4. The whole picture from very weak noise: subject and place get the same grain, the place hardly moves.
+    # 4. harmonize: img2img with low strength, over the whole picture. Subject and place get the same grain.
+    # Outside the subject mask, a pixel may change by profile.harmonize_limit at most.
     pipeline = cache.pipeline("harmonize", profile)
     arguments = common("harmonize", 4, prompt, pipeline)
     picture = steps.harmonize(picture=picture, subject_mask=canvas.subject_mask, **arguments)
     prompts = dict.fromkeys(("pose", "detail", "harmonize"), prompt)
-    # 5. The visitor's own face: the head enlarged, repainted with their LoRA, and laid back.
+    # 5. face: enlarge the head, repaint it with the visitor's LoRA, and put it back at its own size.
     if request.lora:
         pipeline = cache.pipeline("face", profile)
         apply_lora(pipeline, job / request.lora, request.lora_scale)
@@ -101,7 +106,7 @@ def paint(
 
 
 def reporter(on_event: OnEvent, name: str, index: int, of: int) -> Callable:
-    """A callback for diffusers that turns each denoising step into an event."""
+    """A callback for diffusers that reports each denoising step to ``on_event``."""
 
     def on_step(pipeline, number, timestep, tensors) -> dict:
         on_event({"event": "progress", "step": name, "index": index, "done": number + 1, "of": of})

@@ -1,8 +1,8 @@
-"""The folder of one generation: its request, the files that it names, and the picture after each step.
+"""The folder of one generation: the request, the files that the request names, and each step's picture.
 
-``0-background 1-pose 2-detail 3-detail 4-harmonize 5-face``, PNG. A picture is written under another name and
-then renamed, so a picture that exists is whole, and a generation that was interrupted goes on from the
-newest. Imports no torch.
+The pictures are PNG files: ``0-background 1-pose 2-detail 3-detail 4-harmonize 5-face``. Each is written
+under another name and then renamed, so a picture that exists is whole. An interrupted generation continues
+from the newest picture. Imports no torch.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def write_picture(picture: Image.Image, path: Path, record: dict) -> None:
 
 
 def write_preview(picture: Image.Image, folder: Path) -> None:
-    """Write an unfinished picture, whole or not at all; no step begins from it."""
+    """Write an unfinished picture for the waiting visitor, whole or not at all. No step reads it."""
     aside = folder / "preview.tmp"
     picture.save(aside, "PNG")
     os.replace(aside, folder / PREVIEW)
@@ -70,9 +70,9 @@ def read_step_picture(folder: Path, index: int) -> Image.Image:
 
 
 def read_picture(folder: Path, request: GenerationRequest, field: str) -> Image.Image:
-    """The picture that ``field`` of the request names: mode L for a mask, else RGB.
+    """The picture that ``field`` of the request names: mode L for a mask, otherwise RGB.
 
-    Raises InvalidRequest if it can't be read.
+    Raises InvalidRequest if the picture can't be read.
     """
     name = getattr(request, field)
     try:
@@ -86,12 +86,15 @@ def read_picture(folder: Path, request: GenerationRequest, field: str) -> Image.
 
 
 def read_pictures(folder: Path, request: GenerationRequest) -> dict[str, Image.Image]:
-    """All pictures that the request names, by field. Raises InvalidRequest if one can't be read."""
+    """All pictures that the request names, by field. Raises InvalidRequest if a picture can't be read."""
     return {field: read_picture(folder, request, field) for field in PICTURES}
 
 
 def read_canvas(folder: Path, request: GenerationRequest, profile: ModelProfile) -> Canvas:
-    """The request's pictures, fitted. Raises InvalidRequest if one can't be read or a mask is too small."""
+    """The request's pictures on one canvas.
+
+    Raises InvalidRequest if a picture can't be read or a mask is too small.
+    """
     canvas = fit_canvas(**read_pictures(folder, request), pixel_budget=profile.pixel_budget)
     for field in paintable.MASKS if request.lora else paintable.MASKS[:1]:  # no LoRA, no face step
         if problem := paintable.problem(field, getattr(canvas, field), profile.feather):

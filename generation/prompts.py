@@ -1,4 +1,4 @@
-"""The words: from subject and place to a prompt that fits CLIP's 77 tokens."""
+"""The prompts of a picture's steps, shortened so that they fit the 77 tokens of CLIP's text encoder."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from generation.request import GenerationRequest
 
 log = logging.getLogger(__name__)
-CLIP_TOKENS = 77  # start and end token included; what is beyond is cut off by the text encoder
+CLIP_TOKENS = 77  # start and end token included; the text encoder drops all further tokens
 
 
 @dataclass(frozen=True)
 class PromptStyle:
-    """The words a model family wants around the subject. ``token`` names the visitor in a LoRA's captions."""
+    """The words that a profile adds to every prompt. ``token`` is the visitor's name in a LoRA's captions."""
 
     prefix: str
     quality: str
@@ -25,7 +25,7 @@ class PromptStyle:
 
 
 def token_counter(tokenizer: Callable) -> Callable[[str], int]:
-    """Counts a text's tokens as transformers' ``tokenizer`` makes them, start and end included."""
+    """A function that counts a text's tokens with transformers' ``tokenizer``, start and end included."""
     return lambda text: len(tokenizer(text, truncation=False, verbose=False).input_ids)
 
 
@@ -38,9 +38,9 @@ Count = Callable[[str], int]  # of a text's tokens, start and end token included
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of the prompt: ``text`` follows the word ``before``, if there is any.
+    """A piece of the prompt. If ``before`` is set, that word stands before ``text``.
 
-    ``field`` is the request's field that ``text`` comes from, "" if the words are the profile's own.
+    ``field`` is the request's field that ``text`` comes from. It is "" if the profile adds the words.
     """
 
     text: str
@@ -53,26 +53,27 @@ class Part:
 
 @dataclass(frozen=True)
 class Prompt:
-    """``left_out``: of each of the request's fields the last words, for which there were too few tokens."""
+    """A prompt that fits. ``left_out``: the words that were cut off, by the request's field."""
 
     text: str
     left_out: dict[str, str]
 
 
-# A prompt that is too long is shortened word by word: the first part named here goes first, down to so many
-# words. So long clothes leave the place whole, and a long place leaves the clothes their first words.
+# A prompt that is too long is shortened word by word, in this order. Each pair is a part and the number of
+# words that it keeps. So a long text about clothes leaves the place whole, and a long text about the place
+# leaves the clothes their first eight words.
 SCENE_CUTS = (
     *(("quality", 0), ("prefix", 0), ("other_details", 8), ("place_description", 8)),
     *(("other_details", 0), ("place_description", 0), ("action_description", 1)),
 )
 FACE_CUTS = (("quality", 0), ("prefix", 0), ("other_details", 0))
-# A word with the space before it. More than 20 letters without a space, as some scripts have them, are cut
+# A word with the space before it. Some scripts have no spaces: more than 20 letters without a space are cut
 # letter by letter.
 WORD = re.compile(r"\s*(?:\S{1,20}(?!\S)|\S)")
 
 
 def _fitted(parts: dict[str, Part], cuts: tuple[tuple[str, int], ...], count: Count) -> Prompt:
-    """The parts joined by commas. If they are too many tokens, they are shortened as ``cuts`` says."""
+    """The parts joined by commas. If there are too many tokens, words are cut in the order of ``cuts``."""
     whole = ", ".join(str(part) for part in parts.values() if part.text)
     if count(whole) <= CLIP_TOKENS:
         return Prompt(whole, {})
@@ -97,7 +98,7 @@ def _fitted(parts: dict[str, Part], cuts: tuple[tuple[str, int], ...], count: Co
 
 
 def scene_prompt(request: GenerationRequest, style: PromptStyle, count: Count) -> Prompt:
-    """What the pose, detail and harmonize steps paint: who, doing what, wearing what, where."""
+    """The prompt of the pose, detail and harmonize steps: subject, action, clothes and place."""
     parts = {
         "prefix": Part(style.prefix),
         "subject": Part(subject(request.age, request.gender)),
@@ -111,7 +112,7 @@ def scene_prompt(request: GenerationRequest, style: PromptStyle, count: Count) -
 
 
 def face_prompt(request: GenerationRequest, style: PromptStyle, count: Count) -> Prompt:
-    """What the face step paints: the visitor by the name that the LoRA learned."""
+    """The prompt of the face step. It names the visitor by the word that the LoRA was trained with."""
     parts = {
         "prefix": Part(style.prefix),
         "token": Part(f"face of {style.token} {style.class_word}"),

@@ -1,6 +1,6 @@
-"""The record of how a picture was made: the public part is in its PNG file, the whole in the job's row.
+"""The record of how a picture was made. The job's row holds all of it, the PNG file only the public part.
 
-People share their pictures. So the file doesn't say what the visitor asked for and whose face it is.
+People share their pictures. So the file holds neither the visitor's words nor the code of the LoRA.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def new_record(request: GenerationRequest) -> dict:
 def step_record(
     name: str, index: int, request: GenerationRequest, profile: ModelProfile, prompt: Prompt
 ) -> dict:
-    """All of step ``index``, enough to paint it again; for the job's row."""
+    """The whole record of step ``index``, for the job's row. It is enough to paint the step again."""
     record = {
         "step": name,
         "index": index,
@@ -42,5 +42,5 @@ def step_record(
 
 
 def public(step: dict) -> dict:
-    """What the picture's file says of a step."""
+    """The part of a step's record that the picture's file holds."""
     return {name: step[name] for name in PUBLIC}

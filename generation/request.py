@@ -1,4 +1,4 @@
-"""What one generation is asked to do, and its JSON. The file names are those of files in the job's folder."""
+"""The request for one picture, and its JSON file. It names other files, which lie in the job's folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ class InvalidRequest(ValueError):
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """One picture to make. ``seed`` is 0..2**32-1; ``lora_scale`` 0 (no effect) to 1 (as trained)."""
+    """The request for one picture. ``seed``: 0 to 2**32 - 1. ``lora_scale``: 0 (no effect) to 1 (as trained).
+
+    ``background``, ``skeleton``, ``subject_mask``, ``face_mask`` and ``lora`` are names of files.
+    """
 
     code: str
     profile: str
@@ -51,7 +54,7 @@ class GenerationRequest:
 
     @property
     def files(self) -> dict[str, str]:
-        """Field to file name, of the files that the request names."""
+        """The files that the request names: a dictionary from the field to the file's name."""
         return {name: value for name in _FILES if (value := getattr(self, name))}
 
     @classmethod

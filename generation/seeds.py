@@ -1,9 +1,9 @@
-"""The seeds of all noise. They follow from the request's seed, so the same request makes the same picture.
+"""The seeds of all noise. They derive from the request's seed, so the same request gives the same picture.
 
-Step ``index`` (1 to 5) has the request's seed + ``index``. The face step's first candidate has the step's own
-seed, candidate number n that seed + 1,000,000 * n. Noise is made on the CPU, whatever device paints.
+The seed of step ``index`` (1 to 5) is the request's seed + ``index``. In the face step, candidate n (from 0)
+has the step's seed + 1,000,000 * n. Noise is always made on the CPU, so that it is the same on every device.
 
-torch is imported where it is used: a step's process counts the seconds that its import takes.
+torch is imported inside the functions, because a step's process measures how long this import takes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _BETWEEN_CANDIDATES = 1_000_000
 
 
 def step_seed(request_seed: int, index: int) -> int:
-    """0 to 2**32 - 1."""
+    """The seed of step ``index``: 0 to 2**32 - 1."""
     return (request_seed + index) % 2**32
 
 
@@ -29,7 +29,7 @@ def step_generator(request_seed: int, index: int) -> torch.Generator:
 
 
 def candidate_generators(first: torch.Generator, count: int) -> list[torch.Generator]:
-    """``first``, which has not been drawn from yet, and one for each other candidate."""
+    """A generator for each candidate. ``first`` is the first candidate's, and must be unused."""
     import torch
 
     seeds = [first.initial_seed() + _BETWEEN_CANDIDATES * number for number in range(1, count)]

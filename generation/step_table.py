@@ -1,7 +1,7 @@
-"""The table of a picture's steps: names, order, pipelines and models. Standard library only.
+"""The table of a picture's steps: names, order, pipelines and models. Imports the standard library only.
 
-Every module that needs a step's name or place in the order derives it from here; the steps themselves are the
-functions of the same names in ``steps``.
+All other modules take the steps' names and order from this table. ``steps`` has a function of the same name
+for each step.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Step:
-    """One kind of step. ``model`` is the field of ModelProfile that names what it paints with."""
+    """One kind of step. ``model`` is the field of ModelProfile that names the step's model."""
 
     name: str  # of the function in ``steps``, the settings in ModelProfile and the picture's file
     pipeline: str  # the class in diffusers

@@ -1,11 +1,13 @@
-"""The steps of a picture: functions from picture to picture, each one call of a diffusers pipeline.
+"""The steps of a picture. Each is a function that takes a picture, calls one diffusers pipeline, and returns
+the new picture.
 
-``generator_classic`` shows in which order they are called and with what. All pictures have one size, that of
-the canvas: RGB, masks L with 0 or 255. The person mask is the subject mask and the face mask together.
-``profile`` holds the numbers. ``on_step`` is diffusers' ``callback_on_step_end``.
+``generator_classic`` shows the order of the steps and their arguments. Pictures are RGB and masks are L with
+the values 0 and 255, all at the size of the canvas. The person mask is the union of subject mask and face
+mask. ``profile`` holds strengths, step counts and sizes. ``on_step`` is diffusers' ``callback_on_step_end``.
 
-A pipeline changes all pixels a little. So a step lays what it painted over the picture that it began with:
-outside its mask no pixel changes (harmonize: little), inside it the edge fades over ``feather`` pixels.
+A pipeline changes every pixel a little, also outside the mask. So each step keeps the pipeline's result only
+inside the mask and restores the old pixels outside it. Inside the mask's edge, the new pixels fade into the
+old ones over ``profile.feather`` pixels. Harmonize paints everywhere, but limits the change outside the mask.
 
 ``python -m generation.steps NAME FOLDER`` runs one step on a job's folder, see ``processes.step_process``.
 """
@@ -45,8 +47,8 @@ def pose(
 ) -> Image.Image:
     """Paint the subject into the subject mask of the empty place, in the skeleton's pose.
 
-    The model invents a place around the subject as well. In families with ``profile.cut_out``, the subject is
-    cut out and laid on the real place instead; what is outside the person mask can't belong to the subject.
+    Inside the mask, the model also invents a background around the subject. If ``profile.cut_out`` is set,
+    this background is replaced by the real place. The cut-out searches the subject inside the person mask.
     """
     painted = pipeline(
         prompt=prompt,
@@ -78,10 +80,10 @@ def detail(
     generator: torch.Generator,
     on_step: Callable,
 ) -> Image.Image:
-    """Repaint the subject mask from noise so weak that the subject stays: more and finer detail.
+    """Inpaint the subject mask with low strength: the subject stays, and gets more and finer detail.
 
-    The step is done twice. Each time adds detail; stronger noise instead would cost arms, since no skeleton
-    guides it. And noise so weak invents no place around the subject: nothing has to be cut out.
+    The step runs twice, because one run with a higher strength would damage arms: no skeleton guides it.
+    With low strength the model invents no background, so this step needs no cut-out.
     """
     painted = pipeline(
         prompt=prompt,
@@ -96,7 +98,8 @@ def detail(
         generator=generator,
         callback_on_step_end=on_step,
     ).images[0]
-    # Without the VAE's blur, which these two weak steps would else add: ``vae_copy`` says why.
+    # Encoding and decoding blur the picture. Only the model's own change is added to the old picture instead:
+    # see ``vae_copy``.
     painted = add_change(picture, vae_copy(picture, pipeline), painted)
     painted = keep_colours(painted, picture, radius=profile.colours_kept)
     return lay_over(painted, picture, subject_mask, profile.feather)
@@ -111,10 +114,10 @@ def harmonize(
     generator: torch.Generator,
     on_step: Callable,
 ) -> Image.Image:
-    """Repaint the whole picture from very weak noise, so that subject and place get the same grain.
+    """Repaint the whole picture by img2img with low strength, so that subject and place get the same grain.
 
-    Outside the subject mask no channel of a pixel moves by more than ``profile.harmonize_limit`` (of 255).
-    There is no width and height: an image-to-image pipeline takes them from the picture.
+    Outside the subject mask, no colour channel changes by more than ``profile.harmonize_limit`` (of 255). The
+    call has no width and height, because an img2img pipeline takes them from the picture.
     """
     painted = pipeline(
         prompt=prompt,
@@ -146,11 +149,12 @@ def face(
     generator: torch.Generator,
     on_step: Callable,
 ) -> Image.Image:
-    """Paint the visitor's face into the face mask; ``pipeline`` has their LoRA in it.
+    """Paint the visitor's face into the face mask. ``pipeline`` must have the visitor's LoRA loaded.
 
-    The mask's surroundings are enlarged to the face resolution, painted there and laid back. One batch has
-    several candidates; the nearest to ``embeddings``, vectors of the faces in the visitor's photos, is kept.
-    Without those, one is painted. Then the face's skin moves towards the colour of the neck.
+    The pipeline crops the mask with a margin, enlarges the crop to the face resolution, paints it, and puts
+    it back. It paints ``profile.face_candidates`` faces in one batch. The face nearest to ``embeddings`` (one
+    vector for each face in the visitor's photos) is kept; without ``embeddings``, only one face is painted.
+    Then the colour of the face's skin is moved towards the colour of the neck.
     """
     count = profile.face_candidates if embeddings else 1
     painted = pipeline(
@@ -170,7 +174,8 @@ def face(
     ).images
     candidates = [lay_over(one.convert("RGB"), picture, face_mask, profile.feather) for one in painted]
     if profile.cut_out:
-        # The place around the head comes back unharmonized: harmonize never saw it without the subject.
+        # This restores the place around the head as it was before harmonize. A harmonized version of these
+        # pixels doesn't exist: the subject's head covered them when harmonize ran.
         candidates = [restore_place(one, background, skeleton, person_mask, face_mask) for one in candidates]
 
     detectors = detectors_of(profile)
@@ -182,5 +187,5 @@ def face(
 
 
 if __name__ == "__main__":
-    # By name, not by import: that module imports this one.
+    # By name and not by import, because ``step_process`` imports this module.
     runpy.run_module("generation.processes.step_process", run_name="__main__")

@@ -1,10 +1,10 @@
-"""From a visitor's photos to what a LoRA learns from: the face in several sizes, and captions that say which.
+"""Makes a LoRA's training pictures from a visitor's photos: the face in several sizes, with captions.
 
     python -m generation.training_set OUT PHOTO...
 
-A LoRA that has seen close-ups alone can't draw a small face, and one that has seen whole photos alone learns
-little of the face. So squares are cut around the face of each photo, and the photo itself stays. Other
-people's faces are painted over. No torch and no Django here.
+A LoRA that is trained only on close-ups can't draw a small face. A LoRA that is trained only on whole photos
+learns little of the face. So the training gets each whole photo, and squares that are cut around its face.
+Other people's faces are painted over. Imports neither torch nor Django.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from generation.models.profiles import TrainingSettings, get_profile
 from generation.vision import detectors
 from generation.vision.types import Face
 
-ENLARGED = 1.5  # at most, from the photo's pixels to the training's
-BACKGROUND = 0.1  # how much what is not the person counts, where it counts less
-ALIKE = 1.25  # a square has to be this much smaller than the next size to be worth learning from
+ENLARGED = 1.5  # how far a square may be enlarged, at most, to the training's resolution
+BACKGROUND = 0.1  # the weight of the background in the loss, with ``mask_background``; the person has 1
+ALIKE = 1.25  # a square is left out unless the next larger one is at least so many times as large
 
 
 @dataclass(frozen=True)
 class Size:
-    """``share``: the face's width in the square's side; the face lies ``above`` its middle by that share."""
+    """A square around a face. ``share``: the face's width. ``above``: how far the face's centre lies above
+    the square's centre. Both are parts of the square's side."""
 
     name: str
     share: float
@@ -48,10 +49,10 @@ WHOLE = "photo of {subject}"
 
 
 def write(photos: list[Path], out: Path, training: TrainingSettings, seeing: ModuleType) -> dict[str, int]:
-    """Fill the trainer's folders, ``out/<repeats>_<tokens>``; returns the number of pictures of each size.
+    """Fill the trainer's folders, ``out/<repeats>_<tokens>``. Returns the number of pictures of each size.
 
-    Each photo's repeats are divided among its pictures, so that an epoch is as long as with whole photos.
-    Raises OSError for a file that is no picture.
+    A photo's repeats are divided among the pictures made from it, so that an epoch has the same length as
+    with whole photos only. Raises OSError for a file that is no picture.
     """
     subject = f"{training.token} {training.class_word}"
     counts: collections.Counter[str] = collections.Counter()
@@ -75,10 +76,10 @@ def write(photos: list[Path], out: Path, training: TrainingSettings, seeing: Mod
 
 
 def cut(path: Path, resolution: int, seeing: ModuleType) -> list[tuple[str, Image.Image | None, str]]:
-    """(name, picture, caption) of each size that the photo has pixels for; the whole photo is the last.
+    """(name, picture, caption) for each size that the photo has enough pixels for, and last the whole photo.
 
-    Squares of a side below ``resolution`` are enlarged to it, larger ones are made smaller; None is the
-    photo's own file.
+    Each square is resized to ``resolution``. The whole photo's picture is None if its file can be used as it
+    is: nothing had to be painted over.
     """
     with Image.open(path) as opened:
         photo = opened.convert("RGB")
@@ -98,7 +99,7 @@ def cut(path: Path, resolution: int, seeing: ModuleType) -> list[tuple[str, Imag
 
 
 def faded(picture: Image.Image, seeing: ModuleType) -> Image.Image:
-    """RGBA: opaque on the person, elsewhere BACKGROUND; all opaque where nobody's outline is found."""
+    """RGBA: the alpha is 1 on the person and BACKGROUND elsewhere, or 1 everywhere if no person is found."""
     picture = ImageOps.exif_transpose(picture).convert("RGB")
     mask = seeing.person_mask(picture)
     if mask.getbbox():
@@ -107,7 +108,7 @@ def faded(picture: Image.Image, seeing: ModuleType) -> Image.Image:
 
 
 def around(face: Face, side: float, above: float, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """A square of the picture with the face in it, moved where it would jut out."""
+    """A square around the face. Where it would reach beyond the picture's edge, it is moved inside."""
     side = int(side)
     middle = (face.centre[0], face.centre[1] + above * side)
     left, top = (int(min(max(0, c - side / 2), whole - side)) for c, whole in zip(middle, size, strict=True))
