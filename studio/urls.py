@@ -2,13 +2,14 @@
 
 from django.urls import path
 
-from studio.views import card, files, home, job, postcard, share, you
+from studio.views import card, files, home, job, postcard, share, verify, you
 
 app_name = "studio"
 urlpatterns = [
     path("", home.home, name="home"),
     path("pictures/", home.gallery, name="gallery"),
     path("leave/", home.leave, name="leave"),
+    path("verify/", verify.page, name="verify"),
     path("you/", you.photos, name="you"),
     path("you/check/", you.check, name="check"),
     path("you/code/", you.enter_code, name="code"),

@@ -58,7 +58,7 @@ class Api:
             line += f" -H 'Content-Type: application/json' -d '{json.dumps(options['json'])}'"
             line += " -o postcard.pdf" if path.endswith("/postcard/") else ""
         elif "files" in options:
-            one = path.endswith("/check/")
+            one = path.endswith(("/check/", "/verify/"))
             line += " -F image=@photos/1.png" if one else f" {PHOTOS}"
         elif method != "GET":
             line += f" -X {method}"
@@ -72,6 +72,8 @@ def run(api: Api, photos: list[bytes], wait: Callable[[str], dict]) -> dict:
     api.call("GET /api/actions/")
     api.call("GET /api/consent/")
     api.call("POST /api/photos/check/", files={"image": parts[0][1]})
+    api.call("POST /api/verify/", files={"image": parts[0][1]})
+    api.call("POST /api/verify/", files={"picture": parts[0][1]})
     api.call("POST /api/photos/check/", files={"picture": parts[0][1]})
     trained = api.call("POST /api/lora-training/", files=parts).json()
     api.call("POST /api/lora-training/", files=parts[:4])

@@ -19,7 +19,7 @@ from diffuser_api.api.errors import NOT_FOUND
 
 EXAMPLES = Path(__file__).with_name("examples.json")
 ERROR = {"$ref": "#/components/schemas/Error"}
-OPEN = ("/api/pois/", "/api/actions/", "/api/consent/")  # need no token
+OPEN = ("/api/pois/", "/api/actions/", "/api/consent/", "/api/verify/")  # need no token
 COMMON = {
     "401": "No token, or one that is unknown, withdrawn, or of a client that is switched off.",
     "429": "Too many requests, or too many jobs waiting: try again after Retry-After seconds.",

@@ -24,7 +24,7 @@ from diffuser_api.models import (
     PoiImage,
     ShotType,
 )
-from diffuser_api.photos import consent, sentences
+from diffuser_api.photos import consent, sentences, verify
 from diffuser_api.webhooks import guarded_post
 from generation.models import lora_fit
 from generation.request import AGES, GENDERS
@@ -182,6 +182,14 @@ class PhotoCheckSerializer(NamingSerializer):
     """One photo."""
 
     image = serializers.FileField(allow_empty_file=True)
+
+
+class VerifyAnswerSerializer(serializers.Serializer):
+    result = serializers.ChoiceField(verify.SENTENCES)
+    message = serializers.CharField(help_text="English, or Italian where Accept-Language asks for it.")
+    signer = serializers.CharField(help_text="Of an unchanged picture, as its certificate says; else empty.")
+    made_at = serializers.CharField(help_text="When it was made, if it says so.")
+    made_by = serializers.CharField(help_text="The software, and its version.")
 
 
 class PhotoFindingSerializer(serializers.Serializer):

@@ -5,7 +5,7 @@ from django.urls import path, re_path
 from diffuser_api.api import errors
 from diffuser_api.api.docs_page import ApiDocs
 from diffuser_api.api.schema import SchemaView
-from diffuser_api.api.views import catalogue, generation, jobs, outputs, photos, postcards, training
+from diffuser_api.api.views import catalogue, generation, jobs, outputs, photos, postcards, training, verify
 from diffuser_api.operations import views as operations
 
 urlpatterns = [
@@ -16,6 +16,7 @@ urlpatterns = [
         name="training-complete",
     ),
     path("api/consent/", training.ConsentText.as_view(), name="consent"),
+    path("api/verify/", verify.Verify.as_view(), name="verify"),
     path("api/photos/check/", photos.PhotoCheck.as_view(), name="photo-check"),
     path("api/generate-image/", generation.GenerateImage.as_view(), name="generate-image"),
     path("api/jobs/", jobs.JobList.as_view(), name="jobs"),

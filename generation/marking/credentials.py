@@ -19,6 +19,7 @@ from generation import VERSION
 from generation.marking.source_type import SOURCE_TYPE
 
 NAME = "Cartolina"
+ABSENT, INVALID, VALID = "absent", "invalid", "valid"
 PARENT, PLACE = "parent", "place"  # labels of ingredients
 FORMATS = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
 CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
@@ -131,7 +132,7 @@ def _manifest(actions: list[dict]) -> dict:
 
 @dataclass(frozen=True)
 class Found:
-    """What a picture's Content Credentials say. ``state``: absent, invalid, valid."""
+    """What a picture's Content Credentials say. ``state``: ABSENT, INVALID or VALID."""
 
     state: str
     ours: bool = False  # with one of our certificates
@@ -152,12 +153,12 @@ def read(content: bytes, kind: str, own_chains: Sequence[bytes]) -> Found:
         ):
             told, state = json.loads(reader.json()), reader.get_validation_state()
     except c2pa.C2paError as error:
-        return Found("absent" if isinstance(error, c2pa.C2paError.ManifestNotFound) else "invalid")
+        return Found(ABSENT if isinstance(error, c2pa.C2paError.ManifestNotFound) else INVALID)
     active = told["manifests"][told["active_manifest"]]
     signature, by = active.get("signature_info", {}), active.get("claim_generator_info", [{}])[0]
     ours = state == "Trusted" and signature.get("cert_serial_number") in _serials(own_chains)
     return Found(
-        state="invalid" if state == "Invalid" else "valid",
+        state=INVALID if state == "Invalid" else VALID,
         ours=ours,
         signer=signature.get("common_name") or signature.get("issuer") or "",
         made_at=signature.get("time") or _claimed_time(told),

@@ -102,7 +102,7 @@ def test_every_page_but_the_catalogues_figures_needs_a_visitor():
         url.name for url in studio.urls.urlpatterns if not hasattr(url.callback, "is_for_visitors")
     ]
     shared = ["shared", "shared-picture", "shared-small"]  # their addresses are signed
-    assert open_to_all == ["figure", "figure-card", *shared]
+    assert open_to_all == ["verify", "figure", "figure-card", *shared]
 
 
 @pytest.mark.parametrize("value", ["anna", "anna:1:x", "", "a b c:1wW:AAAA"])

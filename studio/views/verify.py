@@ -1,0 +1,31 @@
+"""For everybody, also where the studio is closed: which marks does a picture carry?"""
+
+from django.shortcuts import render
+from django.views.decorators.http import require_http_methods
+
+from diffuser_api.access.addresses import address_of
+from diffuser_api.photos import gate
+from diffuser_api.photos.verify import NotVerified, verify
+from studio import sentences, visitors
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def page(request):
+    context, status = {}, 200
+    if request.method == "POST":
+        context, status = _answer(request)
+    response = render(request, "studio/verify.html", context, status=status)
+    response.headers["Content-Security-Policy"] = visitors.CONTENT_SECURITY_POLICY
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _answer(request) -> tuple[dict, int]:
+    if "image" not in request.FILES:
+        return {"nothing_sent": True}, 400
+    try:
+        return {"found": verify(request.FILES["image"], address_of(request))}, 200
+    except NotVerified as error:
+        return {"problem": str(error)}, 400
+    except gate.TooMuchWork as error:
+        return {"problem": sentences.not_taken(error)}, 429

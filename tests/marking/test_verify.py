@@ -1,0 +1,109 @@
+"""The page and the call that say which marks a picture carries."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client as Browser
+from PIL import Image
+
+from diffuser_api.marking import keys, signing
+from generation.marking import credentials, own_authority
+from generation.marking.source_type import XMP
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def signed(tmp_path) -> Path:
+    path = tmp_path / "signed.png"
+    Image.effect_noise((96, 96), 60).convert("RGB").save(path)
+    signing.sign_finished(path, {"seed": 1, "steps": []}, "00", datetime(2026, 5, 4, tzinfo=UTC))
+    return path
+
+
+def ask(content: bytes, **headers) -> dict:
+    answer = Browser(headers=headers).post("/api/verify/", {"image": SimpleUploadedFile("x", content)})
+    assert answer.status_code == 200, answer.content
+    return answer.json()
+
+
+def written(picture: Image.Image, kind: str, **options) -> bytes:
+    content = io.BytesIO()
+    picture.save(content, kind, **options)
+    return content.getvalue()
+
+
+def test_a_picture_of_ours_is_known_and_says_when_it_was_made(signed, settings):
+    settings.OPEN_API = settings.STUDIO = False  # everybody may ask
+    told = ask(signed.read_bytes())
+    assert told["result"] == "ours" and told["made_at"].startswith("2026-05-04")
+    assert told["made_by"] == "Cartolina 1.0.0"
+
+
+@pytest.mark.parametrize("ending", ["jpg", "webp"])
+def test_files_made_of_it_are_known_too(signed, tmp_path, ending):
+    path = tmp_path / f"derived.{ending}"
+    Image.open(signed).resize((48, 48)).save(path)
+    signing.sign_derived(path, signed, ["c2pa.resized"])
+    assert ask(path.read_bytes())["result"] == "ours"
+
+
+def test_a_changed_picture_is_told_and_nothing_that_it_says_is_repeated(signed):
+    content = bytearray(signed.read_bytes())
+    content[-40] ^= 1
+    told = ask(bytes(content))
+    assert told["result"] == "changed" and not told["signer"] and not told["made_at"]
+
+
+def test_another_signer_is_told(signed, tmp_path):
+    folder = own_authority.ensure(tmp_path / "theirs", keys.NAME)
+    chain, key = (folder / own_authority.CHAIN).read_bytes(), (folder / own_authority.KEY).read_bytes()
+    manifest = credentials.made_manifest({"steps": []}, "00", datetime.now(UTC))
+    credentials.sign(signed, signed, manifest, credentials.Identity(chain, key))
+    assert ask(signed.read_bytes())["result"] == "other"
+
+
+def test_a_picture_without_marks_is_told_honestly(signed):
+    bare = Image.open(signed).convert("RGB")
+    assert ask(written(bare, "PNG"))["result"] == "nothing"  # a screenshot
+    assert ask(written(bare, "JPEG", xmp=XMP.encode()))["result"] == "marked"
+    assert "non prova niente" in ask(written(bare, "WEBP"), **{"Accept-Language": "it"})["message"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no picture", b"GIF89a" + bytes(100), b"\x89PNG\r\n\x1a\n" + bytes(50)]
+)
+def test_what_is_no_picture_is_refused_with_a_sentence(content):
+    answer = Browser().post("/api/verify/", {"image": SimpleUploadedFile("x", content)})
+    assert answer.status_code == 400 and answer.json()
+
+
+def test_nothing_of_the_upload_is_kept(signed, settings):
+    ask(signed.read_bytes())
+    assert not list(settings.TMP_DATA_DIR.iterdir())
+    assert not [path for path in settings.DATA_DIR.rglob("*.png")]
+
+
+def test_the_page_says_the_same_to_everybody(signed, settings):
+    settings.OPEN_API = settings.STUDIO = False
+    browser = Browser()
+    assert browser.get("/verify/").status_code == 200
+    answer = browser.post("/verify/", {"image": SimpleUploadedFile("x", signed.read_bytes())})
+    assert "made by this service" in answer.content.decode() and "2026-05-04" in answer.content.decode()
+    assert "Choose a picture" in browser.post("/verify/").content.decode()
+    assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+
+
+def test_a_sender_of_very_many_pictures_waits(signed, settings):
+    settings.PHOTO_RATE = (1, 60)
+    ask(signed.read_bytes())
+    answers = [
+        Browser().post("/api/verify/", {"image": SimpleUploadedFile("x", signed.read_bytes())}).status_code
+        for _ in range(3)
+    ]
+    assert 429 in answers
