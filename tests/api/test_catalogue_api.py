@@ -1,11 +1,17 @@
 """GET /api/pois/, /api/actions/, the thumbnails, and the small pages around the API."""
 
 import io
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from django.db import connection
+from django.test import Client as Browser
 from PIL import Image
 
+from diffuser_api.api.views import catalogue as views
 from diffuser_api.models import PoiImage
 
 
@@ -70,3 +76,35 @@ def test_a_picture_that_broke_on_the_disk_is_not_found(page, admin_client, catal
     begin, _, end = content.getvalue().rpartition(b"IDAT")
     Path(row.image.path).write_bytes(begin + b"ID\0T" + end)
     assert admin_client.get(page.format(row.pk)).status_code == 404
+
+
+def test_a_thumbnail_is_made_once_and_no_two_at_a_time(client, catalogue, monkeypatch):
+    """A place of 39 megapixels takes 200 MB to open: ten clients took the web server's memory."""
+    opened, at_once = [], []
+
+    def count(file, kind):
+        opened.append(threading.current_thread())
+        at_once.append(len(opened) - len(done))
+        time.sleep(0.05)
+        done.append(1)
+        return open_stored(file, kind)
+
+    done, open_stored = [], views.open_stored
+    monkeypatch.setattr(views, "open_stored", count)
+    urls = [f"/data/thumbnails/pois/{image.pk}/image" for image in PoiImage.objects.all()] * 5
+
+    def get(url):
+        assert Browser().get(url).status_code == 200
+        connection.close()
+
+    with ThreadPoolExecutor(10) as threads:
+        list(threads.map(get, urls))
+    assert len(opened) == len(set(urls)) == 2 and set(at_once) == {1}
+
+
+def test_a_place_that_is_replaced_has_another_thumbnail(client, catalogue):
+    image = PoiImage.objects.first()
+    url = f"/data/thumbnails/pois/{image.pk}/image"
+    before = client.get(url).content
+    Image.new("RGB", (300, 300), "red").save(image.image.path, "PNG")  # under the same name
+    assert client.get(url).content != before

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from functools import lru_cache
+
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
@@ -33,15 +37,27 @@ class ActionList(ListAPIView):
 def _thumbnail(model, pk: int, field: str, allowed: set[str]) -> HttpResponse:
     if field not in allowed:
         raise Http404
-    row = get_object_or_404(model, pk=pk)
+    file = getattr(get_object_or_404(model, pk=pk), field)
     try:
-        kind = "mask" if field.endswith("mask") else "skeleton" if field == "skeleton" else "picture"
-        small = open_stored(getattr(row, field), kind)
-    except OSError as error:
+        changed = os.stat(file.path).st_mtime_ns
+        with _making:  # an old place can have 40 megapixels: one at a time
+            content = _small(model, pk, field, file.name, changed)
+    except (OSError, ValueError) as error:
         raise Http404 from error
-    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     headers = {"Cache-Control": "public, max-age=300", "Cross-Origin-Resource-Policy": "cross-origin"}
-    return HttpResponse(as_jpeg(small), content_type="image/jpeg", headers=headers)
+    return HttpResponse(content, content_type="image/jpeg", headers=headers)
+
+
+_making = threading.Lock()
+
+
+@lru_cache(maxsize=256)  # of some 30 kB
+def _small(model, pk: int, field: str, name: str, changed: int) -> bytes:
+    """Made once for each file: ``name`` and ``changed`` say which. Raises OSError."""
+    kind = "mask" if field.endswith("mask") else "skeleton" if field == "skeleton" else "picture"
+    small = open_stored(getattr(model.objects.get(pk=pk), field), kind)
+    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    return as_jpeg(small)
 
 
 @require_safe
