@@ -1,10 +1,11 @@
 """Faces erased while everything is busy with them: ``python -m benchmarks.erase --count 200 --seed 1``.
 
 Each erasure meets its face at another stage: pictures that are asked for at that moment, that wait, that are
-in each step, that finish or are finished; trainings that wait or run. Clients go on asking for pictures with
-the face, before, during and after. With the answer 204, nothing of the face may be left: its numbers, its
-weights, its photos and pictures are searched for by content in every file, in the pages of the database and
-in the logs, and by the codes of all jobs that had it; and again when the clients are done.
+in each step, that finish, are finished, or are looked at by friends with a link; trainings that wait or run.
+Clients go on asking for pictures with the face, before, during and after. With the answer 204, nothing of the
+face may be left: its numbers, its weights, its photos and pictures are searched for by content in every file,
+in the pages of the database and in the logs, and by the codes of all jobs that had it; and again when the
+clients are done.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ WAITING = 20  # pictures, at the stage "queued"
 CLIENTS = 3  # that ask during an erasure
 STEPS = ("pose", "detail", "detail", "harmonize", "face")
 STAGES = ["asked", "queued", *(f"step {k}" for k in range(1, 6)), "finishing", "finished", "erased twice"]
-STAGES += ["training waiting", "training running"]
+STAGES += ["shared", "training waiting", "training running"]
 
 
 @dataclass
@@ -44,19 +45,26 @@ class Face:
     needles: list[bytes] = field(default_factory=list)
     jobs: set[str] = field(default_factory=set)
     words: str = ""
+    shared: str = ""  # the address of a picture with it
 
 
 class Crowd:
-    """Clients that ask for pictures with a face, until the block ends."""
+    """Clients that ask for pictures with a face, and friends who look at one, until the block ends."""
 
     def __init__(self, service: RunningService, face: Face) -> None:
         self.service, self.face, self.over = service, face, threading.Event()
         self.answers: list[requests.Response] = []
         self.threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
+        if face.shared:
+            self.threads.append(threading.Thread(target=self._look))
 
     def _ask(self) -> None:
         while not self.over.is_set():
             self.answers.append(ask(self.service, self.face))
+
+    def _look(self) -> None:
+        while not self.over.is_set():
+            look(self.face)
 
     def __enter__(self):
         for thread in self.threads:
@@ -67,6 +75,10 @@ class Crowd:
         self.over.set()
         for thread in self.threads:
             thread.join()
+
+
+def look(face: Face) -> int:
+    return requests.get(face.shared, timeout=90).status_code
 
 
 def ask(service: RunningService, face: Face) -> requests.Response:
@@ -125,7 +137,9 @@ def bring_to(stage: str, service: RunningService, face: Face) -> None:
     if stage in ("asked", "queued"):
         return
     folder = folders.generation_folder(code)
-    before = {"finishing": len(STEPS), "finished": 9}.get(stage, int(stage[5:]) - 1 if "step" in stage else 2)
+    before = {"finishing": len(STEPS), "finished": 9, "shared": 9}.get(
+        stage, int(stage[5:]) - 1 if "step" in stage else 2
+    )
 
     def is_there() -> bool:
         newest = newest_index(folder)
@@ -138,6 +152,9 @@ def bring_to(stage: str, service: RunningService, face: Face) -> None:
     if output := Job.objects.get(code=code).output:
         with output.open("rb") as file:
             face.needles.append(middle(file.read()))
+    if stage == "shared":
+        face.shared = f"{service.url}/data/outputs/{code}"
+        assert look(face) == 200
 
 
 # --- what is left -------------------------------------------------------------------------------------------
@@ -189,6 +206,8 @@ def erase(service: RunningService, stage: str, face: Face, faults: list[str]) ->
         status = requests.delete(url, timeout=90).status_code
         took = time.monotonic() - began
         allowed = (204, 404) if stage == "erased twice" else (204,)
+        if face.shared and look(face) != 404:
+            faults.append(f"{stage}: the picture is still shown")
         if status not in allowed:
             faults.append(f"{stage}: answered {status}")
         if stage != "erased twice":  # the other one may still be at it
