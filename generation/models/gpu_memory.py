@@ -4,8 +4,8 @@ resident     All of it. The fastest.
 offload      One network at a time (text encoder, UNet, VAE), the others in the machine's own memory.
 sequential   Layer by layer, attention in slices and the VAE in tiles. Slow, and fits nearly everywhere.
 
-MEMORY_PLAN names one; ``auto`` takes the first that fits what is free. A CPU's plan is ``resident`` unless
-``sequential`` is asked for, of which it does the slices and tiles.
+MEMORY_PLAN names a plan. ``auto`` takes the first one for which the GPU has enough free memory. On a CPU, the
+plan is ``resident``; with ``sequential``, a CPU also uses slices and tiles, but moves no layers.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from generation.models.hardware import Hardware
 
-# Memory of the activations, at two bytes a number and two samples (for guidance) a picture. An estimate on
-# the safe side: that of the largest layers of a VAE's decoder, which need more than the UNet.
+# Memory of the activations, at two bytes a number and two samples (for guidance) a picture. The estimate is
+# high: it is for the largest layers of a VAE's decoder, which need more than the UNet.
 WORKING_MB_PER_MEGAPIXEL = 6000
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def choose(needed_mb: dict[str, float], free_mb: float) -> str:
 
 
 def place(pipeline: DiffusionPipeline, profile: ModelProfile, machine: Hardware) -> None:
-    """Put the pipeline where it will paint, by the profile's plan."""
+    """Move the pipeline to the device, by the profile's memory plan."""
     plan, needed, on_cpu = profile.memory_plan, needs_mb(pipeline, profile), machine.device == "cpu"
     free = 0.0 if on_cpu else torch.cuda.mem_get_info()[0] / 2**20
     if plan == "auto":

@@ -1,7 +1,7 @@
 """The hardware to compute with: device, number format and attention, chosen once in a process and logged.
 
-Examining the hardware may start threads and initialise CUDA, after which a process can't be forked. So a
-template lets a child do it, and takes the result over with ``adopt``.
+Examining the hardware may start threads and initialise CUDA. After that, a process can't be forked. So the
+template (see ``processes.fork_server``) lets a child examine it, and takes over the result with ``adopt``.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ log = logging.getLogger(__name__)
 class Hardware:
     device: str
     dtype: torch.dtype
-    xformers: bool  # else PyTorch's own scaled-dot-product attention
+    xformers: bool  # False: PyTorch's own scaled-dot-product attention
 
 
 def _xformers_runs() -> bool:
-    """Whether xformers' operator really runs here; it may be installed beside a torch it isn't built for."""
+    """Whether xformers' operator runs here. It may be installed beside a torch that it isn't built for."""
     try:
         from xformers.ops import memory_efficient_attention
 
@@ -41,17 +41,18 @@ _BFLOAT16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16")
 
 
 def fast_cpu_dtype() -> torch.dtype:
-    """CPU_DTYPE (float32 or bfloat16), else bfloat16 where this CPU has instructions for it, else float32.
+    """The format that CPU_DTYPE names. With ``auto``: bfloat16 if this CPU has instructions for it, otherwise
+    float32.
 
-    Not timed: the steps of a picture are processes of their own, which must choose alike however busy the
-    machine is. Raises ValueError for another CPU_DTYPE.
+    The formats are not timed: each step of a picture is a process of its own, and all must choose the same
+    format, however busy the machine is. Raises ValueError for another CPU_DTYPE.
     """
     name = os.environ.get("CPU_DTYPE") or "auto"
     if name in ("float32", "bfloat16"):
         return getattr(torch, name)
     if name != "auto":
         raise ValueError(f"CPU_DTYPE={name!r} is not one of auto, float32, bfloat16")
-    # The torch of requirements-xformers.txt doesn't tell.
+    # The torch of requirements-xformers.txt has no get_capabilities.
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     able = any(capabilities.get(name) for name in _BFLOAT16_INSTRUCTIONS)
     return torch.bfloat16 if able else torch.float32
@@ -61,7 +62,7 @@ _chosen: dict[bool, Hardware] = {}
 
 
 def choose(half_on_gpu: bool = True) -> Hardware:
-    """CUDA, float16, xformers where it runs; else the CPU, bfloat16 where that is fast, else float32."""
+    """On CUDA: float16, and xformers if it runs. On a CPU: the format of ``fast_cpu_dtype``."""
     if half_on_gpu not in _chosen:
         _chosen[half_on_gpu] = hardware = _look(half_on_gpu)
         attention = "xformers" if hardware.xformers else "PyTorch scaled-dot-product"
@@ -70,7 +71,7 @@ def choose(half_on_gpu: bool = True) -> Hardware:
 
 
 def adopt(hardware: Hardware, half_on_gpu: bool) -> None:
-    """Take over what another process of this machine has chosen."""
+    """Take over the choice of another process of this machine."""
     _chosen[half_on_gpu] = hardware
 
 
@@ -82,5 +83,5 @@ def _look(half_on_gpu: bool) -> Hardware:
 
 
 def use_all_cores() -> None:
-    """As many threads as this process may use cores. After this, it can't be forked any more."""
+    """Start a thread for each core that this process may use. After that, the process can't be forked."""
     torch.set_num_threads(len(os.sched_getaffinity(0)))

@@ -1,7 +1,7 @@
-"""The files of a profile's models: in a local folder, or in the Hub's cache at a pinned commit. No torch.
+"""The files of a profile's models: in a local folder, or in the Hugging Face Hub's cache at a pinned commit.
 
 The Hub's cache names each file by the hash of its content (SHA-256 of a large file, git's SHA-1 of a small
-one). So the files can be verified without a list of hashes in this repository.
+file). So the files can be verified without a list of hashes in this repository. Imports no torch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from generation.models.profiles import ModelProfile, ModelRef
 
 FETCH = "manage.py models --fetch"
-_SPARE_MB = 512  # that must be left on the disk after a download
+_SPARE_MB = 512  # must stay free on the disk after a download
 _LICENCES = {
     "stable-diffusion-v1-5/stable-diffusion-inpainting": "CreativeML OpenRAIL-M",
     "stable-diffusion-v1-5/stable-diffusion-v1-5": "CreativeML OpenRAIL-M",
@@ -23,11 +23,11 @@ _LICENCES = {
 
 
 class ModelError(Exception):
-    """A model can't be fetched or isn't the right one; the text says what to do."""
+    """A model can't be fetched, or its files are not those that were asked for. The text says what to do."""
 
 
 def needed(profile: ModelProfile) -> dict[ModelRef, str]:
-    """The profile's models, each with its uses as words."""
+    """The profile's models, each with its uses in words."""
     uses: dict[ModelRef, list[str]] = {}
     for use in ("inpaint", "controlnet", "detail", "training"):
         uses.setdefault(getattr(profile, f"{use}_model"), []).append(use)
@@ -41,7 +41,7 @@ def licence(model: ModelRef) -> str:
 
 
 def files(model: ModelRef) -> list[str]:
-    """The files of a model on the Hub that are used, relative to its folder."""
+    """The files that Cartolina uses of a model on the Hub, relative to the model's folder."""
     end = f".{model.variant}.safetensors" if model.variant else ".safetensors"
     network = ["config.json", f"diffusion_pytorch_model{end}"]
     if model.kind == "controlnet":
@@ -58,7 +58,7 @@ def files(model: ModelRef) -> list[str]:
 
 
 def folder(model: ModelRef) -> Path | None:
-    """The model's folder on this machine, or None if a file of it is missing. Asks no server."""
+    """The model's folder on this machine; None if one of its files is missing. Asks no server."""
     if model.is_local:
         return Path(model.id) if Path(model.id).is_dir() else None
     names = files(model)
@@ -67,7 +67,7 @@ def folder(model: ModelRef) -> Path | None:
 
 
 def problem(model: ModelRef) -> str | None:
-    """A sentence that says which model is missing and what to do about it; None if all is there."""
+    """A sentence that names the missing model and says what to do; None if the model is there."""
     if folder(model):
         return None
     if model.is_local:
@@ -76,7 +76,7 @@ def problem(model: ModelRef) -> str | None:
 
 
 def megabytes(model: ModelRef) -> float:
-    """The size of its files on the disk, in MiB."""
+    """The size of the model's files on the disk, in MiB."""
     if model.is_local:
         found = [path for path in Path(model.id).rglob("*") if path.is_file()]
     else:
@@ -85,10 +85,9 @@ def megabytes(model: ModelRef) -> float:
 
 
 def fetch(model: ModelRef) -> None:
-    """Download the missing files.
+    """Download the missing files. Raises ModelError.
 
-    A download that was interrupted is continued, and a run that failed leaves the files that were complete.
-    Raises ModelError.
+    Complete files stay when a download fails, and the next call continues an interrupted file.
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import HfHubHTTPError, HTTPError
@@ -117,7 +116,8 @@ def fetch(model: ModelRef) -> None:
 
 
 def damaged(model: ModelRef) -> list[Path]:
-    """The files whose content doesn't have the hash in their name. A local folder's have no such names."""
+    """The files whose content hasn't the hash in their name. Files of a local folder have no such names, so
+    none of them is ever found damaged."""
     found = [] if model.is_local else [_cached(model, name) for name in files(model)]
     blobs = [path.resolve() for path in found if path]
     return [blob for blob in blobs if _hash(blob, blob.name) != blob.name]
@@ -156,5 +156,5 @@ def _hash(path: Path, like: str) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """Of the error's text; of one without a text, its type."""
+    """The first line of the error's text; the name of the error's type if there is no text."""
     return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,6 +1,8 @@
-"""Whether a LoRA fits a profile: its layers the model that paints faces, its base the one that is trained.
+"""Whether a LoRA fits a profile. Its layers must be those of the model that paints faces, and its base model
+must be the one that trainings use today.
 
-Of safetensors files only the headers are read; to know a base again, its UNet is hashed. Imports no torch.
+Only the headers of safetensors files are read. A base model is identified by the hash of its UNet. Imports no
+torch.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ Shapes = dict[str, list[int]]
 
 
 class Misfit(Exception):
-    """``code`` is of MISFITS. The text is for the client."""
+    """A LoRA that doesn't fit. ``code`` is one of MISFITS. The text is for the client."""
 
     def __init__(self, code: str, message: str):
         super().__init__(message)
@@ -32,12 +34,12 @@ class Misfit(Exception):
 
 
 def layer_name(part: str, module: str) -> str:
-    """kohya's name of a module. It keeps a level of the text encoder that newer transformers dropped."""
+    """kohya's name of a module. It has the level ``text_model``, which newer transformers have no more."""
     return PARTS[part] + module.removeprefix("text_model.").replace(".", "_")
 
 
 def read_header(file: IO[bytes]) -> tuple[Shapes, dict[str, str]]:
-    """The tensors' shapes and the metadata. Raises ValueError if it isn't a safetensors file's beginning."""
+    """The tensors' shapes and the metadata. Raises ValueError if the file is no safetensors file."""
     length = int.from_bytes(file.read(8), "little")
     if not 2 <= length <= LARGEST_HEADER:
         raise ValueError("no safetensors file")
@@ -47,12 +49,12 @@ def read_header(file: IO[bytes]) -> tuple[Shapes, dict[str, str]]:
 
 
 def check(file: IO[bytes], profile: ModelProfile) -> None:
-    """Of a LoRA that is asked for, its layers and its base. Raises Misfit."""
+    """Check the layers and the base of a LoRA before it is used. Raises Misfit."""
     check_layers(file, profile)
     file.seek(0)
     trained_on = read_header(file)[1].get(BASE_HASH, "")
     if not re.fullmatch("[0-9a-f]{64}", trained_on):
-        return  # a LoRA from before the hash was written, or of a trainer that doesn't
+        return  # the LoRA is from a time or a trainer that wrote no hash
     today = base_hash(profile.training_model)
     if today and trained_on != today:
         raise Misfit(
@@ -63,14 +65,14 @@ def check(file: IO[bytes], profile: ModelProfile) -> None:
 
 
 def check_layers(file: IO[bytes], profile: ModelProfile) -> None:
-    """That each layer is there in the model that paints faces, in the same shape. Raises Misfit."""
+    """Check that the model that paints faces has the LoRA's layers, in the same shapes. Raises Misfit."""
     try:
         shapes, _ = read_header(file)
     except (ValueError, OSError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Misfit("damaged", "The LoRA's file can't be read: train it again.") from error
     base = layers_of(profile.inpaint_model)
     if not base:
-        return  # that the models are missing is told elsewhere
+        return  # the models are missing, which ``operations.checks`` reports
     suffix = ".lora_down.weight"
     names = sorted(name.removesuffix(suffix) for name in shapes if name.endswith(suffix))
     unknown = [name for name in names if name not in base]
@@ -93,22 +95,23 @@ def check_layers(file: IO[bytes], profile: ModelProfile) -> None:
 
 
 def layers_of(model: ModelRef) -> Shapes:
-    """kohya's names of all layers that a LoRA can be on, and their weights' shapes. Empty if the model isn't
-    there."""
+    """kohya's names of all layers that a LoRA can change, with the shapes of their weights. Empty if the
+    model is missing."""
     folder, found = hub.folder(model), {}
     for part in PARTS if folder else ():
         for path in sorted((folder / part).glob("*.safetensors")):
             inside = ".layers." if part == "text_encoder" else ""
             for name, shape in _weights(path, _stamp(path)).items():
                 if not name.endswith(".weight") or len(shape) not in (2, 4) or inside not in name:
-                    continue  # a bias, a norm, a table of words
+                    continue  # a bias, a norm, the table of the tokens' vectors
                 if not name.startswith("add_embedding."):  # diffusers loads no LoRA there
                     found[layer_name(part, name.removesuffix(".weight"))] = shape
     return found
 
 
 def base_hash(model: ModelRef) -> str | None:
-    """The SHA-256 of the model's UNet; None if it isn't there. A file of the Hub's cache is named by it."""
+    """The SHA-256 of the model's UNet; None if the file is missing. In the Hub's cache, the file's name is
+    its hash. For another file, each process computes the hash once, and again when the file has changed."""
     path = (hub.folder(model) or Path("missing")) / UNET
     if not path.is_file():
         return None

@@ -1,7 +1,7 @@
-"""From a profile to a ready diffusers pipeline, one for each of pose, detail, harmonize and face.
+"""Makes the diffusers pipelines of pose, detail, harmonize and face from a profile.
 
 A pipeline is put together from parts (UNet, VAE, text encoder, ...) in a ``PipelineCache``. A process that
-does one step has a cache of its own; a template's outlives the steps, and pipelines share the parts in it.
+does one step has a cache for that step. The template has a cache that stays, so all steps share its parts.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ _LIBRARIES = {"diffusers": diffusers, "transformers": transformers}
 
 
 class PipelineCache:
-    """Parts of models in memory, each used by every pipeline that needs it.
+    """Parts of models in memory, shared by all pipelines that need them.
 
-    Above ``budget_mb`` (MiB of parameters) the least recently used parts are dropped, but never those that
-    the step at hand needs. While a model is being loaded, the budget can be exceeded by that model.
+    Above ``budget_mb`` (MiB of parameters) the least recently used parts are dropped, but never parts that
+    the current step needs. While a model is being loaded, the budget can be exceeded by that model.
     """
 
     def __init__(self, budget_mb: float = math.inf):
@@ -65,8 +65,8 @@ class PipelineCache:
         self.parts: dict[tuple[ModelRef, str], object] = {}  # the least recently used first
 
     def pipeline(self, name: str, profile: ModelProfile) -> DiffusionPipeline:
-        """The pipeline of step ``name``, on its device and in the number format that is fast there; without a
-        LoRA, which belongs to one request."""
+        """The pipeline of step ``name``, on its device and in the number format that is fast there. It has no
+        LoRA: see ``apply_lora``."""
         machine, parts = hardware.choose(profile.half_on_gpu), self.fetch(name, profile)
         for part in parts.values():
             if isinstance(part, torch.nn.Module):
@@ -80,8 +80,8 @@ class PipelineCache:
         return pipeline
 
     def fetch(self, name: str, profile: ModelProfile) -> dict[str, object]:
-        """The parts of step ``name``'s pipeline. New ones are mapped from their files, in the files' number
-        format: that takes no memory that the kernel couldn't take back. Raises ModelMissing."""
+        """The parts of step ``name``'s pipeline. New parts are mapped from their files, in the files' number
+        format, so the kernel can drop their pages and read them again. Raises ModelMissing."""
         step = STEPS[name]
         parts = {part: self._part(getattr(profile, step.model), part) for part in _PARTS}
         if step.controlnet:
@@ -100,7 +100,7 @@ class PipelineCache:
         return sum(tensor.numel() * tensor.element_size() for tensor in weights) / 2**20
 
     def _part(self, model: ModelRef, name: str) -> object:
-        """One part; another model's serves as well if its files are the same."""
+        """One part of a model. If another model's part has the same files and is loaded, that one is used."""
         if (model, name) not in self.parts:
             folder = _folder_of(model)
             others = {other: part for (other, of), part in self.parts.items() if of == name}
@@ -136,8 +136,8 @@ def _folder_of(model: ModelRef) -> Path:
 
 
 def _load_part(folder: Path, name: str) -> object:
-    """Of the class that the folder's index names. The whole pipeline's ``from_pretrained`` would import much
-    that no step needs, onnxruntime and its threads among it."""
+    """Load a part with the class that the folder's index names. ``from_pretrained`` of the whole pipeline
+    would import much that no step needs, such as onnxruntime and its threads."""
     try:
         library, class_name = json.loads((folder / "model_index.json").read_text())[name]
         part_class = getattr(_LIBRARIES[library], class_name)
@@ -157,7 +157,7 @@ def _load_controlnet(model: ModelRef) -> ControlNetModel:
 
 
 def load_safety_checker(folder: Path, machine: hardware.Hardware) -> tuple:
-    """Checker and feature extractor of a folder that has both, on the device. Raises ModelMissing."""
+    """The safety checker and its feature extractor from a folder, on the device. Raises ModelMissing."""
     from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 
     variant = _variant(folder / "safety_checker")
@@ -172,7 +172,8 @@ def load_safety_checker(folder: Path, machine: hardware.Hardware) -> tuple:
 
 
 def _as_stored(folder: Path) -> dict:
-    """What makes ``from_pretrained`` read the folder's safetensors in the number format that they are in."""
+    """The arguments with which ``from_pretrained`` reads the folder's safetensors in their own number
+    format."""
     paths = sorted(folder.glob("*.safetensors"))
     if not paths:
         raise OSError(f"no safetensors in {folder}")
@@ -186,7 +187,7 @@ def _as_stored(folder: Path) -> dict:
 
 
 def _variant(folder: Path) -> str | None:
-    """The variant to load: fp16 where the folder has nothing else."""
+    """The variant to load: fp16 if the folder has no other files."""
     names = [path.name for path in folder.glob("*.safetensors")]
     return "fp16" if names and all(".fp16." in name for name in names) else None
 
@@ -203,9 +204,10 @@ def apply_lora(pipeline: StableDiffusionInpaintPipeline, path: Path, scale: floa
 
 
 def _set_alphas(pipeline: StableDiffusionInpaintPipeline, path: Path) -> None:
-    """Each layer's alpha as the file has it; its rank, where the file has none.
+    """Give each layer the alpha that the file has for it. Without an alpha in the file, it is the layer's
+    rank.
 
-    diffusers finds most layers' alphas under other names than it looks for, and gives them the commonest one.
+    diffusers looks for most layers' alphas under wrong names, and gives those layers the commonest alpha.
     """
     from peft.tuners.lora import LoraLayer
 
@@ -220,5 +222,5 @@ def _set_alphas(pipeline: StableDiffusionInpaintPipeline, path: Path) -> None:
 
 
 def remove_lora(pipeline: StableDiffusionInpaintPipeline) -> None:
-    """Take a LoRA's layers out of the pipeline's parts again; the weights under them have not changed."""
+    """Take a LoRA's layers out of the pipeline's parts again. The parts' own weights were never changed."""
     pipeline.unload_lora_weights()

@@ -1,7 +1,7 @@
 """Model profiles: one table that names every model, size, step count and strength. Imports no torch.
 
-``miniature`` is embedded and needs no download; ``sd15`` is Stable Diffusion 1.5 as the system was designed
-for. A model id is a Hub repository or a local folder, and can be replaced by an environment variable.
+``miniature`` is embedded and needs no download. ``sd15`` is Stable Diffusion 1.5. A model is a repository on
+the Hub or a local folder, and environment variables can replace it (see VARIABLES).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from generation.prompts import PromptStyle
 from generation.step_table import STEPS
 
 MOST_CANDIDATES = 8
-SAFETY_CHECKS = ("off", "present", "required")  # never; if the model is there; always, or there is no picture
+SAFETY_CHECKS = ("off", "present", "required")  # present: check if the model is installed
 MEMORY_PLANS = ("auto", "resident", "offload", "sequential")  # see generation/models/gpu_memory.py
 _WEIGHTS = Path(__file__).parent.parent / "miniature" / "weights"
 
@@ -27,26 +27,27 @@ _WEIGHTS = Path(__file__).parent.parent / "miniature" / "weights"
 class ModelRef:
     """A model in diffusers' folder layout: a Hub repository at ``revision`` (a commit), or a local folder.
 
-    ``variant`` is what of a repository is downloaded where it has several: "fp16" weighs half.
+    ``variant``: which files to download if a repository has several variants. "fp16" has half the size.
     """
 
     id: str
     revision: str | None = None
     variant: str | None = None
-    kind: str = "pipeline"  # a folder of parts; or "controlnet", alone in its folder; or "safety", two parts
+    kind: str = "pipeline"  # or "controlnet", or "safety": ``hub.files`` has the files of each kind
 
     @property
     def is_local(self) -> bool:
         return self.revision is None
 
     def __str__(self) -> str:
-        """For records that others read: of a local folder only the end of its path."""
+        """The model's name for public records. Of a local folder, it has only the end of the path."""
         return "/".join(Path(self.id).parts[-2:]) if self.is_local else f"{self.id}@{self.revision}"
 
 
 @dataclass(frozen=True)
 class StepSettings:
-    """``steps`` denoising steps are scheduled, of which the last ``strength`` (0..1) are done."""
+    """``steps`` denoising steps are scheduled. ``strength`` (0 to 1) is the share of them, from the end, that
+    is done: with a low strength, a picture is changed little."""
 
     steps: int
     guidance: float
@@ -60,16 +61,16 @@ class StepSettings:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How the five photos are laid out, and what of launch.bash's command line differs from its defaults."""
+    """How training pictures are made from the photos, and the profile's own values for launch.bash."""
 
     steps: int  # optimizer steps
     repeats: int  # of each photo; kohya's folder name
     token: str
     class_word: str
     resolution: int = 512  # side of the squares that are trained on, in pixels
-    face_sizes: bool = False  # of each photo also squares around the face (see training_set)
-    mask_background: bool = False  # what is not the person counts a tenth in the loss
-    choose_checkpoint: bool = False  # the one whose sample pictures are most like the photos, else the last
+    face_sizes: bool = False  # squares around the face are cut from each photo as well (see training_set)
+    mask_background: bool = False  # the background has a tenth of the person's weight in the loss
+    choose_checkpoint: bool = False  # take the checkpoint whose sample pictures are most like the photos
     variables: tuple[tuple[str, str], ...] = ()
 
     def environment(self) -> dict[str, str]:
@@ -86,7 +87,8 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class ModelProfile:
-    """Sizes are in pixels. ``half_on_gpu``: float16 on CUDA. For a CPU's format, see hardware.py."""
+    """Models, sizes (in pixels) and strengths. ``half_on_gpu``: float16 on CUDA. ``hardware`` chooses a CPU's
+    number format."""
 
     name: str
     inpaint_model: ModelRef  # nine channels: pose and face
@@ -100,7 +102,7 @@ class ModelProfile:
     harmonize_limit: int  # how far harmonize may move a pixel outside the subject mask, of 255
     # Detail and harmonize keep the colours of areas wider than this many pixels; 0: they may change them all.
     colours_kept: int
-    cut_out: bool  # whether the place comes back around the subject inside its mask (see cut_out.py)
+    cut_out: bool  # whether the real place replaces the painted background inside the masks (see cut_out.py)
     pose: StepSettings
     detail: StepSettings
     harmonize: StepSettings
@@ -108,15 +110,15 @@ class ModelProfile:
     style: PromptStyle
     training: TrainingSettings
     half_on_gpu: bool = True
-    full_size: bool = False  # whether a large background comes back at its own size, else at the canvas's
+    full_size: bool = False  # True: the picture has the size of the place's photograph; False: the canvas's
     controlnet_scale: float = 1.0  # how strongly the skeleton guides the pose; 0: not at all
     skeleton_side: int = 512  # short side at which the ControlNet knows its skeletons' lines
     face_colour_limit: int = 8  # how far a face's skin may move towards the neck's, CIE L*a*b* units
-    face_candidates: int = 1  # faces painted in one batch, of which the most like the visitor is kept
+    face_candidates: int = 1  # faces painted in one batch; the most similar to the visitor is kept
     safety_model: ModelRef | None = None  # judges finished pictures
     safety_check: str = "present"  # one of SAFETY_CHECKS
     memory_plan: str = "auto"  # one of MEMORY_PLANS
-    detectors: str = "generation.vision.real_people"  # the module that sees in pictures of people
+    detectors: str = "generation.vision.real_people"  # the module that finds faces, joints and skin
 
     def models_of(self, name: str) -> list[ModelRef]:
         """The models that step ``name`` paints with."""
@@ -226,8 +228,8 @@ PROFILES = {profile.name: profile for profile in (MINIATURE, SD15)}
 
 
 def get_profile(name: str | None = None) -> ModelProfile:
-    """The profile ``name``, else the one that MODEL_PROFILE names, else the miniature, with the environment's
-    changes (see VARIABLES and .env.example).
+    """The profile ``name``, with the changes that environment variables make (see VARIABLES and
+    .env.example). Without a name, it is the profile that MODEL_PROFILE names, or else the miniature.
 
     Raises ValueError for a name that isn't in the table, and for a variable with an impossible value.
     """
@@ -250,7 +252,7 @@ def get_profile(name: str | None = None) -> ModelProfile:
 
 
 def _model(field: str) -> Callable[[ModelProfile, str], dict]:
-    """Replaces a model by a folder or by OWNER/NAME@COMMIT of the Hub; a commit, so that it never changes."""
+    """Replaces a model by a folder, or by OWNER/NAME@COMMIT of the Hub. The commit keeps it from changing."""
 
     def change(profile: ModelProfile, text: str) -> dict:
         replaced = getattr(profile, field) or ModelRef("", kind="safety")
@@ -272,7 +274,7 @@ def _training_steps(profile: ModelProfile, text: str) -> dict:
 
 
 def _denoising_steps(profile: ModelProfile, text: str) -> dict:
-    """The length of each step, or as many denoising steps as it takes for ``strength`` to leave one."""
+    """Sets the denoising steps of each step. With a low strength, more may be needed for one to be done."""
     count, changed = _count(text), {}
     for name in STEPS:
         settings = getattr(profile, name)

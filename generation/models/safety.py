@@ -1,7 +1,8 @@
-"""Whether a finished picture may be shown: Stable Diffusion's own safety checker, if its weights are there.
+"""Whether a finished picture may be shown: Stable Diffusion's safety checker, if its weights are installed.
 
-Only the finished picture is judged. Inside a step the checker would paint a picture black, and the black
-would be pasted into the place. Here a refusal makes the job fail, with a reason. Imports torch only to judge.
+Only the finished picture is judged. Inside a pipeline, the checker replaces a refused picture by black, and
+the step would put the black into the place. Here, a refusal makes the job fail with a reason. Imports torch
+only when a picture is judged.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ TEXT = (
 
 
 class PictureRefused(RuntimeError):
-    """The finished picture was refused, and is kept nowhere."""
+    """The safety checker refused the finished picture. It is stored nowhere."""
 
 
 def check(picture: Image.Image, profile: ModelProfile) -> None:
-    """Raises PictureRefused, or ModelMissing where the check is required and the model isn't there."""
+    """Raises PictureRefused, or ModelMissing if the check is required and the model is missing."""
     model = profile.safety_model
     if model is None or profile.safety_check == "off":
         return

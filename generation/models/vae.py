@@ -1,6 +1,7 @@
-"""A pipeline's VAE outside of a step: what it alone does to a picture, and a picture that isn't finished yet.
+"""Two uses of a pipeline's VAE outside a pipeline: a copy of a picture, and a preview of an unfinished one.
 
-torch and diffusers are imported where they are used: a step's process counts the seconds that it takes.
+torch and diffusers are imported inside the functions, because a step's process measures how long this import
+takes.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ if TYPE_CHECKING:
 
 
 def vae_copy(picture: Image.Image, pipeline: DiffusionPipeline) -> Image.Image:
-    """The picture encoded and decoded again, which is what a step of strength 0 would paint.
+    """The picture encoded and decoded again: what a step of strength 0 would paint.
 
-    The VAE blurs a little each time. After a step of weak noise (detail, harmonize), the picture would lose
-    more to that blur than the step mends. So of its result only the difference to this copy is added to the
-    picture (``compositing.add_change``). After strong noise (pose, face) there is little old detail to save.
+    Encoding and decoding blur a picture a little. With low strength (detail, harmonize), the step adds less
+    detail than the blur removes. So the difference between the step's result and this copy, which has the
+    same blur, is added to the old picture (``compositing.add_change``). With high strength (pose, face),
+    there is little old detail to save.
     """
     import torch
     from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img import retrieve_latents
@@ -31,7 +33,7 @@ def vae_copy(picture: Image.Image, pipeline: DiffusionPipeline) -> Image.Image:
 
 
 def predicted_picture(pipeline: DiffusionPipeline) -> Image.Image:
-    """The finished picture as the scheduler predicts it from the latents of the denoising step just done."""
+    """The scheduler's prediction of the finished picture, after the denoising step that has just ended."""
     import torch
 
     latents = pipeline.scheduler.model_outputs[-1].to(pipeline.vae.dtype)
