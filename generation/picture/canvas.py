@@ -1,6 +1,8 @@
-"""The canvas of a picture: its background at a size that the models can paint, the mannequin fitted into it.
+"""The canvas of a picture: the place's photograph at the models' size, with skeleton and masks fitted into
+it.
 
-Skeleton and masks of a mannequin share one frame, which is fitted as a whole. PIL only.
+An action's skeleton and masks have one size, so they are scaled and moved together. PIL is the only library
+that it imports.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageChops
 
-MULTIPLE = 8  # the VAE reduces by 8, so sides are multiples of it
+MULTIPLE = 8  # sides are multiples of 8, because the VAE makes one latent of 8 x 8 pixels
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,8 @@ class Canvas:
 
     background: Image.Image
     skeleton: Image.Image
-    subject_mask: Image.Image  # what the subject may fill
-    face_mask: Image.Image  # what their face may fill; only its edge may lie outside the subject mask
+    subject_mask: Image.Image  # the area that the subject may fill
+    face_mask: Image.Image  # the area that the face may fill; only its edge may lie outside the subject mask
 
     @property
     def size(self) -> tuple[int, int]:
@@ -39,9 +41,9 @@ def fit_canvas(
     face_mask: Image.Image,
     pixel_budget: int,
 ) -> Canvas:
-    """The canvas of pictures of any size and mode, of which the last three share one frame.
+    """The canvas made from pictures of any size and mode. Skeleton and masks must be of one size.
 
-    ``pixel_budget``: its width x height at most.
+    ``pixel_budget``: the largest width x height of the canvas.
     """
     background = fit_background(background, pixel_budget)
     size = background.size
@@ -54,7 +56,8 @@ def fit_canvas(
 
 
 def canvas_size(width: int, height: int, pixel_budget: int) -> tuple[int, int]:
-    """Sides in multiples of 8, near the background's aspect ratio; at most ``pixel_budget`` pixels."""
+    """The canvas's sides: multiples of 8, nearly the background's aspect ratio, at most ``pixel_budget``
+    pixels."""
     scale = math.sqrt(pixel_budget / (width * height))
     sides = [max(MULTIPLE, round(side * scale / MULTIPLE) * MULTIPLE) for side in (width, height)]
     while sides[0] * sides[1] > pixel_budget:
@@ -64,9 +67,9 @@ def canvas_size(width: int, height: int, pixel_budget: int) -> tuple[int, int]:
 
 
 def seen_box(size: tuple[int, int], canvas: tuple[int, int]) -> tuple[float, float, float, float]:
-    """The part of a picture of ``size`` that the canvas shows: the largest box of its shape, centred.
+    """The part of a picture that the canvas shows: the largest centred box with the canvas's aspect ratio.
 
-    Left, top, right, bottom, in the picture's pixels.
+    ``size``: the picture's. Returns left, top, right and bottom in the picture's pixels.
     """
     scale = max(canvas[0] / size[0], canvas[1] / size[1])
     width, height = canvas[0] / scale, canvas[1] / scale
@@ -84,7 +87,7 @@ def fit_background(picture: Image.Image, pixel_budget: int) -> Image.Image:
 
 
 def fit_frame(frame: Image.Image, size: tuple[int, int], resample: Image.Resampling) -> Image.Image:
-    """The mannequin's frame in a black canvas of ``size``: as large as fits, at the bottom, in the middle."""
+    """A skeleton or mask on a black canvas of ``size``: as large as fits, at the bottom, in the middle."""
     scale = min(size[0] / frame.width, size[1] / frame.height)
     fitted = (max(1, round(frame.width * scale)), max(1, round(frame.height * scale)))
     canvas = Image.new(frame.mode, size)
@@ -93,6 +96,6 @@ def fit_frame(frame: Image.Image, size: tuple[int, int], resample: Image.Resampl
 
 
 def fit_mask(mask: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """A mask fitted like the frame it belongs to: mode L, 0 or 255."""
+    """A mask on a canvas of ``size``, as ``fit_frame`` places it: mode L, 0 or 255."""
     fitted = fit_frame(mask.convert("L"), size, Image.Resampling.BILINEAR)
     return fitted.point(lambda value: 255 if value > 127 else 0)

@@ -1,6 +1,7 @@
-"""Laying what was painted over what was there: masks with soft edges, limits, and the way back to full size.
+"""Combines a painted picture with the old one: masks with soft edges, limits, and the return to full size.
 
-All pictures of a call have one size, unless it says otherwise: RGB, masks L. PIL only.
+Pictures are RGB and masks are L. The pictures of a call have one size, unless the function says otherwise.
+PIL is the only library that it imports.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from generation.picture.canvas import seen_box
 
 
 def feathered(mask: Image.Image, radius: int) -> Image.Image:
-    """The mask with an edge that fades over about ``radius`` pixels, all of it inside: 0 stays 0 outside."""
+    """The mask with a soft edge. It fades over about ``radius`` pixels, inside the mask: outside it stays
+    0."""
     if radius < 1:
         return mask
     soft = mask.filter(ImageFilter.MinFilter(2 * (radius // 2) + 1)).filter(
@@ -21,12 +23,12 @@ def feathered(mask: Image.Image, radius: int) -> Image.Image:
 
 
 def lay_over(painted: Image.Image, picture: Image.Image, mask: Image.Image, feather: int) -> Image.Image:
-    """``painted`` inside the mask, ``picture`` outside it; the edge between is soft, and inside the mask."""
+    """``painted`` inside the mask and ``picture`` outside it. The edge is soft, and lies inside the mask."""
     return Image.composite(painted, picture, feathered(mask, feather))
 
 
 def bounded(painted: Image.Image, picture: Image.Image, limit: int) -> Image.Image:
-    """``painted``, but no channel of any pixel farther than ``limit`` (of 255) from ``picture``."""
+    """``painted``, but in no channel of any pixel more than ``limit`` (of 255) away from ``picture``."""
     low, high = (picture.point(lambda v, s=sign: max(0, min(255, v + s * limit))) for sign in (-1, 1))
     return ImageChops.lighter(low, ImageChops.darker(high, painted))
 
@@ -38,10 +40,11 @@ def add_change(picture: Image.Image, before: Image.Image, after: Image.Image) ->
 
 
 def keep_colours(painted: Image.Image, picture: Image.Image, radius: int) -> Image.Image:
-    """``painted``'s detail on ``picture``'s colours: what is coarser than ``radius`` pixels stays as it was.
+    """``painted``'s detail on ``picture``'s colours. Structures coarser than ``radius`` pixels are
+    ``picture``'s.
 
-    As StableSR's colour correction does it (Wang et al. 2024), with a Gaussian for the wavelets: ``radius``
-    is the Gaussian's. 0 keeps nothing of ``picture``.
+    This is StableSR's colour correction (Wang et al. 2024) with a Gaussian blur instead of wavelets.
+    ``radius`` is the Gaussian's; with 0, the result is ``painted``.
     """
     if not radius:
         return painted
@@ -52,10 +55,11 @@ def keep_colours(painted: Image.Image, picture: Image.Image, radius: int) -> Ima
 def paste_back(
     original: Image.Image, background: Image.Image, painted: Image.Image, mask: Image.Image, feather: int
 ) -> Image.Image:
-    """``painted`` in the ``original`` that ``background`` is the canvas of, at the original's size.
+    """``painted`` put into ``original`` at the original's size. ``background`` is ``original`` on the canvas.
 
-    Inside the feathered mask lies the enlarged canvas. Outside it every pixel is the original's own, moved by
-    no more than the canvas was there. Takes about six times the memory of the original.
+    Inside the feathered mask, the result is the enlarged ``painted``. Outside it, each pixel is the
+    original's, plus the change that the steps made there (the difference between ``painted`` and
+    ``background``, enlarged). Takes about six times the memory of the original.
     """
     whole = original.convert("RGB")
     if whole.size == painted.size:

@@ -1,7 +1,8 @@
-"""The painted subject on the place's own pixels: what a model invents around a subject is a halo.
+"""Cuts out the painted subject and puts it on the place's own pixels.
 
-An inpainting model fills the whole mask, and next to the subject it guesses a place that is known. So the
-subject is told from that guess, and where the guess is, the place itself comes back.
+An inpainting model fills the whole mask. Around the subject, it paints a background that differs a little
+from the real place, which looks like a halo. So the subject is separated from this background, and the
+place's own pixels replace the background.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-DIFFERENT = 25  # of 255: as far as a guess at the place may be from it, and a subject rarely is so near
-BONE = 40  # of 255: as bright as a skeleton's dimmest line
-ROUNDS = 3  # of GrabCut; the outline moves little after them
-CLOSED, SOFT = 7, 0.7  # pixels: holes as small as that belong to the subject; its edge's softness
+DIFFERENT = 25  # of 255: a pixel that differs more from the place belongs to the subject, as a first guess
+BONE = 40  # of 255: the brightness of a skeleton's dimmest line
+ROUNDS = 3  # of GrabCut; more rounds hardly change the outline
+CLOSED, SOFT = 7, 0.7  # pixels: smaller holes belong to the subject; the softness of the subject's edge
 
 
 def restore_place(
@@ -26,11 +27,11 @@ def restore_place(
 def cut_out(
     painted: Image.Image, place: Image.Image, skeleton: Image.Image, mask: Image.Image
 ) -> Image.Image:
-    """``painted`` where its subject is, ``place`` elsewhere; pictures of one size, the mask L.
+    """``painted`` where its subject is, and ``place`` elsewhere. All pictures have one size; the mask is L.
 
-    GrabCut (Rother, Kolmogorov and Blake 2004): outside the mask is no subject, on the skeleton's lines there
-    is; between them it begins from where the painting differs from the place, and ends where the colours of
-    one and of the other meet best.
+    The outline is found by GrabCut (Rother, Kolmogorov and Blake 2004). The skeleton's lines surely belong to
+    the subject, and everything outside the mask surely doesn't. Between them, GrabCut begins with the pixels
+    in which ``painted`` and ``place`` differ, and moves the outline to where the colours change most.
     """
     pixels, known = (np.asarray(picture.convert("RGB")) for picture in (painted, place))
     differs = np.abs(_smooth(pixels) - _smooth(known)).max(axis=2) > DIFFERENT
@@ -42,7 +43,7 @@ def cut_out(
     is_subject = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
     if is_subject.all() or not is_subject.any():  # GrabCut wants some of each
         return painted
-    cv2.setRNGSeed(0)  # it begins with a k-means of its own
+    cv2.setRNGSeed(0)  # GrabCut begins with k-means, which draws random numbers
     colours = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.grabCut(pixels[..., ::-1].copy(), labels, None, *colours, ROUNDS, cv2.GC_INIT_WITH_MASK)
     subject = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)

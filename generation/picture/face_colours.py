@@ -1,8 +1,8 @@
-"""The painted face in the light of the painted neck.
+"""Fits the colour of the painted face's skin to the painted neck.
 
-The body was painted by words alone, the face with the visitor's LoRA, and where the two meet, skins of two
-colours meet. EasyPhoto moves a face's colours to its template's (as Reinhard et al. 2001 do); here only skin
-moves, and no farther than a limit, so that it stays the visitor's.
+The body is painted from words alone, the face with the visitor's LoRA. So the skin of the face and of the
+neck can have two colours. EasyPhoto moves all colours of a face to those of its template (as Reinhard et al.
+2001 do). Here, only the skin's colour moves, and only up to a limit, so that it stays the visitor's.
 """
 
 from __future__ import annotations
@@ -17,18 +17,20 @@ from PIL import Image
 from generation.poses import openpose
 from generation.vision import likeness, skin
 
-# What counts as skin: one standard deviation from the cheeks in L*, a* and b*. Light varies most.
+# A pixel's weight as skin falls with its distance from the cheeks' colour. These are the standard deviations
+# in L*, a* and b*. L* has the largest, because light and shadow change it most.
 SKIN = np.float32([25.0, 10.0, 10.0])
-SOFT = 2.0  # pixels over which that is evened out, so that no grain shows
+SOFT = 2.0  # pixels over which the weights are blurred, so that no grain shows
 
 
 def fit_to_neck(
     painted: Image.Image, face_mask: Image.Image, skeleton: Image.Image, limit: float, detectors: ModuleType
 ) -> Image.Image:
-    """``painted`` with the skin in its face moved towards the neck's by at most ``limit`` (CIE L*a*b* units).
+    """``painted`` with its skin moved towards the neck's colour, by at most ``limit`` (CIE L*a*b* units).
 
-    Pictures of one size, the mask L. Nothing moves where no face is seen in the mask, no neck under it, or
-    where the two fit. The caller lays the result over the picture inside the mask.
+    All pictures have one size; the mask is L. ``painted`` comes back unchanged if no face is found in the
+    mask, if no neck is found below it, or if the colours fit already. Skin outside the face changes too: the
+    caller uses the result inside the mask only.
     """
     cheeks, lacks = measure(painted, face_mask, skeleton, detectors)
     length = math.hypot(*lacks)
@@ -45,7 +47,10 @@ def fit_to_neck(
 def measure(
     painted: Image.Image, face_mask: Image.Image, skeleton: Image.Image, detectors: ModuleType
 ) -> tuple[skin.Lab, skin.Lab]:
-    """The cheeks' colour, and what it lacks to fit the neck's (``skin.to_neck``): zeros if one isn't seen."""
+    """The cheeks' colour, and its difference to a colour that fits the neck (``skin.to_neck``).
+
+    Both are zeros if no face or no neck is found.
+    """
     nothing = (0.0, 0.0, 0.0)
     seen, joints = likeness.look_closely(painted, face_mask, detectors), openpose.read(skeleton)
     joint = joints[openpose.NECK] if joints else None

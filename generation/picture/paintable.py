@@ -1,17 +1,20 @@
-"""Whether a mask, fitted into its canvas, still leaves enough room to paint something there."""
+"""Whether a mask is large enough on its canvas to paint something in it."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image
 
-LEAST_SUBJECT = 16  # pixels; the models see squares of 8
+LEAST_SUBJECT = 16  # pixels: two of the models' latents, which stand for 8 x 8 pixels each
 MASKS = ("subject_mask", "face_mask")
 
 
 def problem(field: str, mask: Image.Image, feather: int) -> str | None:
-    """None, or a sentence. ``mask`` is fitted; ``feather`` pixels of its edge fade into the picture."""
-    least = 2 * feather + 2  # what fades on both sides, and something between
+    """A sentence if the mask is too small, otherwise None.
+
+    ``mask`` has the canvas's size. ``feather`` pixels of its edge fade into the picture.
+    """
+    least = 2 * feather + 2  # the fading edges on both sides, and two pixels between them
     if field == "subject_mask":
         least = max(least, LEAST_SUBJECT)
     side = thickness(mask)
@@ -25,7 +28,7 @@ def problem(field: str, mask: Image.Image, feather: int) -> str | None:
 
 
 def thickness(mask: Image.Image) -> int:
-    """The side of the largest square that is white all over, in pixels."""
+    """The side, in pixels, of the largest square that lies wholly in the mask's white."""
     white = np.asarray(mask) > 127
     counts = np.pad(white, ((1, 0), (1, 0))).cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32)
     fits, larger = 0, min(white.shape) + 1

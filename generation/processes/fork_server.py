@@ -1,9 +1,11 @@
 """The template of the steps' processes: ``python -m generation.processes.fork_server PROFILE STEP...``.
 
-Started by ``isolation``. It imports the libraries and loads models, nothing else. For each requested step it
-forks a child, which shares its memory until it writes to it. A process can be forked only while it has a
-single thread and hasn't touched CUDA. So everything that computes is left to the children, the choice of the
-hardware too. A visitor's LoRA is never loaded here. It ends when its parent ends, and its child ends with it.
+``isolation`` starts this process. It imports the libraries and loads models, nothing else. For each requested
+step it forks a child. The child shares the template's memory, and copies only the pages that it writes to.
+
+A process can be forked safely only while it has a single thread and hasn't touched CUDA. So the children do
+all computing, and one of them examines the hardware. A visitor's LoRA is never loaded here. The template ends
+when its parent ends, and a child ends when the template ends.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from generation.processes import lifeline, step_server
 if TYPE_CHECKING:
     from generation.models.pipelines import PipelineCache
 
-# Read by the libraries when they are imported: no threads of their own.
+# The libraries read these variables when they are imported, and then start no threads.
 _NO_THREADS = {
     "OPENBLAS_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
@@ -36,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 def memory_budget_mb() -> float:
-    """TEMPLATE_MEMORY_MB, else half of the memory of this machine or container."""
+    """TEMPLATE_MEMORY_MB; without it, half of the memory of this machine or container."""
     if os.environ.get("TEMPLATE_MEMORY_MB"):
         return float(os.environ["TEMPLATE_MEMORY_MB"])
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -47,7 +49,8 @@ def memory_budget_mb() -> float:
 
 
 def serve(control: socket.socket, cache: PipelineCache, profile: ModelProfile, ahead: list[str]) -> None:
-    """Answer requests until the client has gone; between them, load what the steps ``ahead`` need."""
+    """Answer requests until the client closes the socket. Between requests, load models for the steps
+    ``ahead``."""
     while True:
         if ahead and not select.select([control], [], [], 0)[0]:
             _fetch(cache, ahead.pop(), profile)
@@ -65,7 +68,7 @@ def _fetch(cache: PipelineCache, name: str, profile: ModelProfile) -> None:
     except Exception as error:  # the child tries again, and reports the failure
         log.warning("the models of %s could not be loaded: %s", name, error)
     gc.collect()
-    gc.freeze()  # a child's garbage collection needn't write to, and so copy, what is here
+    gc.freeze()  # else a child's garbage collection would write to these objects, and so copy their pages
 
 
 def _fork(request: step_server.Request, control: socket.socket, cache: PipelineCache) -> None:
@@ -93,7 +96,8 @@ def _check_single_thread() -> None:
 
 
 def _exit_with(work, template: int) -> None:
-    """The whole life of a child; nothing that is the template's is closed or called at its end."""
+    """Run ``work`` and end the child. ``os._exit`` skips the template's own clean-up, which isn't the
+    child's."""
     status = 1
     try:
         lifeline.die_with_parent(template)
@@ -126,7 +130,7 @@ def _hardware_seen_by_a_child(half_on_gpu: bool):
 
 
 def prepared_cache(profile: ModelProfile) -> PipelineCache:
-    """Imports the libraries so that this process stays one that can be forked."""
+    """Import the libraries in such a way that this process can still be forked. Returns an empty cache."""
     os.environ.update(_NO_THREADS | _NO_CUDA)
     import torch  # this and the next import numpy, cv2 and diffusers, which read the variables above
 
@@ -142,7 +146,7 @@ def prepared_cache(profile: ModelProfile) -> PipelineCache:
 def main() -> None:
     control = step_server.begin_serving()
     profile = get_profile(sys.argv[1])
-    # The last is loaded first: under a small budget, what the first step needs is what stays.
+    # The last step's models are loaded first. So with a small budget, the first step's models stay in memory.
     serve(control, prepared_cache(profile), profile, ahead=sys.argv[2:])
     os._exit(0)  # an interpreter that is full of libraries takes its time to end
 

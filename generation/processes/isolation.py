@@ -1,14 +1,14 @@
-"""The three ways to give a step a process of its own; STEP_ISOLATION names one. Imports no torch.
+"""The three ways to give a step a process of its own. STEP_ISOLATION names one. Imports no torch.
 
-template   A process imports the libraries, loads the models and does nothing else. For each step it forks a
-           child, which paints, writes its picture and exits; then all memory that the step used is free.
-spawn      A fresh interpreter for each step, which imports and loads each time. Simplest, and slow.
-resident   One process per model, which does many steps: for a GPU that holds all models. The memory by which
-           it grows is free again only when it ends and another takes its place.
+template   A process imports the libraries and loads the models, nothing else. For each step it forks a child,
+           which paints, writes its picture and exits. Then all memory that the step used is free.
+spawn      A new interpreter for each step, which imports and loads each time. This is simple, and slow.
+resident   One process per set of models, which does many steps. It is for a GPU that holds all models. The
+           process grows; its memory is free again only when it ends and another process replaces it.
 
-A step does the same in all three: ``step_process.attempt``. ``run`` returns the step's exit status, negative
-if a signal ended it. While it waits it calls ``on_wait`` at least every 0.3 s, and however it is left, also
-by an exception of ``on_wait`` or ``on_line``, the step's process has ended then.
+All three call ``step_process.attempt``. Their ``run`` returns the step's exit status (negative: the number of
+the signal that ended it). While it waits, it calls ``on_wait`` at least every 0.3 s. When ``run`` returns or
+raises, the step's process has ended, also if ``on_wait`` or ``on_line`` raised the exception.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from generation.processes.polling import OnWait, read_lines, wait_until_readable
 from generation.processes.step_server import OnLine, Server, end, start_module
 from generation.step_table import STEPS
 
-# Also on CUDA, though not measured there yet: a child must make a CUDA context and move its models to the
-# GPU, but it leaves the GPU empty, so a card that can't hold all models at once is enough.
+# Also on CUDA, where it is not measured yet. Each child must start CUDA and move its models to the GPU. But
+# it leaves the GPU empty, so a card that can't hold all models at once is enough.
 DEFAULT = "template"
 
 
 class Spawn:
-    """A fresh interpreter for each step."""
+    """A new interpreter for each step."""
 
     def prepare(self, profile: ModelProfile) -> None:
         pass
@@ -75,7 +75,7 @@ class Template:
 
 
 class Resident:
-    """A process that stays for each set of models: those of pose, of detail and harmonize, of face."""
+    """A process that stays, for each set of models. Steps with the same models share a process."""
 
     def __init__(self) -> None:
         self.servers: dict[str, Server] = {}  # by step
@@ -119,14 +119,14 @@ def _way(name: str) -> Template | Spawn | Resident:
 
 
 def chosen() -> Template | Spawn | Resident:
-    """The chosen way. The processes that it keeps running serve all callers in this process."""
+    """The way that STEP_ISOLATION names. All callers in this process share it and the processes it keeps."""
     return _way(chosen_name())
 
 
 def prepare() -> None:
-    """Start importing and loading for the settings' profile; returns at once.
+    """Start importing and loading for the settings' profile. Returns at once.
 
-    A worker calls it when it starts, from its main thread: the processes end when the thread that started
-    them ends.
+    A worker calls this when it starts, from its main thread, because the processes end when the thread that
+    started them ends.
     """
     chosen().prepare(get_profile())

@@ -1,4 +1,4 @@
-"""Processes that end when their parent ends, also when that is killed (Linux)."""
+"""Processes that end when their parent ends, also when the parent is killed (Linux)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def die_with_parent(parent: int | None = None) -> None:
-    """Have the kernel send SIGTERM when the parent ends; end at once if it has ended already.
+    """Ask the kernel to send SIGTERM when the parent ends. If the parent has ended already, end at once.
 
-    ``parent`` is its process id, if the caller knows it from before. The kernel watches the thread that
+    ``parent``: the parent's process id, if the caller has read it earlier. The kernel watches the thread that
     started this process, so that thread must live as long as the parent.
     """
     if not sys.platform.startswith("linux"):
@@ -26,5 +26,6 @@ def die_with_parent(parent: int | None = None) -> None:
 
 
 def tied(command: list[str]) -> list[str]:
-    """The command so that its process gets SIGTERM when its parent dies (where there is setpriv: Linux)."""
+    """The command, extended so that its process gets SIGTERM when its parent dies. This needs Linux's
+    setpriv; without it, the command stays as it is."""
     return ["setpriv", "--pdeathsig", "TERM", "--", *command] if shutil.which("setpriv") else command

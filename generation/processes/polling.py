@@ -1,4 +1,4 @@
-"""Waiting for another process without being blocked: the waiting thread can look about, and leave."""
+"""Waits for another process. The waiting thread regularly calls a function, which can end the wait."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ OnWait = Callable[[], None]
 
 
 def wait_until_readable(descriptor: int, on_wait: OnWait) -> None:
-    """Return when there is something to read, or nothing more will come; sleeps in the kernel until then.
+    """Return when there is something to read, or when the other end was closed.
 
-    ``on_wait`` is called at least every ``WAIT_SECONDS``. It ends the wait by raising.
+    ``on_wait`` is called at least every ``WAIT_SECONDS``. It can end the wait by raising an exception.
     """
     readable = False
     while not readable:
@@ -22,7 +22,7 @@ def wait_until_readable(descriptor: int, on_wait: OnWait) -> None:
 
 
 def read_lines(descriptor: int, on_wait: OnWait) -> Iterator[str]:
-    """The lines of a pipe, without their ends, until its last writer has closed it."""
+    """The lines of a pipe, without their line ends, until its last writer has closed it."""
     rest = b""
     while True:
         wait_until_readable(descriptor, on_wait)

@@ -1,8 +1,8 @@
 """A process that does many steps of one model: ``python -m generation.processes.resident PROFILE STEP...``.
 
-Started by ``isolation``. Its models stay on their device. Libraries keep memory, so it ends after
-``STEPS_AT_MOST`` steps, or when it has grown by ``GROWTH_MB``, and the next request starts another. A
-visitor's LoRA is removed after the step. It ends when the process that started it ends.
+``isolation`` starts this process. Its models stay on their device. The process grows, because libraries keep
+memory. So it ends after ``STEPS_AT_MOST`` steps, or when it has grown by ``GROWTH_MB``, and the next request
+starts a new one. A visitor's LoRA is removed after the step. The process ends when its parent ends.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from generation.models.profiles import ModelProfile, get_profile
 from generation.processes import step_process, step_server
 
 STEPS_AT_MOST = 200
-GROWTH_MB = 500.0  # of the memory that it had after its first step
+GROWTH_MB = 500.0  # beyond the memory that it had after its first step
 
 
 def memory_mb() -> float:
@@ -24,7 +24,7 @@ def memory_mb() -> float:
 
 
 def serve(control, profile: ModelProfile, names: list[str]) -> None:
-    """Until the client has gone, or it is time for a successor."""
+    """Do steps until the client closes the socket, or until this process has to be replaced."""
     from generation.models import pipelines  # imports torch
 
     cache = pipelines.PipelineCache()

@@ -1,14 +1,14 @@
 """The work of a step's process: read the job's folder, paint one step, write its picture.
 
-``python -m generation.steps NAME FOLDER`` is such a process; ``fork_server`` and ``resident`` call
-``attempt`` in theirs. On stdout it writes one JSON object per line: progress, and at the end a report. It
-exits with 0; with 1 and a reason of one line as the last on stderr; or with 3 if the safety check refused the
-finished picture.
+``python -m generation.steps NAME FOLDER`` starts such a process. ``fork_server`` and ``resident`` call
+``attempt`` in processes of theirs. The process writes one JSON object per line on stdout: progress, and at
+the end a report. It exits with 0 (done), 1 (failed; the last line on stderr is the reason) or 3 (the safety
+check refused the finished picture).
 
-Of the report, ``import_seconds`` is the time that the step waited for the libraries. A spawned process
-imports them itself. A forked or resident one has them, unless it was still importing when the step was asked
-for. ``load_seconds`` is the rest of the time until the step begins to paint: loading weights that were not in
-memory, the fork, the LoRA.
+In the report, ``import_seconds`` is the time that the step waited for the libraries. A spawned process
+imports them itself. A forked or resident process has imported them before, unless the step was requested too
+early. ``load_seconds`` is the rest of the time until the step begins to paint: the fork, loading weights that
+were not in memory yet, and the LoRA.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ log = logging.getLogger(__name__)
 def run(name: str, job: Path, requested_at: float, cache: PipelineCache | None = None) -> None:
     """Paint step ``name`` on the newest picture of folder ``job``.
 
-    ``requested_at`` (``time.monotonic()``) is when the step was asked for; ``cache`` may hold parts of its
-    pipeline already. Raises InvalidRequest if another step is due.
+    ``requested_at``: the time of the request, from ``time.monotonic()``. ``cache`` may hold parts of the
+    step's pipeline already. Raises InvalidRequest if another step comes next.
     """
     written_before = written_bytes()
     request = GenerationRequest.load(job)
@@ -63,7 +63,7 @@ def run(name: str, job: Path, requested_at: float, cache: PipelineCache | None =
     index = _due_index(name, job, request)
     before = job_folder.read_step_picture(job, index - 1)
 
-    # torch and diffusers, whose import is counted apart.
+    # These import torch and diffusers. The time for this import is measured separately.
     from generation.models import hardware, pipelines
 
     hardware.use_all_cores()
@@ -108,7 +108,7 @@ def _due_index(name: str, job: Path, request: GenerationRequest) -> int:
 def load_pipeline(
     name: str, job: Path, request: GenerationRequest, profile: ModelProfile, cache: PipelineCache
 ) -> DiffusionPipeline:
-    """The step's pipeline on its device; the face step's with the visitor's LoRA, if the request has one."""
+    """The step's pipeline on its device. In the face step, it has the visitor's LoRA."""
     from generation.models import pipelines  # torch: its import is counted apart, in ``run``
 
     pipeline = cache.pipeline(name, profile)
@@ -120,7 +120,7 @@ def load_pipeline(
 def prompt_of(
     name: str, request: GenerationRequest, profile: ModelProfile, pipeline: DiffusionPipeline
 ) -> str:
-    """The step's prompt, as long as the pipeline's text encoder can read."""
+    """The step's prompt, shortened to the tokens that the pipeline's text encoder can read."""
     build = prompts.face_prompt if name == "face" else prompts.scene_prompt
     return build(request, profile.style, prompts.token_counter(pipeline.tokenizer))
 
@@ -135,7 +135,10 @@ def paint(
     pipeline: DiffusionPipeline,
     on_step: Callable,
 ) -> Image.Image:
-    """Step ``index``, ``name``, on ``picture``, as ``generator_classic`` calls it."""
+    """The picture after step ``index``, called ``name``. ``picture`` is the one before it.
+
+    The arguments must be those of ``generator_classic.paint``.
+    """
     common = {
         "prompt": prompt_of(name, request, profile, pipeline).text,
         "pipeline": pipeline,
@@ -162,7 +165,7 @@ def paint(
 
 
 def write_preview(pipeline: DiffusionPipeline, canvas: Canvas, profile: ModelProfile, job: Path) -> None:
-    """Leave an unfinished picture of the first step in the folder; a preview that fails ends no step."""
+    """Write an unfinished picture of the first step. If that fails, the step goes on without a preview."""
     try:
         unfinished = predicted_picture(pipeline)
         seen = lay_over(unfinished, canvas.background, canvas.subject_mask, profile.feather)
@@ -184,7 +187,8 @@ def _resources(written_before: int) -> dict[str, float]:
 
 
 def attempt(name: str, job: Path, requested_at: float, cache: PipelineCache | None = None) -> int:
-    """``run``, with every failure turned into the process's exit status and a last line on stderr."""
+    """Call ``run``. Returns the process's exit status; after a failure, the last line on stderr is the
+    reason."""
     try:
         run(name, job, requested_at, cache)
     except safety.PictureRefused as error:

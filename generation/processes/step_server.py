@@ -1,9 +1,9 @@
-"""A server process that does one step per request, and the client of it. Imports no torch.
+"""A server process that does one step per request, and its client. Imports no torch.
 
-The server's standard input is a socket. Each request on it is a JSON object, and carries three descriptors:
-where the step's stdout and stderr go, and a socket for the answers. The first answer comes with a descriptor
-(pidfd_open(2)) of the process that does the step, the second is the step's exit status. The server ends when
-the client closes the first socket; if the client is killed, the kernel closes it.
+The server's standard input is a socket for requests. A request is a JSON object with three file descriptors:
+the step's stdout, the step's stderr, and a socket for the answers. The first answer comes with a descriptor
+(pidfd_open(2)) of the process that does the step. The second answer is the step's exit status. The server
+ends when the client closes the socket for requests. If the client is killed, the kernel closes it.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from generation.processes.polling import OnWait, read_lines, wait_until_readable
 from generation.processes.streams import log_to_stderr
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# Variables that no step needs: a fault in a library that paints must not tell them.
+# No step needs these variables. Without them, a security hole in a step's library can't reveal the secrets.
 SECRETS = {"SECRET_KEY", "DATABASE_URL", "METRICS_TOKEN", "CALLBACK_TOKEN"}
-END_SECONDS = 5.0  # how long a process has to end after SIGTERM
-_LONGEST = 16_384  # bytes of a message
+END_SECONDS = 5.0  # from SIGTERM until a process gets SIGKILL
+_LONGEST = 16_384  # the largest message, in bytes
 OnLine = Callable[[str], None]
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 class Server:
     """The client of one server process, ``python -m MODULE PROFILE STEP...``.
 
-    It starts the process when there is none, and again when models or settings have changed since.
+    It starts the process when none runs, and starts a new one when models or settings have changed.
     """
 
     def __init__(self, module: str, steps: list[str]):
@@ -55,7 +55,7 @@ class Server:
         self._turn = threading.RLock()  # one step at a time, whichever thread asks
 
     def start(self, profile: ModelProfile) -> None:
-        """Returns at once; a request that comes before the process is ready waits in the socket."""
+        """Start the process if needed. Returns at once: requests wait in the socket until it is ready."""
         wanted = (profile, models_stamp(profile), os.environ.get("TEMPLATE_MEMORY_MB"))
         with self._turn:
             if self.process and self.process.poll() is None and wanted == self._started_with:
@@ -69,11 +69,11 @@ class Server:
     def run(
         self, profile: ModelProfile, name: str, job: Path, stderr: IO, on_line: OnLine, on_wait: OnWait
     ) -> int:
-        """Have step ``name`` done; its exit status, or minus the signal that ended it.
+        """Do step ``name`` in the server. Returns its exit status, or minus the signal that ended it.
 
-        ``on_line`` gets each line of the step's stdout; ``on_wait`` is called at least every 0.3 s. Both may
-        raise: the step's process has ended when the exception leaves this call. A process that dies before it
-        begins with the step gets one successor.
+        ``on_line`` gets each line of the step's stdout. ``on_wait`` is called at least every 0.3 s. Both may
+        raise an exception: the step's process has ended when the exception leaves this call. If the server
+        dies before it begins the step, it is started once more.
         """
         request = {"step": name, "job": str(job.resolve()), "requested_at": time.monotonic()}
         with self._turn:
@@ -89,7 +89,7 @@ class Server:
         return 1
 
     def _ask(self, request: dict, stderr: IO, on_line: OnLine, on_wait: OnWait) -> int | None:
-        """The step's status; None if the process ended before it began with the step."""
+        """The step's exit status; None if the server ended before it began the step."""
         worker, done = None, False
         answers, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         read, write = os.pipe()
@@ -121,7 +121,7 @@ class Server:
                     os.close(worker)
 
     def close(self) -> None:
-        """End the process, and with it a step that it may be doing."""
+        """End the server, and with it a step that is running."""
         if self._control:
             self._control.close()
         if self.process:
@@ -143,7 +143,7 @@ def start_module(arguments: list[str], stdin, stdout, stderr) -> subprocess.Pope
 
 
 def end(process: subprocess.Popen) -> None:
-    """SIGTERM, and SIGKILL if that doesn't help."""
+    """Send SIGTERM. If the process hasn't ended after ``END_SECONDS``, send SIGKILL."""
     if process.poll() is None:
         process.terminate()
         try:
@@ -164,7 +164,7 @@ def _end_by_descriptor(worker: int) -> None:
 def _wait_for_end_of(stdout: int) -> None:
     """Wait until the last process that has this pipe open for writing has ended, at most ``END_SECONDS``.
 
-    A step that was forked just before its template ended, ends a moment after it.
+    A child that was forked just before its template ended needs a moment longer to end.
     """
     deadline = time.monotonic() + END_SECONDS
     while select.select([stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
@@ -181,8 +181,8 @@ def _receive_descriptor(answers: socket.socket) -> int | None:
 
 
 def models_stamp(profile: ModelProfile) -> list[tuple]:
-    """Changes when a file of the profile's models does: names, sizes and times of local folders' files, and
-    for a model of the Hub its commit."""
+    """A value that changes when a file of the profile's models changes. It has the names, sizes and times of
+    the files in local folders, and the commits of models from the Hub."""
     models = (profile.inpaint_model, profile.controlnet_model, profile.detail_model)
     return [stamp for model in dict.fromkeys(models) for stamp in _stamps(model)]
 
@@ -207,7 +207,7 @@ class Request:
     answers: socket.socket
 
     def take_over_streams(self) -> None:
-        """From here on, this process's stdout and stderr are the step's."""
+        """Use the step's stdout and stderr as this process's own from now on."""
         os.dup2(self.stdout, 1)
         os.dup2(self.stderr, 2)
         self.close_streams()
@@ -217,7 +217,7 @@ class Request:
         os.close(self.stderr)
 
     def begins(self, pid: int) -> None:
-        """Tell which process does the step."""
+        """Tell the client which process does the step."""
         worker = os.pidfd_open(pid)
         with contextlib.suppress(OSError):  # the client is gone
             socket.send_fds(self.answers, [b"begins"], [worker])
@@ -230,7 +230,7 @@ class Request:
 
 
 def begin_serving() -> socket.socket:
-    """For a process that a ``Server`` has started, before anything else: its end of the conversation."""
+    """The socket for requests. A process that a ``Server`` has started calls this before anything else."""
     lifeline.die_with_parent()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)  # a shell may have had them ignored
@@ -242,7 +242,7 @@ def begin_serving() -> socket.socket:
 
 
 def receive(control: socket.socket) -> Request | None:
-    """The next request; None when the client has gone."""
+    """The next request; None when the client has closed the socket."""
     message, descriptors, _, _ = socket.recv_fds(control, _LONGEST, 3)
     if not message:
         return None

@@ -1,4 +1,4 @@
-"""What a step's process writes, and how much: messages as JSON lines to stdout, everything else to stderr."""
+"""The output of a step's process: messages as JSON lines to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from pathlib import Path
 
 
 def send_message(message: dict) -> None:
-    """One line on the process's stdout, at once."""
+    """Write one line to the process's stdout, and flush it."""
     print(json.dumps(message), flush=True, file=sys.__stdout__)
 
 
 def log_to_stderr() -> None:
-    """Logs go to stderr, and so does what a library prints: stdout is for messages alone."""
+    """Send logs, and everything that libraries print, to stderr: stdout is for messages alone."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     sys.stdout = sys.stderr
 
 
 def written_bytes() -> int:
-    """What this process has written so far, to files and pipes (0 where the kernel doesn't count)."""
+    """The bytes that this process has written to files and pipes so far; 0 if the kernel doesn't count
+    them."""
     try:
         counters = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
     except OSError:
