@@ -1,9 +1,9 @@
-"""A worker's hold on the job that it runs: its heartbeat, and the reasons to break the run off.
+"""A worker's hold on the job that it runs: its heartbeat, and the reasons to end the run early.
 
-The thread that runs the job calls ``check`` wherever it waits for another process, at least every
-``SECONDS_BETWEEN_LOOKS``, and leaves by the exception; what must be done whole has no check in it. A thread
-beside it writes the heartbeat, because copying files or looking for faces may keep the first one busy for
-longer than other workers wait for a heartbeat.
+While the thread that runs the job waits for another process, it calls ``check`` at least every
+``SECONDS_BETWEEN_LOOKS``. If ``check`` raises an exception, the run ends. Work that must not be left half
+done contains no ``check``. A second thread writes the heartbeat: copying files or finding faces may keep the
+first thread busy for longer than other workers wait for a heartbeat.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_LOOKS = 0.3
 SECONDS_BETWEEN_BEATS = 5.0
-SECONDS_TO_INSIST = 100.0  # on a write; after that, another worker of this machine may take the job soon
+SECONDS_TO_INSIST = 100.0  # on a write: less than the silence that other workers bear (SILENT_HERE)
 
 
 class Lost(Exception):
@@ -42,7 +42,7 @@ class TimedOut(Exception):
 
 @contextmanager
 def database_errors_tolerated() -> Iterator[None]:
-    """Around a look or a write that comes again: while the database can't be used, the run goes on."""
+    """Log errors of the database and go on. Use it only for reads and writes that are repeated anyway."""
     try:
         yield
     except Error as error:
@@ -51,7 +51,8 @@ def database_errors_tolerated() -> Iterator[None]:
 
 
 def insist(write: Callable[[], T]) -> T:
-    """For what must be written: tries again while the database can't be used. Raises Error at last."""
+    """Call ``write``, and repeat it while the database can't be used. Raises Error after
+    SECONDS_TO_INSIST."""
     end = time.monotonic() + SECONDS_TO_INSIST
     while True:
         try:
@@ -66,19 +67,19 @@ def insist(write: Callable[[], T]) -> T:
 
 class Lease:
     def __init__(self, job: Job, is_stopping: Callable[[], bool] = lambda: False) -> None:
-        """``job`` is claimed. ``is_stopping`` says whether the worker was asked to end."""
+        """``job`` must be claimed. ``is_stopping`` returns whether the worker was asked to end."""
         self.job, self.is_stopping = job, is_stopping
         self._next_look = 0.0  # time.monotonic()
         self._deadline: tuple[float, str] | None = None  # time.monotonic(), and what is said after it
 
     def set_limit(self, seconds: int, task: str, setting: str) -> None:
-        """From now on, ``task`` may take so long; 0: any time. A new limit replaces the last."""
+        """Give ``task`` so many seconds from now on (0: no limit). A new limit replaces the old one."""
         end, text = time.monotonic() + seconds, f"{task} took longer than {seconds} s, the limit of {setting}"
         self._deadline = (end, text) if seconds else None
 
     def check(self) -> None:
-        """Raises Stopped, TimedOut or Lost if there is a reason to break the run off. Reads the row every
-        ``SECONDS_BETWEEN_LOOKS`` at most."""
+        """Raises Stopped, TimedOut or Lost if the run must end early. Reads the row at most once in
+        ``SECONDS_BETWEEN_LOOKS``."""
         now = time.monotonic()
         if self.is_stopping():
             raise Stopped
@@ -92,7 +93,7 @@ class Lease:
 
     @contextmanager
     def heartbeat(self) -> Iterator[None]:
-        """Around the whole run."""
+        """Write heartbeats as long as the ``with`` block lasts, which must hold the whole run."""
         over = threading.Event()
         thread = threading.Thread(target=self._beat_until, args=(over,), daemon=True)
         thread.start()

@@ -1,8 +1,8 @@
-"""Workers and what they start, told apart by names that outlive a pid; and the end of dead workers' orphans.
+"""Names of workers, and the end of processes whose worker has died (orphans).
 
-A worker's name is its machine, its pid and the time that it started, so a pid used again is nobody's name.
-All that a worker starts carries the name in its environment: that is how orphans are found, however the
-worker ended. For Linux; knows nothing of jobs.
+A worker's name consists of its machine, its pid and its start time. So when the system uses a pid again, the
+new process has another name. All processes that a worker starts carry its name in an environment variable. So
+orphans are found, however the worker ended. For Linux. This module knows nothing of jobs.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ SECONDS_TO_END = 3.0  # between SIGTERM and SIGKILL
 
 @functools.cache
 def machine() -> str:
-    """This start of this machine, and the container on it: only here does a pid mean anything."""
+    """A name for this machine since its last boot, and for the container on it. A pid is unique only
+    there."""
     boot = (PROC / "sys/kernel/random/boot_id").read_text()[:8]
     return f"{boot}-{os.stat(PROC / 'self/ns/pid').st_ino}"
 
 
 def started(pid: int) -> int | None:
-    """When a process started, in clock ticks since the machine did; None when there is none, or a zombie.
+    """When a process started, in clock ticks since the boot; None if it doesn't exist or is a zombie.
 
-    psutil tells the time of day instead, and that of another process changes when the clock is set.
+    psutil gives the time of day instead, which changes when somebody sets the clock.
     """
     try:
         fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
@@ -47,23 +48,23 @@ def name(pid: int | None = None) -> str:
 
 
 def mark() -> dict[str, str]:
-    """The environment variable by which a process that this one starts is found when this one has died."""
+    """The environment variable that marks this worker's processes, so that they are found after its death."""
     return {MARK: name()}
 
 
 def is_here(worker: str) -> bool:
-    """Whether it was a process of this machine, so that we can know if it lives."""
+    """Whether the worker is of this machine: only then can ``is_alive`` answer."""
     return worker.startswith(machine() + "-")
 
 
 def is_alive(worker: str) -> bool:
-    """Of a worker that ``is_here``."""
+    """Whether the worker's process runs. Only for a worker that ``is_here``."""
     pid, start = worker.split("-")[2:]
     return str(started(int(pid))) == start
 
 
 def tree_mb() -> float:
-    """Memory of this process and all that it has started, in 2**20 bytes; what they share counts once."""
+    """The memory of this process and of all that it has started, in MiB. Shared memory counts once."""
     this, total = psutil.Process(), 0
     for process in (this, *this.children(recursive=True)):
         with contextlib.suppress(psutil.Error):  # gone meanwhile, or a zombie
@@ -83,7 +84,7 @@ def orphans() -> list[psutil.Process]:
 
 
 def end_orphans() -> int:
-    """Ends them and returns how many there were; none is left when this returns."""
+    """End all orphans, and return how many there were."""
     found = orphans()
     for end in (psutil.Process.terminate, psutil.Process.kill):
         for process in found:
@@ -97,7 +98,8 @@ def end_orphans() -> int:
 
 
 def _have_ended(found: list[psutil.Process]) -> bool:
-    """Waits for them, for ``SECONDS_TO_END`` at most. A zombie has ended; its parent may still ask how."""
+    """Wait for the processes, at most ``SECONDS_TO_END``. A zombie counts as ended: its parent just hasn't
+    read its exit status yet."""
     deadline = time.monotonic() + SECONDS_TO_END
     while any(started(process.pid) for process in found):
         if time.monotonic() > deadline:
@@ -107,7 +109,7 @@ def _have_ended(found: list[psutil.Process]) -> bool:
 
 
 def end_worker(worker: str) -> None:
-    """SIGKILL for a worker of this machine that hangs."""
+    """Send SIGKILL to a worker of this machine that hangs."""
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(int(worker.split("-")[2]))
         if is_alive(worker):

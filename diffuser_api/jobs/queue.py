@@ -1,6 +1,6 @@
-"""Whose turn it is among the waiting jobs, whether there is room for one more, and how long it takes.
+"""The queue: the order of the queued jobs, the limits on their number, and the time until a job ends.
 
-Only reads; what becomes of the job whose turn it is, is up to ``status_changes``.
+This module only reads the rows. ``status_changes`` changes them.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from django.utils import timezone
 
 from diffuser_api.models import Job
 
-SECONDS_TO_RETRY = 60  # what a client with too many jobs is told while no duration is known
-TURN_MEMORY = timedelta(days=1)  # a client that had no turn for so long counts as new
+SECONDS_TO_RETRY = 60  # told to a client with too many jobs, as long as no job's duration is known
+TURN_MEMORY = timedelta(days=1)  # a client whose last turn began longer ago counts as new
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 UNFINISHED = (Job.Status.QUEUED, Job.Status.RUNNING)
 SHARE = 0.2  # of MAX_JOBS_WAITING, for one visitor
 CLAIMABLE = Q(status=Job.Status.QUEUED) & ~Q(lora__is_erased=True)
-JOBS_TO_LEARN_FROM = 20  # the estimate is the median duration of the last so many of the kind
+JOBS_TO_LEARN_FROM = 20  # the estimate is the median duration of so many jobs of the same kind
 
 
 class QueueFull(Exception):
-    """As many jobs wait already as may; ``seconds`` until it is worth another try."""
+    """The caller has the highest allowed number of jobs in the queue. ``seconds``: when to try again."""
 
     def __init__(self, number: int, seconds: int):
         super().__init__(f"{number} of your jobs are waiting, and no more are taken.")
@@ -34,17 +34,22 @@ class QueueFull(Exception):
 
 
 class VisitorBusy(QueueFull):
-    """The visitor has as many unfinished jobs as one may have at a time."""
+    """The visitor has the highest allowed number of unfinished jobs (queued or running)."""
 
 
 def check_room(job: Job, at_once: int | None = None) -> None:
-    """For a job that isn't saved yet. ``at_once``: unfinished jobs that its visitor may have.
+    """Check the limits for a job that isn't saved yet. Raises QueueFull.
 
-    MAX_JOBS_WAITING may wait of a client, or of an address where addresses are known: nobody can fill the
-    queue of the others there. A visitor may fill a share of it. When an address has more jobs than that
-    share, only its visitors who have no job waiting get in: many people may have one address.
+    ``at_once``: how many unfinished jobs the visitor may have. Three limits apply to queued jobs:
 
-    Raises QueueFull. Once inside the transaction that makes the job, so that no race passes the limits.
+    - A client may have MAX_JOBS_WAITING. If the visitors' IP addresses are known, this limit is for each IP
+      address instead: so one IP address can't fill the queue for the others.
+    - A visitor may have the share SHARE of MAX_JOBS_WAITING.
+    - Many visitors can have the same IP address. When an IP address has used up the share, only those of its
+      visitors who have no queued job may add one.
+
+    Call this before work is spent on the job, and again inside the transaction that saves it, so that two
+    requests at the same moment can't pass the limits together.
     """
     mine = Job.objects.filter(client=job.client, visitor=job.visitor)
     if at_once is not None and (unfinished := mine.filter(status__in=UNFINISHED).count()) >= at_once:
@@ -67,8 +72,8 @@ def _seconds_to_retry(job: Job) -> int:
 
 
 class Waiting(NamedTuple):
-    """Its first fields say whose the job is, from the outside in: clients take turns, the addresses of one
-    client, and the visitors of one address."""
+    """A queued job. The first fields are its owners, from the largest group to the smallest: the clients take
+    turns, then the IP addresses of one client, then the visitors of one IP address."""
 
     client: int | None
     sender: str
@@ -77,15 +82,15 @@ class Waiting(NamedTuple):
     kind: str
 
 
-OWNERS = 3  # fields of Waiting
+OWNERS = 3  # how many of the fields of Waiting are owners
 
 
 def in_turn() -> list[tuple[int, str]]:
     """(pk, kind) of the queued jobs in the order in which they will be claimed.
 
-    A job that was broken off goes on first. All others take turns: one's first job comes before any other's
-    second one, and of two firsts that one's whose owner waits longer since the last turn began. Among a
-    visitor's own jobs, who came first.
+    Interrupted jobs come first. Among the others, the owners take turns: every owner's first job comes before
+    any owner's second job. Between two first jobs, the owner whose last turn began earlier goes first. A
+    visitor's own jobs keep the order in which they were requested.
     """
     rows = Job.objects.filter(CLAIMABLE).order_by("pk").values_list(*Waiting._fields, "started_at")
     begun, new = [], []
@@ -98,7 +103,8 @@ def in_turn() -> list[tuple[int, str]]:
 
 
 def _last_turns() -> dict[tuple, datetime]:
-    """When the last turn of each client, address and visitor began; Waiting's first fields are the key."""
+    """When the last turn of each client, IP address and visitor began. A key is Waiting's first 1 to 3
+    fields."""
     turns = Job.objects.filter(started_at__gt=timezone.now() - TURN_MEMORY).order_by()
     last: dict[tuple, datetime] = {}
     for *owner, began in turns.values_list(*Waiting._fields[:OWNERS]).annotate(Max("started_at")):
@@ -109,7 +115,7 @@ def _last_turns() -> dict[tuple, datetime]:
 
 
 def _take_turns(jobs: list[Waiting], last: dict[tuple, datetime], depth: int = 1) -> list[Waiting]:
-    """The jobs, all of one owner, with the owners inside it taking turns."""
+    """The jobs of one owner in their order: its smaller owners (a client's IP addresses, say) take turns."""
     if depth > OWNERS:
         return jobs
     groups: dict[tuple, list[Waiting]] = defaultdict(list)
@@ -130,7 +136,7 @@ def queued_before(job: Job) -> list[str]:
 
 
 def position(job: Job, before: list[str] | None = None) -> int | None:
-    """How many jobs are before this one; None when it waits no more. ``before``: of ``queued_before``."""
+    """How many jobs come before this one; None if it isn't queued. ``before``: from ``queued_before``."""
     if job.status != Job.Status.QUEUED:
         return None
     before = queued_before(job) if before is None else before
@@ -138,7 +144,7 @@ def position(job: Job, before: list[str] | None = None) -> int | None:
 
 
 def typical_seconds(kind: str) -> float | None:
-    """Median duration of the last succeeded jobs of this kind; None when there was none yet."""
+    """The median duration of the last succeeded jobs of this kind; None if none has succeeded yet."""
     finished = Job.objects.filter(kind=kind, status=Job.Status.SUCCEEDED, started_at__isnull=False)
     times = finished.order_by("-finished_at").values_list("started_at", "finished_at")[:JOBS_TO_LEARN_FROM]
     # Never below 0: the clock may have been set back during a job.
@@ -147,7 +153,8 @@ def typical_seconds(kind: str) -> float | None:
 
 
 def eta_seconds(job: Job, before: list[str] | None = None) -> int | None:
-    """Seconds until the job is done, by what earlier jobs took; 0 when finished, None when unknown."""
+    """Estimated seconds until the job ends, from earlier jobs. 0 if it has ended; None if nothing is
+    known."""
     if job.is_finished:
         return 0
     left = [(job.kind, 1 - job.progress)]

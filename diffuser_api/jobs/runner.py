@@ -1,4 +1,8 @@
-"""The run of a claimed job. However it goes, the row says how it ended, and no folder is left behind."""
+"""The run of a claimed job, from the claim until the worker leaves the job.
+
+The run ends the job (succeeded, failed or cancelled) or queues it again. After an end, the job's working
+folders are removed. A job that is queued again keeps them, and continues from them.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ RUNS = {Job.Kind.GENERATION: run_generation, Job.Kind.TRAINING: run_training}
 
 
 def run(job: Job, is_stopping: Callable[[], bool] = lambda: False) -> None:
-    """``is_stopping``: whether the worker was asked to end; the job is queued again then."""
+    """Run the job. If ``is_stopping`` says that the worker was asked to end, the job is queued again."""
     lease = Lease(job, is_stopping)
     try:
         with lease.heartbeat():
@@ -29,7 +33,7 @@ def run(job: Job, is_stopping: Callable[[], bool] = lambda: False) -> None:
         text = f"{error}, and was ended."
         insist(lambda: status_changes.fail(job, "timed_out", text))
     except Exception as error:
-        if _was_taken(job):  # its photos were deleted while they were read, say
+        if _was_taken(job):  # for example, the photos were deleted while they were read
             log.info("job %s: broken off", job.code)
         else:
             log.exception("job %s: unexpected error", job.code)
@@ -41,14 +45,15 @@ def run(job: Job, is_stopping: Callable[[], bool] = lambda: False) -> None:
 
 
 def _was_taken(job: Job) -> bool:
-    """False if the database can't tell."""
+    """Whether the job was cancelled, deleted or given away. False if the database can't be asked."""
     with database_errors_tolerated():
         return status_changes.is_lost(job)
     return False
 
 
 def _ending(job: Job, error: Exception) -> Callable[[], bool]:
-    """Another attempt if the database was away too long: that is no fault of the job."""
+    """The change of status after an unexpected error. If the database was away for too long, the job gets
+    another attempt, because the error isn't the job's fault."""
     if disk.is_full(error):
         return lambda: status_changes.fail(job, "disk_full", REASON)
     if database.is_away(error):

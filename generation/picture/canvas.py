@@ -1,5 +1,4 @@
-"""The canvas of a picture: the place's photograph at the models' size, with skeleton and masks fitted into
-it.
+"""The canvas: the place's photograph at the models' size, with skeleton and masks fitted into it.
 
 An action's skeleton and masks have one size, so they are scaled and moved together. PIL is the only library
 that it imports.
