@@ -1,8 +1,8 @@
-"""The working folders of jobs. Each bears its job's code and is local to the worker that runs the job.
+"""The working folders of jobs. A folder has its job's code as its name, and is on the machine that made it.
 
-It is removed when the job has ended. A job that waits for another attempt keeps it and goes on from there.
-Other installations, and people who run ``launch.bash``, may have folders in the same place: a sweep knows its
-own by a mark.
+It is removed when the job has ended. A job that waits for another attempt keeps it, and a worker on the same
+machine continues from it. Other installations, and people who run ``launch.bash``, may have folders in the
+same place. So each folder of this installation has a mark, and a sweep removes only marked folders.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ def training_input(code: str) -> Path:
 
 
 def training_output(code: str) -> Path:
-    """Checkpoints, samples and the LoRA until it is delivered."""
+    """Checkpoints, sample pictures, and the LoRA until it is delivered."""
     return training_app() / "training-output" / code
 
 
 def make(folder: Path) -> Path:
-    """The folder, made if it isn't there, and marked as ours."""
+    """Make the folder if it doesn't exist, and mark it as this installation's."""
     installation.mark(folder)
     folder.mkdir(exist_ok=True)
     return folder
@@ -53,6 +53,6 @@ def remove(code: str) -> None:
 
 
 def codes() -> set[str]:
-    """Of the working folders that this installation has made."""
-    parents = all_of("")  # a folder without its last part is the folder of them all
+    """The codes of the jobs that have a working folder of this installation."""
+    parents = all_of("")  # with an empty code, these are the parent folders
     return {folder.name for parent in parents for folder in installation.marked(parent)}

@@ -1,4 +1,4 @@
-"""All that is kept of one face, in words: for an answer to the person who asks (GDPR, Article 15)."""
+"""A list of all stored data about one face, in words, for a person who asks for it (GDPR, Article 15)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from diffuser_api.models import IdempotencyKey, Job, LoraModel, TrainingPhoto, W
 
 
 def of(code: str) -> list[str]:
-    """A line for each thing; empty if nothing has this code."""
+    """A line for each stored thing. The list is empty if nothing has this code."""
     lora = LoraModel.with_erased.filter(code=code).first()
     training = Job.objects.filter(code=code, kind=Job.Kind.TRAINING).first()
     pictures = Job.objects.filter(kind=Job.Kind.GENERATION).filter(Q(code=code) | Q(lora__code=code))

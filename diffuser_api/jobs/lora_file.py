@@ -1,6 +1,6 @@
-"""Is a file that claims to be a LoRA one, and does it fit the models?
+"""Checks whether a delivered file is a LoRA, and whether a LoRA fits the models.
 
-Read by safetensors' own parser, so that nothing in it can run.
+The file is read by safetensors' own parser, so that no code in it can run.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class NotALora(Exception):
 
 
 def check(content: bytes) -> None:
-    """Raises NotALora unless ``content`` is a safetensors file of whole, finite layers in kohya's format, and
-    the model that paints faces has these layers in the same shapes."""
+    """Raises NotALora unless ``content`` is a safetensors file in kohya's format, all layers are complete,
+    all numbers are finite, and the model that paints faces has these layers in the same shapes."""
     try:
         tensors = dict(deserialize(content))
     except (SafetensorError, ValueError, TypeError) as error:
@@ -52,7 +52,8 @@ def check(content: bytes) -> None:
 
 
 def misfit(lora: LoraModel) -> lora_fit.Misfit | None:
-    """Why a kept LoRA can't be used with the models of today, which may not be those that it was made for."""
+    """Why a stored LoRA can't be used with the current models; None if it can. The models may have changed
+    since the LoRA was trained."""
     try:
         with lora.file.open("rb") as file:
             lora_fit.check(file, get_profile())
@@ -74,7 +75,8 @@ def _check_numbers(key: str, tensor: dict) -> None:
 
 
 def _check_layer(name: str, shapes: dict[str, list[int]]) -> None:
-    """``down`` is rank x in, ``up`` out x rank, for a convolution with the kernel's sides after them."""
+    """``down`` has the shape rank x in and ``up`` out x rank. A convolution's shapes end with the kernel's
+    sides."""
     down, up, alpha = (shapes.get(part) for part in ("lora_down.weight", "lora_up.weight", "alpha"))
     if down is None or up is None:
         raise NotALora(f"{name!r} lacks its lora_down.weight or its lora_up.weight.")

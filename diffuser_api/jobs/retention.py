@@ -1,7 +1,8 @@
-"""What is deleted, wholly: on demand, and by age as the settings say.
+"""Deletes jobs, pictures and LoRAs: on request, and by age, as the settings say.
 
-Photos go when their training ends (``status_changes``); this makes sure of it. A LoRA takes along whatever
-shows or describes its face: the pictures made with it, its training, and their working folders.
+With a LoRA, everything that shows or describes the face is deleted: the pictures made with it, its training,
+and their working folders. A training's photos are deleted when it ends (``status_changes``). If they were
+left over, ``apply`` deletes them.
 """
 
 from __future__ import annotations
@@ -20,26 +21,26 @@ from diffuser_api.models import IdempotencyKey, Job, LoraModel, TrainingPhoto
 
 log = logging.getLogger(__name__)
 KEYS_KEPT = timedelta(hours=24)  # the time in which a request may be sent again with its idempotency key
-SECONDS_TO_LET_GO = 15.0  # for a worker to end the processes of a job that was taken from it
+SECONDS_TO_LET_GO = 15.0  # so long a worker may take to leave a cancelled job
 SECONDS_BETWEEN_LOOKS = 0.05
 
 
 def delete(code: str) -> bool:
-    """A picture; or a training, its LoRA and all pictures made with it. False: there is no such code.
+    """Delete a picture; or a training, its LoRA and all pictures made with it. False: there is no such code.
 
-    When this returns, nothing of them is there and nothing can be made of them any more. Not inside a
-    transaction: workers must see that their jobs are taken from them.
+    When this returns, all of it is deleted, and no running job can write any of it again. Don't call this
+    inside a transaction: workers must see at once that their jobs are cancelled.
     """
     return bool(_delete({code}))
 
 
 def delete_all(jobs: QuerySet[Job], loras: QuerySet[LoraModel]) -> None:
-    """These, and the pictures made with the LoRAs; as ``delete``."""
+    """Delete these jobs and LoRAs, and the pictures made with the LoRAs, as ``delete`` does."""
     _delete({*jobs.values_list("code", flat=True), *loras.values_list("code", flat=True)})
 
 
 def _delete(codes: set[str]) -> int:
-    """Jobs and LoRAs of these codes, and the pictures made with the LoRAs, with every byte."""
+    """Delete the jobs and LoRAs of these codes, and the pictures made with the LoRAs: rows and files."""
     for code in codes:
         status_changes.cancel(code)  # a training that was cancelled delivers no LoRA
     # From this UPDATE on, no job is made with these LoRAs, and none that has one goes on or finishes.
@@ -50,7 +51,7 @@ def _delete(codes: set[str]) -> int:
         status_changes.cancel(code)
     _wait_for_workers(jobs)
     for code in jobs.values_list("code", flat=True):
-        folders.remove(code)  # those of a worker that has died, too
+        folders.remove(code)  # a worker that has died left its folders
     with transaction.atomic():
         deleted = LoraModel.with_erased.filter(code__in=codes).delete()[0]
         deleted += jobs.delete()[0]  # django-cleanup removes the files of both after the commit
@@ -61,8 +62,8 @@ def _delete(codes: set[str]) -> int:
 
 
 def _wait_for_workers(jobs: QuerySet[Job]) -> None:
-    """Until each run of these cancelled jobs has ended its processes and left the job."""
-    ours = processes.name()  # a sweep of the worker itself, whose run ends by itself
+    """Wait until the workers of these cancelled jobs have ended their processes and left the jobs."""
+    ours = processes.name()  # this may be a worker's sweep, and that worker's own run ends by itself
     end = time.monotonic() + SECONDS_TO_LET_GO
     while any(not status_changes.is_dead(job) for job in jobs.exclude(worker__in=("", ours))):
         if time.monotonic() > end:
@@ -72,7 +73,7 @@ def _wait_for_workers(jobs: QuerySet[Job]) -> None:
 
 
 def apply() -> dict[str, list[str]]:
-    """Deletes what the settings keep no longer; the codes, by what they were."""
+    """Delete what is older than the settings allow. Returns the codes, grouped by kind."""
     old = {
         "photos": _photos(),
         "pictures": _pictures(settings.KEEP_OUTPUTS_DAYS),
@@ -87,13 +88,13 @@ def apply() -> dict[str, list[str]]:
 
 
 def lora_kept_until(lora: LoraModel) -> datetime | None:
-    """When a LoRA, and all pictures made with it, are deleted by age; None if they aren't."""
+    """When a LoRA, and all pictures made with it, are deleted by age; None if that is turned off."""
     days = settings.KEEP_LORAS_DAYS
     return lora.created_at + timedelta(days=days) if days else None
 
 
 def picture_kept_until(job: Job) -> datetime | None:
-    """By its own age or its LoRA's, whichever comes first."""
+    """When a picture is deleted by its own age or by its LoRA's, whichever comes first."""
     days = settings.KEEP_OUTPUTS_DAYS
     own = job.finished_at + timedelta(days=days) if days and job.finished_at else None
     ends = [own, lora_kept_until(job.lora) if job.lora else None]
@@ -106,7 +107,7 @@ def _photos() -> list[str]:
 
 
 def _pictures(days: int) -> list[str]:
-    """Generations that ended so long ago, with a picture or without."""
+    """The codes of generations that ended more than ``days`` days ago, with a picture or without."""
     if not days:
         return []
     ended = Job.objects.filter(
@@ -116,7 +117,8 @@ def _pictures(days: int) -> list[str]:
 
 
 def _loras(days: int) -> list[str]:
-    """Trainings that ended so long ago, unless a picture with their LoRA is still to be made."""
+    """The codes of LoRAs that are more than ``days`` days old, and of failed trainings that ended so long
+    ago. A LoRA that an unfinished job uses is left out."""
     if not days:
         return []
     before = timezone.now() - timedelta(days=days)
@@ -127,7 +129,7 @@ def _loras(days: int) -> list[str]:
 
 
 def _half_erased() -> list[str]:
-    """LoRAs whose erasure began in a process that has died."""
+    """The codes of LoRAs whose deletion began in a process that has died."""
     return list(LoraModel.with_erased.filter(is_erased=True).values_list("code", flat=True))
 
 

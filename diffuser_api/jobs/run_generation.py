@@ -1,6 +1,6 @@
-"""From a generation job to generator.py and back: fills the job's folder, runs the steps, keeps the picture.
+"""Runs a generation job: fills the job's folder, lets ``generator`` run the steps, and stores the picture.
 
-Knows folders. The steps know only the folder; what its row says is up to ``status_changes``.
+The steps know only the folder, not the database. ``status_changes`` changes the job's row.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from generation.step_table import ORDER
 
 
 def run(job: Job, lease: Lease) -> None:
-    """Ends with the job succeeded, failed or queued again. What its folder holds already stays.
+    """Run the job until it has succeeded, has failed or is queued again. Steps that an earlier attempt has
+    finished are not repeated.
 
-    Raises Lost, Stopped or TimedOut if the run is broken off.
+    Raises Lost, Stopped or TimedOut if the run must end early.
     """
     folder = folders.generation_folder(job.code)
     # The models may have been changed since the picture was asked for.
@@ -57,14 +58,15 @@ def run(job: Job, lease: Lease) -> None:
         if not error.killed:
             insist(lambda: status_changes.fail(job, "step_failed", text))
             return
-        lease.check()  # a worker that stops may have ended the step with it: that costs no attempt
+        # If the worker is being stopped, the same signal may have ended the step: no attempt is lost.
+        lease.check()
         insist(lambda: status_changes.retry(job, "step_failed", text))
 
 
 def unfinished_request(folder: Path) -> GenerationRequest | None:
-    """The request that an earlier attempt left in the folder, if it is whole.
+    """The request that an earlier attempt left in the folder; None if it is missing or damaged.
 
-    Pictures of it that a power cut has broken are removed.
+    Pictures in the folder that a power cut has damaged are removed.
     """
     try:
         request = GenerationRequest.load(folder)
@@ -81,7 +83,8 @@ def unfinished_request(folder: Path) -> GenerationRequest | None:
 
 
 def _copy(field_file, folder: Path, stem: str) -> str:
-    """A copy of a stored file in the folder; returns its name. Raises InvalidRequest when it is gone."""
+    """Copy a stored file into the folder. Returns the copy's name. Raises InvalidRequest if the file is
+    gone."""
     name = stem + Path(field_file.name).suffix
     try:
         source = field_file.open("rb")
@@ -95,7 +98,7 @@ def _copy(field_file, folder: Path, stem: str) -> str:
 
 
 def fill(folder: Path, job: Job) -> GenerationRequest:
-    """Write request.json and copies of all the files that it names."""
+    """Copy the request's files into the folder, and write request.json."""
     place, action = job.poi_image, job.action_image
     if place is None or action is None:
         raise InvalidRequest("the place's or the action's image was deleted after the picture was asked for")

@@ -1,7 +1,6 @@
-"""From a training job to launch.bash and back: lays the photos out, runs it, follows it, clears up.
+"""Runs a training job: writes the training pictures, starts launch.bash, and follows its output.
 
-Knows folders and processes. What the training's lines mean for the job's row is up to ``status_changes``; how
-a LoRA is trained, to ``launch.bash`` and the profile.
+``launch.bash`` and the profile decide how a LoRA is trained. ``status_changes`` changes the job's row.
 """
 
 from __future__ import annotations
@@ -31,19 +30,21 @@ from generation.processes import lifeline, omp
 from generation.vision import detectors
 
 LAUNCH = Path(settings.BASE_DIR) / "training-app" / "launch.bash"
-KEPT_LOG, KEPT_LINES = 64_000, 2_000  # characters and lines of the run's output, counted from its end
+KEPT_LOG, KEPT_LINES = 64_000, 2_000  # so many characters and lines are kept from the end of the output
 LONGEST_LINE = 8_000  # bytes
 SECONDS_TO_END = 10.0  # between SIGTERM and SIGKILL
-# What a training may see of the worker's environment: no secret key, no database.
+# The training gets these variables of the worker's environment: not the secret key or the database's URL.
 PASSED_ON = {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "XDG_CACHE_HOME", "SSL_CERT_FILE"}
 PASSED_ON |= {"http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
 PASSED_ON_PREFIXES = ("HF_", "CUDA_", "NVIDIA_", "OMP_", "GOMP_")
 
 
 def run(job: Job, lease: Lease) -> None:
-    """Returns when the training has ended. The trainer delivers its LoRA, or the reason why there is none, by
-    HTTP, and the delivery ends the job. Without one, the job fails here, or goes on another time from where a
-    signal ended it. Raises Lost, Stopped or TimedOut if the run is broken off.
+    """Run the training. Returns when it has ended.
+
+    The trainer delivers its LoRA, or the reason for a failure, by HTTP, and the delivery ends the job.
+    Without a delivery, the job fails here. If a signal ended the training, the job gets another attempt,
+    which continues from the last checkpoint. Raises Lost, Stopped or TimedOut if the run must end early.
     """
     profile = get_profile()
     log = collections.deque(maxlen=KEPT_LINES)
@@ -61,25 +62,26 @@ def run(job: Job, lease: Lease) -> None:
     elif 0 < status < 128:
         insist(lambda: status_changes.fail(job, "training_failed", find_reason(log, status)))
     else:
-        lease.check()  # a worker that stops may have ended the training with it: that costs no attempt
+        # If the worker is being stopped, the same signal may have ended the training: no attempt is lost.
+        lease.check()
         insist(lambda: status_changes.retry(job, "training_failed", find_reason(log, status)))
 
 
 def lay_out_photos(job: Job, profile: ModelProfile) -> Path:
-    """The folder that the trainer reads, as ``generation.training_set`` makes it."""
+    """Write the training pictures into the folder that the trainer reads. Returns the folder."""
     folder = folders.training_input(job.code)
-    shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was cut off; its checkpoint stays
+    shutil.rmtree(folder, ignore_errors=True)  # of an interrupted attempt; its checkpoint stays
     folders.make(folder)
-    folders.make(folders.training_output(job.code))  # before launch.bash does: so it is ours
+    folders.make(folders.training_output(job.code))  # before launch.bash makes it, so that it gets our mark
     photos = [Path(photo.file.path) for photo in job.photos.order_by("index")]
     training_set.write(photos, folder, profile.training, detectors(profile.name))
     return folder
 
 
 def start(job: Job, profile: ModelProfile) -> subprocess.Popen:
-    """launch.bash in a session of its own, so that it and its children can be ended together."""
+    """Start launch.bash in a session of its own, so that it and its children can be ended together."""
     return subprocess.Popen(
-        lifeline.tied(["bash", str(LAUNCH), job.code]),  # if the worker is killed; bash then tells its child
+        lifeline.tied(["bash", str(LAUNCH), job.code]),  # ends with the worker, and then ends its own child
         env=environment(job, profile),
         cwd=LAUNCH.parent,
         stdin=subprocess.DEVNULL,
@@ -104,14 +106,14 @@ def environment(job: Job, profile: ModelProfile) -> dict[str, str]:
         "SERVER_URL": settings.SERVER_URL,
         "LORA_CODE": job.code,
         "CALLBACK_TOKEN": insist(lambda: status_changes.issue_token(job)),
-        "KEEP_INTERRUPTED": "1",  # we know better than launch.bash whether the job goes on
+        "KEEP_INTERRUPTED": "1",  # this module decides whether the job continues, and needs the files then
     }
 
 
 def follow(job: Job, process: subprocess.Popen, log: collections.deque[str], lease: Lease) -> int:
-    """Reads both streams until the process has ended, and returns its exit status (negative: a signal).
+    """Read stdout and stderr until the process has ended. Returns its exit status (negative: a signal).
 
-    Raises Lost, Stopped or TimedOut. However this is left, the whole session has ended by then.
+    Raises Lost, Stopped or TimedOut. The whole session has ended when this returns or raises.
     """
     lease.set_limit(settings.TRAINING_TIMEOUT, "The training", "TRAINING_TIMEOUT")
     try:
@@ -135,8 +137,8 @@ def write_progress(job: Job, values: dict) -> None:
 
 
 def lines_of(process: subprocess.Popen) -> Iterator[tuple[str, str]]:
-    """("stdout" or "stderr", line), until the process has ended and all that it wrote is read; ("", "") when
-    no line has come for ``SECONDS_BETWEEN_LOOKS``."""
+    """Yields ("stdout" or "stderr", line) until the process has ended and all of its output is read. Yields
+    ("", "") when no line has come for ``SECONDS_BETWEEN_LOOKS``, so that the caller can look at its lease."""
     arrived: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
 
     def read(name: str, stream: IO[bytes]) -> None:
@@ -163,7 +165,7 @@ def lines_of(process: subprocess.Popen) -> Iterator[tuple[str, str]]:
 
 
 def end_session(process: subprocess.Popen) -> None:
-    """Ends launch.bash, which cleans up behind itself, and then whatever else is left of its session."""
+    """End launch.bash, and give it time to remove its files. Then kill what is left of its session."""
     if process.poll() is None:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -174,7 +176,7 @@ def end_session(process: subprocess.Popen) -> None:
 
 
 def parse_progress(line: str) -> dict | None:
-    """The trainer's JSON lines; what else is on stdout is only logged."""
+    """The values of one of the trainer's JSON lines; None for any other line of stdout."""
     try:
         values = json.loads(line)
     except ValueError:
@@ -183,7 +185,7 @@ def parse_progress(line: str) -> dict | None:
 
 
 def find_reason(log: collections.deque[str], status: int) -> str:
-    """The run's last words: the training's reason, or why its result could not be handed over."""
+    """The reason for a failure: the signal, or the last line of the output that isn't about progress."""
     last = next((line.strip() for line in reversed(log) if line.strip() and not parse_progress(line)), "")
     if status < 0:
         return f"the training was ended by signal {-status}"

@@ -1,7 +1,7 @@
-"""Puts right what a crash, a kill or a power cut left: at a worker's start, and every half minute after.
+"""Repairs what a crash, a kill or a power cut has left. Runs at a worker's start and every half minute.
 
-Anything here may run in several workers at once and at any time: each change is conditional, and what is
-removed is what no row owns. Knows rows, folders and processes; status is changed by ``status_changes`` alone.
+All functions may run at any time and in several workers at once: each change of a row is conditional, and
+only files and folders that belong to no row are removed. ``status_changes`` changes the status of jobs.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from diffuser_api.photos import gate
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_SWEEPS = 30.0
-WRITING_SECONDS = 120.0  # a stored file may be that much older than the commit of its row
-UPLOAD_SECONDS = 600.0  # since the last byte of an upload, of which a request is made within less
+WRITING_SECONDS = 120.0  # a younger file may still get its row: files are written before their rows
+UPLOAD_SECONDS = 600.0  # an upload without new bytes for so long belongs to no request any more
 
 
 def forever() -> None:
@@ -36,7 +36,7 @@ def forever() -> None:
 
 
 def attempt() -> None:
-    """A sweep that may be in vain: the disk is full, say."""
+    """Call ``sweep``, and log its errors, for example when the disk is full."""
     try:
         sweep()
     except Error as error:
@@ -58,11 +58,11 @@ def sweep() -> None:
 
 
 def end_dead_runs() -> None:
-    """Jobs whose worker is gone are tried again or fail; what is left of its processes is ended first."""
+    """Queue jobs of dead workers again, or let them fail. The dead workers' processes are ended first."""
     dead = [job for job in Job.objects.filter(status=Job.Status.RUNNING) if status_changes.is_dead(job)]
     for job in dead:
         if processes.is_here(job.worker) and job.worker != processes.name():
-            processes.end_worker(job.worker)  # it may hang
+            processes.end_worker(job.worker)  # a worker that hangs counts as dead, but still has its process
     processes.end_orphans()
     for job in dead:
         step = f" in step {job.step}" if job.step else ""
@@ -70,8 +70,8 @@ def end_dead_runs() -> None:
 
 
 def remove_folders() -> None:
-    """Working folders of jobs that are finished or gone; none that this installation hasn't made."""
-    codes = folders.codes()  # before the rows are read: the folder of a job that begins now isn't among them
+    """Remove the working folders of jobs that have ended or were deleted, if this installation made them."""
+    codes = folders.codes()  # read before the rows: a job that begins now has its row then
     unfinished = Job.objects.filter(status__in=status_changes.UNFINISHED)
     for code in codes - set(unfinished.values_list("code", flat=True)):
         folders.remove(code)
@@ -79,7 +79,7 @@ def remove_folders() -> None:
 
 
 def remove_files(writing_seconds: float = WRITING_SECONDS) -> None:
-    """Stored files of visitors that no row names: a process died between the file and its row."""
+    """Remove stored files of visitors that no row names: a process died after the file and before its row."""
     installation.claim_files()
     if owner := installation.other_owner():
         log.debug("stored files are left alone: they belong to %s", owner)
@@ -97,7 +97,8 @@ def remove_files(writing_seconds: float = WRITING_SECONDS) -> None:
 
 
 def remove_uploads(seconds: float = UPLOAD_SECONDS) -> None:
-    """Photos on their way in, of a web process that was killed. Who still reads one has it open already."""
+    """Remove uploaded photos that a killed web process has left. A process that still reads one has the file
+    open, so it can read on."""
     folder = Path(settings.TMP_DATA_DIR)
     for path in (*folder.glob(f"{gate.FOLDER_PREFIX}*"), *folder.glob("*.upload*")):
         with contextlib.suppress(FileNotFoundError):  # it was just being removed

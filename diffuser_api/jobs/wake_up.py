@@ -1,7 +1,7 @@
-"""How a waiting worker learns that there is a new job before its next look at the rows.
+"""Wakes waiting workers when a job is queued, so that they look at the rows earlier.
 
-The rows are the queue. A wake-up carries no job and no truth: lost, doubled or late, it harms nothing. The
-embedded implementation needs no broker: its workers look often enough, so nothing is sent.
+The rows are the queue, and a wake-up names no job. So a wake-up that is lost, repeated or late does no harm.
+This implementation needs no message broker: it sends nothing, because workers look twice a second anyway.
 """
 
 from __future__ import annotations

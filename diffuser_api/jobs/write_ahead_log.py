@@ -1,4 +1,4 @@
-"""SQLite's write-ahead log, which keeps older copies of pages that were overwritten since."""
+"""Empties SQLite's write-ahead log. It keeps older copies of the database's pages, and so deleted data."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import time
 from django.db import OperationalError, connection
 
 log = logging.getLogger(__name__)
-SECONDS = 5.0  # that readers, writers and others who empty it get to leave the log
+SECONDS = 5.0  # so long ``empty`` waits for other connections that use the log
 SECONDS_BETWEEN_TRIES = 0.02
 
 
 def empty() -> bool:
-    """After a deletion: what was deleted is zeros in the database's file (``secure_delete``), and the log is
-    empty. False when somebody was at it all the time; the next sweep tries again."""
+    """Empty the log, after a deletion. In the database's file, SQLite has overwritten the deleted data by
+    zeros already (``secure_delete``). False: other connections used the log all the time. The next sweep
+    tries again."""
     if connection.vendor != "sqlite":
         return True
     end = time.monotonic() + SECONDS
@@ -28,7 +29,7 @@ def empty() -> bool:
 
 
 def _is_busy(seconds: float) -> bool:
-    """One try. False: the log is empty now."""
+    """Try once to empty the log. True: another connection uses it. False: it is empty now."""
     with connection.cursor() as cursor:
         [patience] = cursor.execute("PRAGMA busy_timeout").fetchone()
         cursor.execute(f"PRAGMA busy_timeout = {1000 * seconds:.0f}")
