@@ -1,4 +1,4 @@
-"""Jobs are made here, from an order that API, studio and admin fill in alike."""
+"""Makes jobs. API, studio and admin all fill in an order, and ``create_job`` makes the job from it."""
 
 from __future__ import annotations
 
@@ -23,14 +23,18 @@ from diffuser_api.webhooks import outbox
 from generation.step_table import planned
 
 log = logging.getLogger(__name__)
-# Why no job is made now; the text says it.
+# The exceptions that say why no job can be made now. Their texts are for the caller.
 REFUSALS = (queue.QueueFull, disk.NoRoom, checks.ModelsMissing, fitting.TooSmall)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """``idempotency_key`` is a row that isn't saved yet: the job and its key are saved both or neither.
-    ``address``: the visitor's, if it is known. ``at_once``: unfinished jobs that the visitor may have."""
+    """The part of an order that trainings and pictures have in common.
+
+    ``idempotency_key``: a row that isn't saved yet. It is saved in the same transaction as the job.
+    ``address``: the visitor's IP address, if it is known. ``at_once``: how many unfinished jobs the visitor
+    may have.
+    """
 
     client: Client | None = None
     visitor: str = ""
@@ -42,7 +46,7 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationOrder(Order):
-    """A picture. Without a LoRA it has no face step; ``seed`` None: any."""
+    """The order of a picture. Without a LoRA, the picture has no face step. Without a seed, one is drawn."""
 
     poi_image: PoiImage
     action_image: ActionImage
@@ -51,10 +55,11 @@ class GenerationOrder(Order):
     gender: str
     other_details: str = ""
     seed: int | None = None
-    action_score: float | None = None  # cosine, of an action that was picked by free text
+    action_score: float | None = None  # the cosine, if the action was picked by free text
 
     def job(self, code: str) -> Job:
-        """Without the LoRA if that can't be used; ``lora_problem`` among the parameters says why."""
+        """The job's row, not saved. If the LoRA can't be used, the job has none, and its parameter
+        ``lora_problem`` says why."""
         misfit = self.lora and lora_file.misfit(self.lora)
         problem = {"lora_problem": {"code": misfit.code, "message": str(misfit)}} if misfit else {}
         lora = None if misfit else self.lora
@@ -79,10 +84,10 @@ class GenerationOrder(Order):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOrder(Order):
-    """A LoRA of the person in these photos, which the gate has cleaned."""
+    """The order of a LoRA of the person in these photos, which the gate has cleaned."""
 
     photos: Sequence[Seen] = ()
-    consent: Consent | None = None  # where the setting lets a client ask without it
+    consent: Consent | None = None  # None is possible only if API_NEEDS_CONSENT is off
 
     def job(self, code: str) -> Job:
         parameters = {"consent": self.consent.as_dict()} if self.consent else {}
@@ -90,9 +95,9 @@ class TrainingOrder(Order):
 
 
 def create_job(order: GenerationOrder | TrainingOrder) -> Job:
-    """The row and all that belongs to it, in one transaction.
+    """Make the job's row, and all that belongs to it, in one transaction.
 
-    Raises REFUSALS, and IntegrityError if another request has saved the same idempotency key meanwhile.
+    Raises REFUSALS, and IntegrityError if another request has saved the same idempotency key in the meantime.
     """
     check(order)
     while True:
@@ -102,18 +107,21 @@ def create_job(order: GenerationOrder | TrainingOrder) -> Job:
         try:
             _save(job, order)
         except _LoraErased:
-            order = replace(order, lora=None)  # as if it had been unknown from the start
+            order = replace(order, lora=None)  # the same as for an unknown LoRA
             continue
         except IntegrityError:
             if Job.objects.filter(code=job.code).exists():
-                continue  # the code was taken meanwhile
+                continue  # another job has taken this code in the meantime
             raise
         log.info("job %s: %s queued", job.code, job.kind)
         return job
 
 
 def check(order: Order) -> None:
-    """Whether a job may be made now: before work is spent on photos that no job will use. Raises REFUSALS."""
+    """Check whether a job may be made now. Raises REFUSALS.
+
+    Call this before the photos are checked, so that no work is spent on photos of a job that is refused.
+    """
     disk.check_room()
     checks.check_models()
     queue.check_room(_new_job(order), order.at_once)
@@ -134,7 +142,7 @@ def _unused_code() -> str:
 
 
 class _LoraErased(Exception):
-    """It was erased after it had been looked up for this order."""
+    """The LoRA was deleted after it had been looked up for this order."""
 
 
 def _save(job: Job, order: GenerationOrder | TrainingOrder) -> None:
@@ -153,20 +161,23 @@ def _save(job: Job, order: GenerationOrder | TrainingOrder) -> None:
 
 
 def _take_the_clients_turn(client: Client | None) -> None:
-    """No two jobs of a client are counted at the same time. SQLite has one writer at a time anyway."""
+    """Lock the client's row, so that two requests can't count the client's jobs at the same time. SQLite has
+    only one writer at a time, and needs no lock."""
     if client:
         Client.objects.select_for_update(no_key=True).filter(pk=client.pk).first()
 
 
 def _check_lora(lora: LoraModel | None) -> None:
-    """Raises _LoraErased. The row stays locked until the job is saved; SQLite has one writer at a time and
-    needs no lock. So a LoRA is erased before the job is made, or together with it."""
+    """Raises _LoraErased if the LoRA is deleted. The LoRA's row stays locked until the job is saved (SQLite
+    has only one writer at a time, and needs no lock). So a deletion comes before the job is made, or deletes
+    the job too."""
     if lora and not LoraModel.objects.select_for_update(no_key=True).filter(pk=lora.pk).exists():
         raise _LoraErased
 
 
 def _save_photos(job: Job, photos: Sequence[Seen], files: list[FieldFile]) -> None:
-    """Adds each file to ``files`` as soon as it is stored."""
+    """Save the photos. Each file is added to ``files`` as soon as it is stored, so that a failed transaction
+    can delete it."""
     for index, photo in enumerate(photos, start=1):
         row = TrainingPhoto(job=job, index=index, face=photo.embedding, skin=photo.skin)
         row.file.save(f"{job.code}-{index}.jpg", ContentFile(photo.clean), save=False)
@@ -179,12 +190,12 @@ class CantRunAgain(Exception):
 
 
 def run_again(job: Job, seed: int | None) -> Job:
-    """A new job that asks for the same picture; ``seed`` None: any. Raises CantRunAgain and REFUSALS."""
+    """Make a new job for the same picture. Without a seed, one is drawn. Raises CantRunAgain and REFUSALS."""
     return create_job(order_again(job, seed))
 
 
 def order_again(job: Job, seed: int | None) -> GenerationOrder:
-    """Raises CantRunAgain."""
+    """An order for the same picture. Raises CantRunAgain."""
     if job.kind != Job.Kind.GENERATION:
         raise CantRunAgain("A training's photos are deleted when it ends: they have to be sent again.")
     if not (job.poi_image and job.action_image):

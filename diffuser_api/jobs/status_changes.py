@@ -1,8 +1,8 @@
 """The life of a job. Every change of its status is in this module and nowhere else.
 
-queued -> running -> succeeded | failed | cancelled, or queued again. A change is one conditional UPDATE; who
-gets no row lost the race and leaves quietly. ``orders`` makes jobs, ``runner`` runs them, and ``sweep`` finds
-those whose run has died.
+queued -> running -> succeeded | failed | cancelled, or queued again. A change is one UPDATE with a condition.
+If it changes no row, somebody else was faster, and the caller does nothing. ``orders`` makes jobs, ``runner``
+runs them, and ``sweep`` finds jobs whose worker has died.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from generation.vision import skin
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_WRITES = 0.5  # of progress
-# Heartbeats come every 5 seconds. A worker whose process we can see is trusted for longer than one elsewhere.
+# Heartbeats come every 5 seconds. Of a worker on this machine, the process can be seen. So it may be silent
+# for longer than a worker on another machine.
 SILENT_ELSEWHERE, SILENT_HERE = timedelta(seconds=25), timedelta(seconds=120)
 MAX_ATTEMPTS = 3
 GAVE_UP = f" (in each of {MAX_ATTEMPTS} attempts)"
@@ -42,7 +43,7 @@ GAVE_UP = f" (in each of {MAX_ATTEMPTS} attempts)"
 
 
 def claim(code: str) -> Job | None:
-    """Take a queued job; None when it is gone, taken or finished."""
+    """Take a queued job. None if it was deleted, has ended, or another worker has it."""
     now = timezone.now()
     with transaction.atomic():
         changed = Job.objects.filter(queue.CLAIMABLE, code=code).update(
@@ -56,7 +57,7 @@ def claim(code: str) -> Job | None:
 
 
 def claim_next() -> Job | None:
-    """Take the queued job whose turn it is; None when there is none."""
+    """Take the queued job whose turn it is. None if no job is queued."""
     while waiting := queue.in_turn():
         code = Job.objects.filter(pk=waiting[0][0]).values_list("code", flat=True).first()
         if code and (job := claim(code)):
@@ -65,8 +66,9 @@ def claim_next() -> Job | None:
 
 
 def _run(job: Job) -> QuerySet[Job]:
-    """The row while this run may go on with it: until the job is cancelled or queued again, or its LoRA is
-    erased. The row of a job that has ended names its run until that has left it."""
+    """The job's row, if this run may still work on it; otherwise no row. The run must stop when the job is
+    cancelled, deleted or queued again, or when its LoRA is deleted. After the job has ended, the row names
+    the run until the run has left the job (``let_go``)."""
     named = Job.objects.filter(pk=job.pk, worker=job.worker, attempt=job.attempt)
     return named.exclude(status=Job.Status.CANCELLED).exclude(lora__is_erased=True)
 
@@ -76,21 +78,21 @@ def _held(job: Job) -> QuerySet[Job]:
 
 
 def is_lost(job: Job) -> bool:
-    """Whether a job that we run was cancelled, deleted or given away."""
+    """Whether this run has lost the job: it was cancelled, deleted, or queued again for another run."""
     return not _run(job).exists()
 
 
 def is_held(job: Job) -> bool:
-    """Whether it is still ours to end: it isn't lost, and no delivery has ended it."""
+    """Whether this run may still end the job: it isn't lost, and no delivery of a LoRA has ended it."""
     return _held(job).exists()
 
 
 def is_dead(job: Job) -> bool:
-    """Whether the run that a row names is at it no more, as far as can be told from here."""
+    """Whether the job's worker seems to be dead: its process is gone, or its heartbeat is missing."""
     silent = timezone.now() - (job.heartbeat_at or job.created_at)
     if processes.is_here(job.worker):
         return not processes.is_alive(job.worker) or silent > SILENT_HERE
-    return abs(silent) > SILENT_ELSEWHERE  # a heartbeat in the future: the clock was set back since
+    return abs(silent) > SILENT_ELSEWHERE  # below 0 if the clock was set back after the heartbeat
 
 
 def beat(job: Job) -> None:
@@ -98,7 +100,7 @@ def beat(job: Job) -> None:
 
 
 def progress(job: Job, *, step: str, done: int, of: int, index: int = 1) -> None:
-    """Write how far step ``index`` is; also the job's heartbeat. At most two writes a second."""
+    """Write how much of step ``index`` is done, and a heartbeat. At most two writes a second."""
     now = time.monotonic()
     if now - getattr(job, "progress_written_at", 0.0) < SECONDS_BETWEEN_WRITES:
         return
@@ -108,13 +110,14 @@ def progress(job: Job, *, step: str, done: int, of: int, index: int = 1) -> None
 
 
 def add_timing(job: Job, timing: dict) -> None:
-    """Add what a finished step took to the job's row."""
+    """Add a finished step's measurements to the job's row."""
     job.timings = [*job.timings, timing]
     _held(job).update(timings=job.timings, heartbeat_at=Now())
 
 
 def requeue(job: Job, attempt: int) -> bool:
-    """From running back to queued, ahead of jobs that never ran; it goes on from what its folder holds."""
+    """Queue a running job again, ahead of jobs that never ran. The next run continues from the job's
+    folder."""
     with transaction.atomic():
         changed = _held(job).update(
             status=Job.Status.QUEUED, attempt=attempt, worker="", heartbeat_at=None, token_hash=""
@@ -127,7 +130,7 @@ def requeue(job: Job, attempt: int) -> bool:
 
 
 def retry(job: Job, error_code: str, error_message: str) -> bool:
-    """Another attempt, for a run whose process was killed; after the last attempt the job fails."""
+    """Give the job another attempt, because a process was killed. After the last attempt, the job fails."""
     if job.attempt < MAX_ATTEMPTS:
         return requeue(job, job.attempt + 1)
     return fail(job, error_code, error_message + GAVE_UP, gave_up=True)
@@ -137,7 +140,7 @@ def retry(job: Job, error_code: str, error_message: str) -> bool:
 
 
 def _end(rows: QuerySet[Job], status: Job.Status, **fields) -> bool:
-    """To an end state; False when somebody else was first. A training's photos go with it."""
+    """Change the rows to an end state, and delete a training's photos. False if somebody else was faster."""
     with transaction.atomic():
         code = rows.values_list("code", flat=True).first()
         changed = rows.update(status=status, finished_at=Now(), token_hash="", **fields)
@@ -151,8 +154,8 @@ def _end(rows: QuerySet[Job], status: Job.Status, **fields) -> bool:
 
 
 def finish_generation(job: Job, picture: Path) -> bool:
-    """Store the picture as the job's output. Its file is written after the status, so that none is left of a
-    job that was cancelled or whose face is erased."""
+    """Store the picture as the job's output. The status is changed first and the file is written after it: so
+    no file is written for a job that was cancelled or whose LoRA is deleted."""
     with transaction_with_files() as files:
         # The timings once more: a step's own write may have been dropped.
         if not _end(_held(job), Job.Status.SUCCEEDED, progress=1.0, timings=job.timings):
@@ -166,7 +169,8 @@ def finish_generation(job: Job, picture: Path) -> bool:
 
 
 def finish_training(job: Job, lora: bytes, likeness: dict | None = None) -> bool:
-    """Make the LoRA usable and the job succeeded, both or neither. ``likeness``: of its checkpoints."""
+    """Store the LoRA and end the job as succeeded, in one transaction. ``likeness``: how similar the pictures
+    of each checkpoint were to the photos."""
     photos = list(TrainingPhoto.objects.filter(job=job))
     with transaction_with_files() as files:
         if not _end(_held(job), Job.Status.SUCCEEDED, progress=1.0):
@@ -188,32 +192,34 @@ def finish_training(job: Job, lora: bytes, likeness: dict | None = None) -> bool
 
 
 def fail(job: Job, error_code: str, error_message: str, gave_up: bool = False) -> bool:
-    """``error_message`` is a sentence that a person can act on. What fails while the disk is full failed of
-    that. ``gave_up``: the death of a process ended the last attempt too."""
+    """End the job as failed. ``error_message`` is a sentence that a person can act on. If the disk is full,
+    the error becomes ``disk_full``. ``gave_up``: a killed process has ended the last attempt too."""
     if (error_code == "disk_full" or disk.is_full()) and _held(job).exists():
-        folders.remove(job.code)  # they go in any case, and the row needs room to be written
+        folders.remove(job.code)  # they are removed anyway, and writing the row needs room on the disk
         error_code, error_message = "disk_full", f"{disk.TEXT} ({error_message})"
     fields = {"error_code": error_code, "error_message": error_message, "gave_up": gave_up}
     return _end(_held(job), Job.Status.FAILED, **fields)
 
 
 def cancel(code: str) -> bool:
-    """A waiting job ends at once, and a running one when its worker notices. False: it had finished."""
+    """Cancel a job. A queued job ends at once; a running one stops when its worker notices. False: it had
+    ended."""
     if not _end(Job.objects.filter(code=code, status__in=UNFINISHED), Job.Status.CANCELLED):
         return False
     if job := Job.objects.filter(code=code, worker="").first():
-        clear_up(job)  # of an earlier attempt
+        clear_up(job)  # an earlier attempt may have left a folder
     return True
 
 
 def clear_up(job: Job) -> None:
-    """Remove the working files of a job that is finished or deleted; a waiting one goes on from them."""
+    """Remove the working files of a job that has ended or was deleted. A queued job keeps them to
+    continue."""
     if not Job.objects.filter(pk=job.pk, status__in=UNFINISHED).exists():
         folders.remove(job.code)
 
 
 def let_go(job: Job) -> None:
-    """The run has left the job, whatever has become of it: from here on it makes and writes nothing."""
+    """Write that the run has left the job: from now on, it writes no files of this job."""
     Job.objects.filter(pk=job.pk, worker=job.worker, attempt=job.attempt).update(worker="")
 
 
@@ -221,13 +227,13 @@ def let_go(job: Job) -> None:
 
 
 def issue_token(job: Job) -> str:
-    """A new token for the delivery of this job's LoRA; only its hash is kept."""
+    """A new token for the delivery of this job's LoRA. Only the token's hash is stored."""
     token = secrets.token_urlsafe(32)
     Job.objects.filter(pk=job.pk).update(token_hash=token_hash(token))
     return token
 
 
 def find_by_token(code: str, token: str) -> Job | None:
-    """The job, for the token that was issued last and until the job ends; else None."""
+    """The job, if ``token`` is the one that was issued last and the job hasn't ended. Otherwise None."""
     job = Job.objects.filter(code=code).exclude(token_hash="").first()
     return job if secrets.compare_digest(job.token_hash if job else "", token_hash(token)) else None
