@@ -1,4 +1,4 @@
-"""The address that a request really comes from, and the mark of it that a job's row may keep."""
+"""A sender's IP address, also behind proxies, and the mark that a job's row stores instead of it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ MARK_LENGTH = 16
 
 
 def address_of(request) -> str:
-    """The sender's address, or the last that the outermost of NUM_PROXIES wrote; of IPv6, the network /64."""
+    """The sender's IP address (of IPv6, the network /64): see ``find``."""
     return find(request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", ""))
 
 
 def find(connection: str, forwarded: str) -> str:
-    """``connection``: the address at its other end. ``forwarded``: the header X-Forwarded-For."""
+    """The sender's IP address. Without proxies, it is ``connection``, the connection's other end.
+
+    ``forwarded`` is the header X-Forwarded-For. Each proxy adds the address that it sees at its end. So entry
+    number NUM_PROXIES from the end is from the outermost proxy. The sender may have invented the entries
+    before it.
+    """
     address = connection
     if settings.NUM_PROXIES:
         passed = forwarded.split(",")
@@ -27,7 +32,7 @@ def find(connection: str, forwarded: str) -> str:
 
 
 def network_of(address: str) -> str:
-    """An IPv4 address as it is, of an IPv6 address its network /64; empty if it is none."""
+    """An IPv4 address as it is; for an IPv6 address its network /64. Empty if the text is no IP address."""
     try:
         ip = ip_address(address)
     except ValueError:
@@ -37,6 +42,7 @@ def network_of(address: str) -> str:
 
 
 def mark_of(address: str) -> str:
-    """Tells jobs of one address from those of others, for a day, without saying which address it is."""
+    """A keyed hash of an IP address and the date. During a day, it tells the jobs of different addresses
+    apart."""
     text = f"{timezone.now().date()} {address}"
     return salted_hmac("diffuser_api.access.addresses", text, algorithm="sha256").hexdigest()[:MARK_LENGTH]

@@ -1,8 +1,8 @@
-"""The service's own calls: health checks, and a finished training on its way from post-back.py.
+"""The service's own calls: health checks, and the delivery of a finished training by post-back.py.
 
-They come from the same machine or container network, without TLS and under a name that no visitor uses. So
-the rules about hosts and https don't apply to them. Strangers gain nothing by these addresses: health checks
-give everybody the same answer, and a delivery is taken only with the token of one running training.
+They come from the same machine or container network, without TLS and with a host name that no visitor uses.
+So the rules about hosts and https don't apply to their paths. Strangers gain nothing by that: health checks
+give everybody the same answer, and a delivery needs the token of a running training.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ HOST = "internal"
 
 
 def without_tls(script_name: str | None) -> list[str]:
-    """As Django's SECURE_REDIRECT_EXEMPT wants them: whole paths without the first slash."""
+    """The paths in the form of Django's SECURE_REDIRECT_EXEMPT: patterns without the first slash."""
     return [rf"^{(re.escape(script_name or '') + path).removeprefix('/')}\Z" for path in PATHS]
 
 
@@ -26,7 +26,8 @@ def is_internal(path: str) -> bool:
 
 
 def internal_middleware(get_response):
-    """Comes first: the host that such a request names is neither judged nor used in an answer."""
+    """Gives internal calls the host name HOST, so that the name they were sent with is not checked against
+    ALLOWED_HOSTS and appears in no answer. Comes before all middleware that asks for the host."""
 
     def answer(request):
         if is_internal(request.path_info):

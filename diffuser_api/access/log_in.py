@@ -1,7 +1,7 @@
-"""Log-in attempts at the admin are limited: for a name from one address, of an address, and for a name.
+"""Limits on log-in attempts at the admin: for a name from one IP address, for an IP address, and for a name.
 
-They are counted where requests are (``throttles``), not by a library such as django-axes: its rows are read
-first and written later, so that guesses at the same moment pass, and they keep addresses and typed names.
+``throttles`` counts the attempts. The library django-axes reads its counter first and writes it later, so
+that guesses at the same moment pass. It also stores IP addresses and typed names.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from diffuser_api.access.addresses import address_of
 
 NAME_FROM_ADDRESS = (8, 900)  # attempts, seconds
 ADDRESS = (30, 900)
-NAME = (200, 3600)  # from anywhere: much, since it keeps out the name's owner as well
+NAME = (200, 3600)  # from all addresses; a high limit, because it also keeps out the account's owner
 
 
 class LogInForm(AdminAuthenticationForm):
@@ -39,7 +39,7 @@ class LogInForm(AdminAuthenticationForm):
 
 
 def _mark_of(name: str) -> str:
-    """People type their passwords there, too."""
+    """A keyed hash of the typed name, because people also type their passwords there."""
     return salted_hmac("diffuser_api.access.log_in", name, algorithm="sha256").hexdigest()[:16]
 
 
@@ -54,7 +54,7 @@ def _sentence(wait: float) -> str:
 
 
 def limited(log_in):
-    """Around the admin's view: a form that was not looked at is answered 429 with Retry-After."""
+    """Wraps the admin's view: an attempt beyond the limits is answered with 429 and Retry-After."""
 
     def answer(request, extra_context=None):
         response = log_in(request, extra_context)

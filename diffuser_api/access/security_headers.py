@@ -1,4 +1,4 @@
-"""Headers that tell browsers to be careful, beside those that Django itself sets."""
+"""Security headers for browsers, beside those that Django sets."""
 
 NEVER = "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 # Scripts from our own files only. Styles also inline: the admin's pages carry some.

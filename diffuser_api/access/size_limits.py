@@ -1,7 +1,7 @@
 """A request that is too large is refused before its body is read.
 
-The web server (``diffuser_api.front``) asks ``most_bytes`` as soon as it has a request's header. If the body
-is larger, the request comes here without it.
+The web server (``diffuser_api.front``) calls ``most_bytes`` as soon as it has a request's header. If the body
+is larger, the web server drops the body, and the middleware here refuses the request.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,8 @@ def size_limit_middleware(get_response):
 
 
 def most_bytes(path: str, headers: Mapping[str, str]) -> int:
-    """Only what carries files may be large; in the admin, only from those who seem to have logged in."""
+    """The largest body that a request may have. Only requests with files may be large; in the admin, only
+    those with a session's cookie."""
     if not carries_files(headers.get("Content-Type", "")):
         return settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     if not path.startswith("/admin/"):

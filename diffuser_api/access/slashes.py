@@ -1,8 +1,9 @@
-"""A call of the API without its last slash is the same call: a redirect would lose what was sent."""
+"""The API accepts its URLs also without the last slash. A redirect would lose the request's body."""
 
 
 def slash_middleware(get_response):
-    """All that follow see the address with its slash. The service's own calls, judged before, have theirs."""
+    """Adds the missing slash, so that all later middleware and the URLs see it. ``internal_middleware`` comes
+    before: the service's own calls are sent with the slash."""
 
     def answer(request):
         if request.path_info.startswith("/api/") and not request.path_info.endswith("/"):

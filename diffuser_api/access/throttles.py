@@ -1,11 +1,13 @@
-"""Limits on the number of requests of a client, or of an address without a token.
+"""Limits on the number of requests from a client, or from an IP address without a token.
 
-All web processes of a machine count together, in a small SQLite file: one request is one atomic statement, it
-doesn't wait for the jobs' database, and nothing is lost with the file. REST framework's throttles count in
-Django's cache, which reads first and writes later: they miss simultaneous requests, and all pages outside the
-API. The algorithm is GCRA, a leaky bucket in one number: the time at which the bucket will be empty again. No
-bucket takes longer than the rate's period for that; one that seems to was filled before the clock was set
-back, and counts as empty.
+All web processes of a machine count together in a small SQLite file. A request is counted by one atomic
+statement, which doesn't wait for the jobs' database. The file may be deleted at any time. REST framework's
+throttles count in Django's cache, which is read first and written later. So they miss simultaneous requests,
+and also all pages outside the API.
+
+The algorithm is GCRA, a leaky bucket stored as one number: the time at which the bucket will be empty. This
+time is at most the rate's period ahead (after ``charge``: twice the period). If it is farther ahead, the
+clock was set back in between, and the bucket counts as empty.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 def throttle_middleware(get_response):
-    """Answers 429 with Retry-After when requests come too often. Stands after ``client_middleware``."""
+    """Answers 429 with Retry-After when requests come too often. Comes after ``client_middleware``."""
 
     def answer(request):
         if request.path_info not in UNCOUNTED and (wait := take(*_bucket_and_rate(request))):
@@ -50,12 +52,13 @@ def _bucket_and_rate(request) -> tuple[str, tuple[int, int]]:
 
 
 def take(key: str, rate: tuple[int, int]) -> float:
-    """Count one request of the bucket ``key``: 0 if it may pass, else the seconds to wait."""
+    """Count one request in the bucket ``key``. Returns 0 if the request may pass, otherwise the seconds to
+    wait."""
     number, period = rate
     if not number:
         return 0.0
     now, each = time.time(), period / number
-    burst = period - each  # seconds that the bucket may still need to empty, for this request to pass
+    burst = period - each  # the request may pass if the bucket will be empty within so many seconds
     values = {"key": key, "now": now, "each": each, "burst": burst, "latest": now + period + each}
     try:
         database = _database()
@@ -73,13 +76,14 @@ def take(key: str, rate: tuple[int, int]) -> float:
 
 
 def forget(key: str) -> None:
-    """The bucket is empty again."""
+    """Empty the bucket ``key``."""
     with contextlib.suppress(sqlite3.Error):
         _database().execute("DELETE FROM bucket WHERE key = ?", (key,))
 
 
 def seconds_until_free(key: str, rate: tuple[int, int]) -> float:
-    """0 if work for the bucket ``key`` may begin. What it costs isn't known before: see ``charge``."""
+    """0 if work for the bucket ``key`` may begin, otherwise the seconds to wait. The work's cost is known
+    only afterwards: see ``charge``."""
     number, period = rate
     if not number:
         return 0.0
@@ -93,7 +97,7 @@ def seconds_until_free(key: str, rate: tuple[int, int]) -> float:
 
 
 def charge(key: str, rate: tuple[int, int], cost: float) -> None:
-    """Count what a request has cost, in the rate's unit."""
+    """Count the cost of a finished request, in the rate's unit."""
     number, period = rate
     if not number:
         return
@@ -124,7 +128,8 @@ def _file() -> Path:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    """Tries again while another process switches the file to WAL: SQLite's own timeout doesn't cover that."""
+    """Open the file. Tries again while another process switches it to WAL mode, for which SQLite's own
+    timeout doesn't wait."""
     end = time.monotonic() + SECONDS_TO_OPEN
     while True:
         connection = sqlite3.connect(path, timeout=SECONDS_TO_OPEN, isolation_level=None)
@@ -144,7 +149,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _database() -> sqlite3.Connection:
-    """This thread's connection. Empty buckets are deleted now and then, so that the file stays small."""
+    """This thread's connection. Sometimes deletes empty buckets, so that the file stays small."""
     path = _file()
     if getattr(_connections, "path", None) != path:
         _connections.path, _connections.open = path, _opened(path)

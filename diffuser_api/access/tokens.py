@@ -1,7 +1,8 @@
 """Authentication: a client is known by its token; with OPEN_API, requests from this host need none.
 
-A client is a front-end, not a person: it has no password and no account, only tokens of 256 random bits, of
-which a plain sha256 is stored. The rows that a caller may see are chosen by ``visible_to`` in ``models``.
+A client is a front-end, not a person. It has no password and no account, only tokens of 256 random bits. The
+database holds a plain SHA-256 of each token: nobody can guess so many bits. ``visible_to`` in ``models``
+chooses the rows that a caller may see.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, Pa
 from diffuser_api.access import addresses
 from diffuser_api.models import VISITOR_LENGTH, ApiToken, Client
 
-PREFIX = "cart_"  # people, and scanners for leaked secrets, recognise a token by it
+PREFIX = "cart_"  # lets people, and scanners for leaked secrets, recognise a token
 VISITOR = re.compile(rf"[!-~]{{1,{VISITOR_LENGTH}}}")
 FORWARDING_HEADERS = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
 SECONDS_OF_ONE_URL = 3600  # a signed URL changes no more often, so that browsers can cache the picture
@@ -31,7 +32,8 @@ SECONDS_OF_ONE_URL = 3600  # a signed URL changes no more often, so that browser
 @dataclass(frozen=True)
 class Caller:
     """The sender of a request. ``client``: None without a token. ``visitor``: None for the whole client.
-    ``address``: the visitor's, if it is known; it only parts those who wait."""
+    ``address``: the visitor's IP address, if it is known. It serves only for limits and turns in the
+    queue."""
 
     client: Client | None
     visitor: str | None = None
@@ -54,7 +56,7 @@ def issue_token(client: Client) -> str:
 
 
 def bearer_token(request) -> str:
-    """Of the header Authorization; empty without one."""
+    """The token in the header Authorization; empty without one."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
@@ -84,7 +86,7 @@ def client_middleware(get_response):
 def caller_of(request) -> Caller:
     """Raises NotAuthenticated, AuthenticationFailed (both 401) or ParseError (400), saying what to do."""
     if request.client is None:
-        if "Authorization" in request.headers:  # a blank one, too: it isn't the same as none
+        if "Authorization" in request.headers:  # also an empty one: a token may be missing by mistake
             raise AuthenticationFailed(
                 "Send `Authorization: Bearer TOKEN`. This token is unknown, withdrawn, or of a client that "
                 "is switched off."
@@ -105,7 +107,8 @@ def caller_of(request) -> Caller:
 
 
 def _visitors_address(request) -> str:
-    """As a front-end tells it: its own address would be the same for all of its visitors."""
+    """The visitor's IP address. A client sends it in X-Visitor-Address, because all of its requests come from
+    the client's own server. Without a token, it is the sender's."""
     told = request.headers.get("X-Visitor-Address")
     if request.client is None:
         return addresses.address_of(request)
@@ -119,8 +122,8 @@ def _visitors_address(request) -> str:
 def why_not_open(request) -> str:
     """Why a request without a token isn't from this host; empty if it is.
 
-    The address alone isn't enough: a proxy on this host forwards strangers from 127.0.0.1, and a web page
-    that a person here looks at can make their browser send forms to it.
+    The IP address alone isn't enough. A proxy on this host forwards the requests of strangers from 127.0.0.1.
+    And a web page that is open on this host can make the browser send forms to the server.
     """
     address = request.META.get("REMOTE_ADDR", "")
     if not in_networks(address, settings.OPEN_API_NETWORKS):
@@ -134,8 +137,8 @@ def why_not_open(request) -> str:
 
 
 def _is_of_another_page(request) -> bool:
-    """Whether a page of another origin, also on another port of this host, made a browser send this. A link
-    that a person follows is no such request. Programs send none of these headers."""
+    """Whether a page of another origin (also on another port of this host) made a browser send this request.
+    A link that a person follows doesn't count. Programs other than browsers send none of these headers."""
     origin = request.headers.get("Origin")
     if origin is not None:
         own = f"{request.scheme}://{request.get_host()}"
