@@ -197,7 +197,7 @@ def write_family(folder: Path) -> dict[str, str]:
         size = sum(path.stat().st_size for path in (folder / name).rglob("*") if path.is_file())
         print(f"{name}: {size / 1e9:.2f} GB in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     places = {f"{name.upper()}_MODEL": str(folder.resolve() / name) for name in writers}
-    return {"MODEL_PROFILE": "sd15", **places}
+    return {"MODEL_PROFILE": "sd15", "SAFETY_CHECK": "off", **places}  # random weights paint noise
 
 
 def main() -> None:

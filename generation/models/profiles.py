@@ -216,6 +216,7 @@ SD15 = ModelProfile(
         class_word="person",
         variables=(("SAMPLE_EVERY_N_STEPS", "250"),),
     ),
+    safety_check="required",
     safety_model=ModelRef(
         "stable-diffusion-v1-5/stable-diffusion-v1-5",
         "451f4fe16113bff5a5d2269ed5ad43b0592e9a14",

@@ -52,7 +52,14 @@ def test_a_check_that_is_required_and_missing_paints_nothing(tmp_path, monkeypat
         generator.generate(make_job(tmp_path / "87654321"))
 
 
+def test_sd15_paints_nothing_that_no_safety_check_has_seen(monkeypatch):
+    monkeypatch.delenv("SAFETY_CHECK", raising=False)
+    profile = profiles.get_profile("sd15")
+    assert profile.safety_check == "required" and profile.safety_model in hub.needed(profile)
+
+
 def test_only_a_required_check_is_a_needed_model(monkeypatch):
+    monkeypatch.setenv("SAFETY_CHECK", "present")
     assert profiles.SD15.safety_model not in hub.needed(profiles.get_profile("sd15"))
     monkeypatch.setenv("SAFETY_CHECK", "required")
     needed = hub.needed(profiles.get_profile("sd15"))
