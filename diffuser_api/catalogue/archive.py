@@ -1,6 +1,7 @@
-"""The zip file of a catalogue on its way in: what it holds, read within limits, nothing unpacked to the disk.
+"""Reads the zip file of a catalogue, within limits of size and number, without unpacking it to the disk.
 
-A zip that is hostile, or no catalogue, is refused whole. A part that can't be read is refused alone.
+A zip that is hostile, or that is no catalogue, is refused as a whole. If only a part can't be read, only this
+part is refused.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class ItemRefused(Exception):
 
 
 def most_mb() -> int:
-    """Of a picture. A stored one can be larger than an upload may be, and must be taken again."""
+    """The largest picture in MB. A stored picture may be larger than MAX_UPLOAD_MB, and its export must be
+    importable."""
     return max(settings.MAX_UPLOAD_MB, STORED_MB)
 
 
@@ -79,7 +81,7 @@ class Archive:
         return self._content(name, most_mb())
 
     def _content(self, name: str, limit_mb: int) -> bytes:
-        """A part's bytes; never more than the zip's directory says."""
+        """A part's bytes. It never reads more bytes than the zip's directory says."""
         part = self._parts[name]
         if part.file_size > limit_mb * 2**20:
             raise ItemRefused(f"{name!r} is larger than {limit_mb} MB.")
@@ -94,7 +96,7 @@ class Archive:
 
 
 def items(entry: dict, field: str) -> list[dict]:
-    """A list of the index, or of one of its entries. Raises ItemRefused."""
+    """The list ``field`` of the index or of one of its entries. Raises ItemRefused."""
     found = entry.get(field)
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise ItemRefused(f"{INDEX}: {field!r} must be a list of objects.")

@@ -1,4 +1,4 @@
-"""Whether an action's masks, fitted into a place, leave enough room to paint. Asked before a job is made."""
+"""Checks, before a job is made, that an action's masks are large enough to paint in a certain place."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from generation.models.profiles import get_profile
 from generation.picture import paintable
 from generation.picture.canvas import canvas_size, fit_mask
 
-MOST_TIMES = 10  # a side may be so many times the other; today's desk refuses more than 8
+MOST_TIMES = 10  # a side may be so many times the other; the admin refuses more than 8 today
 
 
 class TooSmall(Exception):
@@ -18,7 +18,7 @@ class TooSmall(Exception):
 
 
 def check(place: PoiImage, shot: ActionImage, with_face: bool) -> None:
-    """Raises TooSmall. The face's mask counts if a face is painted."""
+    """Raises TooSmall. The face mask is checked only if a face is painted."""
     profile = get_profile()
     try:
         with place.image.open("rb") as file, Image.open(file) as picture:
@@ -32,7 +32,7 @@ def check(place: PoiImage, shot: ActionImage, with_face: bool) -> None:
             field: open_stored(getattr(shot, field), "mask") for field in paintable.MASKS[: 1 + with_face]
         }
     except (OSError, ValueError, SyntaxError):
-        return  # a file is gone or broken: the job fails of it at once, and says which
+        return  # a file is missing or damaged: the job will fail at once, and its error names the file
     for field, mask in masks.items():
         if problem := paintable.problem(field, fit_mask(mask, size), profile.feather):
             raise TooSmall(f"{problem} Choose another shot type, or another place.")

@@ -1,7 +1,7 @@
-"""Face masks that leave out the hair, as earlier versions of Cartolina proposed them; and better ones.
+"""Finds and replaces face masks that leave out the hair, as earlier versions of Cartolina proposed them.
 
-A face mask has to hold the whole head. Into a smaller one the visitor's face is painted among somebody else's
-hair, which looks like a wig.
+A face mask has to hold the whole head. With a smaller mask, the visitor's face is painted among somebody
+else's hair, which looks like a wig.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from diffuser_api.photos.pictures import as_png, open_stored
 from diffuser_api.storage import transaction_with_files
 from generation.poses import mask_drawing, openpose
 
-LEAST_HELD = 0.65  # of the head that is proposed; a mask of the face alone holds half of it
+LEAST_HELD = 0.65  # share of the proposed head that a good mask holds; a mask of the face alone holds half
 
 
 def leaves_out_hair(shot: ActionImage) -> bool:
-    """Not told of a shot whose files are gone, or whose skeleton shows no head."""
+    """Whether the shot's face mask leaves out hair. False if a file is gone, or the skeleton shows no
+    head."""
     try:
         head, face = _proposed(shot), open_stored(shot.face_mask, "mask")
     except OSError:
@@ -31,9 +32,9 @@ def leaves_out_hair(shot: ActionImage) -> bool:
 
 
 def propose_anew(shot: ActionImage) -> bool:
-    """Enlarge the stored face mask to the whole head, and the subject mask where the head leaves it.
+    """Enlarge the stored face mask to the whole head, and the subject mask so that it holds the head.
 
-    False where the shot's files don't allow it.
+    False if a file is gone, the skeleton shows no head, or the files have different sizes.
     """
     try:
         head = _proposed(shot)

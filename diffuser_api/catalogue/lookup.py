@@ -1,4 +1,4 @@
-"""The places, actions and LoRAs that a request names, read from the database. Nothing here writes."""
+"""Looks up the places, actions and LoRAs that a request names. Only reads the database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ NAMES_SHOWN = 20  # at most, in an error message
 
 
 class NotInCatalogue(Exception):
-    """``field`` of the request names something unknown; the text lists what there is."""
+    """``field`` of the request names something unknown. The text lists the known names."""
 
     def __init__(self, field: str, message: str):
         super().__init__(message)
@@ -45,7 +45,8 @@ def action_get(name: str) -> Action:
 
 
 def action_pick(prompt: str) -> tuple[Action, float]:
-    """The action nearest to a free text, and its score (cosine). Raises NotInCatalogue if none is near."""
+    """The action most similar to a free text, and its score (cosine). Raises NotInCatalogue if none is
+    similar."""
     actions = list(Action.objects.all())
     if not actions:
         raise NotInCatalogue("action_prompt", "There are no actions yet; an editor has to add some.")
@@ -70,5 +71,5 @@ def action_image_get(action: Action, shot_type: str) -> ActionImage:
 
 
 def lora_find(code: str, caller) -> LoraModel | None:
-    """The caller's LoRA; None for a code that is empty, unknown, another's, or not trained yet."""
+    """The caller's LoRA. None if the code is empty or unknown, is another caller's, or isn't trained yet."""
     return LoraModel.objects.visible_to(caller).filter(code=code).first() if code else None

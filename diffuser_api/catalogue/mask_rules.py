@@ -1,7 +1,8 @@
-"""The rules for an action's masks: of the picture's size, white where the subject and its face are.
+"""The rules for an action's masks, checked when a shot is saved: a mask has the picture's size, and is white
+where the subject or the face is.
 
-Nobody can know whether a mask is as an editor meant it. But a mask that would paint over the whole place, or
-that leaves out the figure's own joints, surely isn't.
+A program can't know what an editor meant. But a mask that would paint over the whole place, or that leaves
+out the joints of the skeleton, is surely a mistake.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Shot:
 
 
 def problems(image, skeleton, subject_mask, face_mask) -> dict[str, str]:
-    """A sentence for each field whose file breaks a rule; none for a file that is no picture."""
+    """A sentence for each field whose file breaks a rule. Empty if a file is no picture."""
     pictures = [
         _open(image),
         _open(skeleton),
@@ -78,7 +79,7 @@ def _share(mask: Image.Image) -> float:
 
 
 def _share_of_edge(mask: Image.Image) -> float:
-    """How much of the frame's edge is white: all of it, as a rule, where black and white are exchanged."""
+    """The share of the frame's edge that is white. It is nearly 1 if black and white are exchanged."""
     right, bottom = mask.width - 1, mask.height - 1
     sides = [
         (0, 0, right, 1),
@@ -115,7 +116,7 @@ def _empty(shot: Shot) -> dict[str, str]:
 
 
 def _too_small(shot: Shot) -> dict[str, str]:
-    """Judged in a place of the masks' own shape, in which they are painted as large as anywhere."""
+    """Checks the masks on a canvas of their own aspect ratio. In no place are they larger than there."""
     profile, found = get_profile(), {}
     for field, mask in shot.masks.items():
         fitted = fit_mask(mask, canvas_size(*mask.size, profile.pixel_budget))
@@ -139,7 +140,7 @@ def _too_much(shot: Shot) -> dict[str, str]:
 
 
 def _beside_the_figure(shot: Shot) -> dict[str, str]:
-    """Masks that leave out the joints that the skeleton shows; none where its joints can't be read."""
+    """Finds masks that leave out the skeleton's joints. Finds none if the joints can't be read."""
     joints = openpose.read(shot.skeleton) or []
     seen = [joint for joint in joints if joint]
     if seen and _held(shot.subject_mask, seen) < LEAST_JOINTS * len(seen):
@@ -163,7 +164,8 @@ def _held(mask: Image.Image, joints: Sequence[Point]) -> int:
 
 
 def _box_of(mask: Image.Image) -> Image.Image:
-    """White in the whole box around the mask's white: a face mask may be narrower than the eyes."""
+    """A mask that is white in the box around the white of ``mask``. A face mask may be narrower than the
+    eyes."""
     box = Image.new("L", mask.size)
     box.paste(255, mask.point(lambda v: 255 if v > 127 else 0).getbbox())
     return box

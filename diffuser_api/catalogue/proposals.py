@@ -1,7 +1,7 @@
-"""What an editor's picture of a pose is turned into: skeleton and masks, proposed for correction.
+"""Proposes skeleton and masks for an editor's picture of a pose. The editor corrects them.
 
-Nothing of the upload is decoded here: ``entrance`` has it cleaned in a process of its own, and another one
-looks at what came out of that (``generation.poses.proposal``), so that no detector is loaded here either.
+This process doesn't decode the upload: ``entrance`` lets another process clean it. It loads no detector
+either: a second process (``generation.poses.proposal``) finds the pose in the cleaned picture.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class NoProposal(Exception):
 
 @dataclass(frozen=True)
 class Proposal:
-    """``picture`` is a JPEG, the others PNG of its size; None where nobody was found.
+    """``picture`` is a JPEG. Skeleton and masks are PNG files of its size, or None if no person was found.
 
-    ``places``: of the 18 joints, pixels; those that weren't seen are where they may be.
+    ``places``: the 18 joints in pixels. For a joint that wasn't found, it is a guess.
     """
 
     picture: bytes
@@ -61,7 +61,7 @@ class Proposal:
 
 
 def propose(file) -> Proposal:
-    """From an upload. Raises NoProposal when it is no picture that can be used."""
+    """A proposal for an uploaded file. Raises NoProposal if it is no usable picture."""
     picture, drawing = entrance.taken([("picture", file), ("drawing", file)])
     if isinstance(picture, entrance.PictureRefused):
         raise NoProposal(str(picture)) from picture
@@ -75,7 +75,7 @@ def _is_skeleton(content: bytes) -> bool:
 
 
 def of_clean(clean: bytes) -> Proposal:
-    """From a picture that has passed the entrance. Raises NoProposal."""
+    """A proposal for a picture that has passed the entrance. Raises NoProposal."""
     with tempfile.TemporaryDirectory(prefix=gate.FOLDER_PREFIX, dir=settings.TMP_DATA_DIR) as name:
         folder = Path(name)
         (folder / "in").write_bytes(clean)
@@ -134,13 +134,13 @@ def masks_of(joints: Sequence[Point | None], size: tuple[int, int]) -> tuple[byt
 
 
 def skeleton_of(joints: Sequence[Point | None], size: tuple[int, int]) -> bytes:
-    """What ControlNet gets, as a PNG file."""
+    """The skeleton as ControlNet gets it, as a PNG file."""
     pose = [joint and Joint(*joint, 1.0) for joint in joints]
     return as_png(openpose.picture_of(pose, size, get_profile().skeleton_side))
 
 
 def read_joints(text: str) -> list[Point | None]:
-    """18 of [x, y] or null, from JSON. Raises ValueError."""
+    """The joints in a JSON list of 18 entries, each [x, y] or null. Raises ValueError."""
     try:
         joints = json.loads(text)
     except RecursionError as error:

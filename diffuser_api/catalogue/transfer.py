@@ -1,7 +1,7 @@
-"""The catalogue out to a zip file and in from one. docs/catalogue.md describes the format.
+"""Imports the catalogue from a zip file (``write``, of ``export``, writes one). docs/catalogue.md describes the format.
 
-An image of a place, or a shot of an action, is imported whole or not at all, and those that aren't are named.
-All pictures pass the same entrance as the desk's, all rows the same validation.
+An image of a place, or a shot of an action, is imported whole or not at all. The result names each one that
+was left out. Pictures and rows pass the same checks as in the admin.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from diffuser_api.catalogue.export import SHOT_FILES, write
 from diffuser_api.models import Action, ActionImage, Poi, PoiImage
 
 __all__ = ["CatalogueRefused", "Imported", "read", "write"]
-AT_ONCE = 8  # places or actions whose pictures are in memory together, and open in the same processes
+AT_ONCE = 8  # places or actions whose pictures are in memory, and are checked, at the same time
 
 
 @dataclass
 class Imported:
-    """How many rows were added, changed, and as they were; and a sentence for whatever was left out."""
+    """How many rows were added, changed or the same already, and a sentence for each item that was left
+    out."""
 
     added: int = 0
     changed: int = 0
@@ -40,7 +41,7 @@ class Imported:
 
     @property
     def nothing(self) -> bool:
-        """Whether all that the zip holds was left out."""
+        """Whether everything in the zip was left out."""
         return bool(self.left_out) and not (self.added or self.changed or self.same)
 
 
@@ -67,9 +68,9 @@ class _Group:
 
 
 def read(source: IO[bytes]) -> Imported:
-    """Adds and updates what the zip holds; deletes nothing.
+    """Add and update the rows that the zip holds. Deletes nothing.
 
-    Raises CatalogueRefused if the zip as a whole can't be read, and then nothing was imported.
+    Raises CatalogueRefused if the zip as a whole can't be read. Then nothing was imported.
     """
     try:
         with zipfile.ZipFile(source) as opened:
@@ -114,7 +115,7 @@ class _Import:
     # --- pictures -------------------------------------------------------------------------------------------
 
     def _take(self, batch: Sequence[_Item]) -> None:
-        """All their files through the entrance."""
+        """Send all files of the items through the entrance."""
         for item in batch:
             try:
                 item.contents = {name: self.archive.picture(file) for name, file in item.files.items()}
@@ -139,7 +140,7 @@ class _Import:
     # --- rows -----------------------------------------------------------------------------------------------
 
     def _save(self, group: _Group) -> None:
-        """The group's row and those of its good items."""
+        """Save the group's row and the rows of its accepted items."""
         before, files = (self.done.added, self.done.changed, self.done.same), len(self.written)
         try:
             with transaction.atomic():
@@ -169,15 +170,16 @@ class _Import:
         return True
 
     def _delete_since(self, count: int) -> None:
-        """The files that were written after the first ``count``: a row that isn't saved takes none back."""
+        """Delete the files that were written after the first ``count``. The database's rollback deletes no
+        files."""
         for field_file in self.written[count:]:
             with suppress(OSError):
                 field_file.storage.delete(field_file.name)
         del self.written[count:]
 
     def _row(self, model, key: dict, values: dict, item: _Item | None = None):
-        """The row of ``key``, made or updated, and whether it was made. Files are written only where their
-        bytes differ. Raises ItemRefused."""
+        """Make or update the row of ``key``. Returns the row, and whether it is new. A file is written only
+        if its bytes differ from the stored ones. Raises ItemRefused."""
         row = model.objects.filter(**key).first() or model(**key)
         is_new, changed = row.pk is None, False
         for name, value in values.items():
@@ -205,7 +207,7 @@ class _Import:
 
 
 class _Nothing(Exception):
-    """A new place or action of which nothing is good."""
+    """All items of a new place or action were refused."""
 
 
 def _place(entry: dict) -> _Group:
@@ -227,7 +229,7 @@ def _action(entry: dict) -> _Group:
 
 
 def _items(entry: dict, listed: str, make) -> list[_Item]:
-    """Made of the index; refused where the index is wrong about them."""
+    """The items of an entry of the index. An item that the index describes wrongly is marked as refused."""
     made = []
     for number, found in enumerate(items(entry, listed), start=1):
         try:
