@@ -1,4 +1,4 @@
-"""Imports the catalogue from a zip file (``write``, of ``export``, writes one). docs/catalogue.md describes the format.
+"""Imports the catalogue from a zip file (``export`` writes it). docs/catalogue.md describes the format.
 
 An image of a place, or a shot of an action, is imported whole or not at all. The result names each one that
 was left out. Pictures and rows pass the same checks as in the admin.

@@ -1,4 +1,4 @@
-"""One client's connection: how long it may take, and how it ends when a request was refused."""
+"""One client's connection: its limits in time, and its end after a refused request."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from waitress.channel import HTTPChannel
 
 from diffuser_api.front.incoming import Incoming
 
-SECONDS_BETWEEN_REQUESTS = 75.0  # browsers keep a connection for a minute; who closes first loses no request
+SECONDS_BETWEEN_REQUESTS = 75.0  # longer than the minute of browsers: if they close first, no request is lost
 SECONDS_FOR_A_HEADER = 20.0
 SECONDS_OF_SILENCE = 30.0  # in the middle of a body
 LEAST_BYTES_A_SECOND = 500  # of a body, on average
-SECONDS_TO_READ = 30.0  # without a single byte of an answer being taken
+SECONDS_TO_READ = 30.0  # so long a client may take no byte of an answer
 SECONDS_TO_LINGER = 5.0
 
 
 class Connection(HTTPChannel):
     parser_class = Incoming
-    is_refusing = False  # a request whose rest is still on its way
-    lingers_since = 0.0  # since then, only to drop what the client still sends
+    is_refusing = False  # a request was refused, and the client may still be sending it
+    lingers_since = 0.0  # the time since when everything that the client sends is dropped; 0: not yet
 
     @property
     def last_activity(self) -> float:
@@ -29,20 +29,20 @@ class Connection(HTTPChannel):
 
     @last_activity.setter
     def last_activity(self, wall_clock: float) -> None:
-        """Waitress writes the time of day, which somebody may set."""
+        """Waitress writes the time of day here. It is replaced by a clock that nobody can set."""
         self._last_activity = time.monotonic()
 
     def is_busy(self) -> bool:
-        """A request is being answered, or its answer is on its way."""
+        """Whether a request is being answered, or its answer is being sent."""
         return bool(self.requests or self.total_outbufs_len)
 
     def is_too_slow(self) -> bool:
-        """Silent, or with bytes that come so slowly that they never end."""
+        """Whether the client is silent for too long, or sends or reads too slowly."""
         now, request = time.monotonic(), self.request  # the one that is being received, if any
         if self.lingers_since:
             return now - self.lingers_since > SECONDS_TO_LINGER
         if self.requests:
-            return False  # the client waits for us
+            return False  # the client waits for the server
         silence = now - self.last_activity
         if self.total_outbufs_len:
             return silence > SECONDS_TO_READ
@@ -54,16 +54,17 @@ class Connection(HTTPChannel):
         return silence > SECONDS_OF_SILENCE or now - request.began > in_time
 
     def is_unfinished(self) -> bool:
-        """Something was on its way: an end that is worth a line in the log."""
+        """Whether a request or an answer is incomplete. Then the end of the connection is logged."""
         return self.request is not None or bool(self.total_outbufs_len)
 
     def hang_up(self) -> None:
-        """At once. Waitress's ``will_close`` waits until the socket can be written to, which may never be."""
+        """Close the connection at once. Waitress's ``will_close`` would wait until the socket can be written
+        to, which may never happen."""
         super().handle_close()
 
     # --- the end after a refusal ----------------------------------------------------------------------------
-    # A client that is still sending would get a reset instead of the answer if the connection were closed at
-    # once. So only our half is closed, and what it sends is dropped until it closes the other half.
+    # If the connection were closed at once, a client that is still sending would get a reset instead of the
+    # answer. So only the server's half is closed. What the client sends is dropped, until it closes its half.
 
     def received(self, data: bytes) -> bool:
         taken = super().received(data)

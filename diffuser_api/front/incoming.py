@@ -1,4 +1,5 @@
-"""A request while it comes in. One that is too large goes to Django without its body, to be refused there."""
+"""A request while it is being received. A request that is too large is passed to Django without its body, and
+Django refuses it."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ class Incoming(HTTPRequestParser):
         return self.path.removeprefix(self.adj.url_prefix)
 
     def received(self, data: bytes) -> int:
-        """Declared sizes are known at once; a chunked body is counted while it comes."""
+        """Refuses a body that is too large: by its declared size at once, or when so many bytes have come."""
         consumed = super().received(data)
         if self.headers_finished and not self.error and not self.is_refused:
             size = max(self.content_length, self.body_bytes_received)

@@ -1,7 +1,7 @@
-"""Requests with files have threads of their own, so that no other page waits for photos that are looked at.
+"""Requests with files have threads of their own, so that no other page waits while photos are checked.
 
-Senders take turns for these threads, and none may hold all of them: whoever sends photo after photo waits for
-their own, and keeps nobody else waiting.
+IP addresses take turns for these threads, and none may occupy all of them. So a sender of many photos waits
+only for the sender's own photos, and delays nobody else.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from diffuser_api.access import addresses
 from diffuser_api.access.internal import is_internal
 from diffuser_api.access.size_limits import carries_files
 
-MOST_WAITING = 40  # requests with files of one sender
+MOST_WAITING = 40  # so many requests with files from one IP address may wait
 SECONDS_TO_RETRY = 5
 
 
@@ -30,7 +30,8 @@ class TooManyWaiting(Error):
 
 
 class Turns:
-    """A queue of (sender, task) in which senders take turns. ``most``: tasks of one sender under way."""
+    """A queue of tasks in which senders take turns. ``most``: how many tasks of one sender may run at a
+    time."""
 
     def __init__(self, most: int) -> None:
         self.most, self.under_way = most, Counter()
@@ -43,19 +44,19 @@ class Turns:
         return next((sender for sender in self.waiting if self.under_way[sender] < self.most), None)
 
     def __bool__(self) -> bool:
-        """Whether there is a task that may begin now."""
+        """Whether a task may begin now."""
         return self._next_sender() is not None
 
     def __len__(self) -> int:
         return sum(map(len, self.waiting.values()))
 
     def popleft(self) -> Turn:
-        """The next task; at the server's end, when none may begin, any."""
+        """The next task that may begin. If none may begin (when the server shuts down), any task."""
         sender = self._next_sender() or next(iter(self.waiting))
         turns = self.waiting.pop(sender)
         turn = turns.popleft()
         if turns:
-            self.waiting[sender] = turns  # behind the others
+            self.waiting[sender] = turns  # at the end, behind the other senders
         self.under_way[sender] += 1
         return turn
 
@@ -66,7 +67,7 @@ class Turns:
 
 
 class Turn:
-    """A request with files, as Waitress wants its tasks."""
+    """A request with files, in the form of Waitress's tasks."""
 
     def __init__(self, task, sender: str, lane: FileLane) -> None:
         self.task, self.sender, self.lane = task, sender, lane
@@ -88,7 +89,7 @@ class FileLane(ThreadedTaskDispatcher):
         self.set_thread_count(threads)
 
     def take(self, channel) -> bool:
-        """Queue the channel's request; False if its sender has too many waiting already."""
+        """Queue the channel's request. False if too many requests of the same sender are waiting."""
         forwarded = channel.requests[0].headers.get("X_FORWARDED_FOR", "")
         sender = addresses.find(channel.addr[0], forwarded)
         with self.lock:
@@ -103,5 +104,6 @@ class FileLane(ThreadedTaskDispatcher):
 
 
 def has_files(request) -> bool:
-    """Whether a request goes into this lane. A finished training on its way doesn't: strangers come there."""
+    """Whether a request goes into this lane. The delivery of a training doesn't: it must not wait for
+    strangers."""
     return carries_files(request.headers.get("CONTENT_TYPE", "")) and not is_internal(request.path_info)

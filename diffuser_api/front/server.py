@@ -1,4 +1,5 @@
-"""Waitress's server with limits in time, a lane for health checks, and an orderly end."""
+"""Waitress's server with limits in time, separate threads for health checks and files, and an orderly
+shutdown."""
 
 from __future__ import annotations
 
@@ -15,11 +16,11 @@ from diffuser_api.access.internal import HEALTH
 from diffuser_api.front import lanes
 from diffuser_api.front.connection import Connection
 
-SECONDS_TO_LEAVE = 4.0  # for requests that are being answered when the server is told to end
+SECONDS_TO_LEAVE = 4.0  # so long a shutdown waits for requests that are being answered
 SECONDS_BETWEEN_CHECKS = 1.0
 HEALTH_THREADS = 2
 MOST_CONNECTIONS = 2000
-FILES_OF_A_CONNECTION = 3  # its socket, and a request and an answer that are too large for the memory
+FILES_OF_A_CONNECTION = 3  # a socket, and files for a large request and a large answer
 log = logging.getLogger(__name__)
 
 
@@ -29,7 +30,7 @@ class Server(TcpWSGIServer):
     def __init__(
         self, application, listen: str, threads: int, file_threads: int, script_name: str = ""
     ) -> None:
-        """``file_threads``: beside the others, for requests with files. ``script_name``: the site's path."""
+        """``file_threads``: additional threads for requests with files. ``script_name``: the site's path."""
         super().__init__(
             application,
             listen=listen,
@@ -54,8 +55,8 @@ class Server(TcpWSGIServer):
     # --- what comes in --------------------------------------------------------------------------------------
 
     def add_task(self, task) -> None:
-        """A request is there as a whole. Health checks don't queue behind the others, and nothing queues
-        behind photos but photos."""
+        """Queue a request that was received as a whole. Health checks and requests with files have queues of
+        their own."""
         request = task.requests[0]
         if request.path_info in HEALTH:
             self.health_lane.add_task(task)
@@ -67,17 +68,17 @@ class Server(TcpWSGIServer):
             self.task_dispatcher.add_task(task)
 
     def maintenance(self, now: float) -> None:
-        """Waitress's own, which goes by the time of day. ``hang_up_on_the_slow`` does more."""
+        """Turns Waitress's own check off, which uses the time of day. ``hang_up_on_the_slow`` replaces it."""
 
     def make_room(self) -> None:
-        """With too many connections, the one that has been silent for longest goes."""
+        """If there are too many connections, close the one that has been silent for longest."""
         if len(self.active_channels) > self.most_connections:
             idle = [one for one in self.active_channels.values() if not one.requests]
             if idle:
                 min(idle, key=lambda one: one.last_activity).hang_up()
 
     def hang_up_on_the_slow(self) -> None:
-        """One line in the log for all."""
+        """Close the connections that are too slow, and log their number in one line."""
         slow = [one for one in self.active_channels.values() if one.is_too_slow()]
         for one in slow:
             one.hang_up()
@@ -87,11 +88,11 @@ class Server(TcpWSGIServer):
     # --- the run --------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Until ``stop``. What is being answered then has SECONDS_TO_LEAVE."""
+        """Serve until ``stop`` is called. Requests that are being answered then get SECONDS_TO_LEAVE."""
         next_check = 0.0
         while not self.is_stopping:
             self._look(SECONDS_BETWEEN_CHECKS)
-            self.make_room()  # one came in at most
+            self.make_room()  # each look accepts at most one connection
             if time.monotonic() > next_check:
                 next_check = time.monotonic() + SECONDS_BETWEEN_CHECKS
                 self.hang_up_on_the_slow()
@@ -109,14 +110,14 @@ class Server(TcpWSGIServer):
         wasyncore.loop(seconds, use_poll=True, map=self._map, count=1)
 
     def stop(self, *signal) -> None:
-        """From anywhere, and more than once."""
+        """End ``run``. May be called from any thread or signal handler, and more than once."""
         self.is_stopping = True
         with contextlib.suppress(OSError):  # it has ended already
             self.pull_trigger()
 
 
 def _files_allowed() -> int:
-    """The most open files that this process may have, after it has asked for all that it can get."""
+    """Raise the process's limit of open files as far as possible, and return it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard if hard != resource.RLIM_INFINITY else 2**20

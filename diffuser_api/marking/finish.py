@@ -1,6 +1,6 @@
-"""From the last step's picture to the one that the public may see.
+"""Makes the finished picture from the last step's picture: adds the marks and signs it.
 
-The steps' own pictures stay as the models painted them: an interrupted job goes on from those.
+The steps' own pictures are not changed, because an interrupted job continues from them.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ FINISHED = "finished.png"
 
 
 def finish(folder: Path, picture: Path, request: GenerationRequest) -> Path:
-    """The marked and signed picture, in the same folder. Written aside and renamed, so it is whole or absent,
-    and an attempt that was killed begins it anew."""
+    """The path of the marked and signed picture, in the same folder. It is written under another name and
+    renamed, so it is whole or absent. After a kill, the next attempt makes it again."""
     aside = folder / f"marking-{FINISHED}"
     with Image.open(picture) as image:
         chunks = PngInfo()

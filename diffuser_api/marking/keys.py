@@ -1,4 +1,4 @@
-"""Who signs the pictures: the operator, with a certificate that viewers may know, or this installation."""
+"""The certificate and key that sign the pictures: the operator's, or the installation's own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from generation.marking import own_authority
 from generation.marking.credentials import Identity, UnusableKey
 
-FOLDER = "credentials"  # in DATA_DIR: the own certificate and its key
+FOLDER = "credentials"  # in DATA_DIR: the installation's own certificate and its key
 NAME = "a Cartolina installation"
 NOTICE = _(
     "Pictures are signed with a certificate that this installation has made for itself. They are valid, but "
@@ -22,7 +22,7 @@ NOTICE = _(
 
 
 def identity() -> Identity:
-    """Raises UnusableKey, or OSError if a file can't be read."""
+    """The certificate and key that sign. Raises UnusableKey, or OSError if a file can't be read."""
     chain, key = settings.C2PA_CERTIFICATE, settings.C2PA_KEY
     if not chain:
         folder = own_folder()
@@ -36,13 +36,13 @@ def _read(chain: Path, key: Path, timestamps: str) -> Identity:
 
 
 def own_folder() -> Path:
-    """Made at the first start."""
+    """The folder with the installation's own certificate, which is made at the first start."""
     return own_authority.ensure(Path(settings.DATA_DIR) / FOLDER, NAME)
 
 
 def own_chains() -> list[bytes]:
-    """The certificates of ours, the one in use first. An installation's own one signed pictures before the
-    operator had another."""
+    """All certificates of this installation, the one in use first. If the operator has set another
+    certificate, the installation's own may have signed earlier pictures."""
     chains, own = [identity().chain], Path(settings.DATA_DIR) / FOLDER / own_authority.CHAIN
     if settings.C2PA_CERTIFICATE and own.exists():
         chains.append(own.read_bytes())
@@ -50,7 +50,7 @@ def own_chains() -> list[bytes]:
 
 
 def problem() -> str:
-    """Why nothing can be signed; empty if all is well."""
+    """A sentence if pictures can't be signed; empty if they can."""
     try:
         identity().algorithm  # noqa: B018  raises
     except OSError as error:
@@ -61,10 +61,10 @@ def problem() -> str:
 
 
 def notice() -> str:
-    """What the operator may do better; empty if nothing."""
+    """Advice for the operator, as long as the own certificate signs; otherwise empty."""
     return "" if settings.C2PA_CERTIFICATE else str(NOTICE)
 
 
 def notice_in_admin(request) -> dict:
-    """A context processor; the notice is made by the template that shows it."""
+    """A context processor. It passes the function, so that only a page that shows the notice makes it."""
     return {"signing_notice": notice}

@@ -1,4 +1,4 @@
-"""Signs finished pictures and all that is made of them."""
+"""Signs finished pictures, and all files that are made from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def sign_finished(path: Path, record: dict, place_hash: str, now) -> None:
-    """``record``: the public one of the picture, see ``credentials.made_manifest``."""
+    """Sign a finished picture in place. ``record``: the picture's public record, see ``record.public``."""
     _sign(path, credentials.made_manifest(record, place_hash, now), None)
 
 
