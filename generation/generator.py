@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from generation import job_folder
+from generation import job_folder, repaint
 from generation.models import safety
 from generation.models.profiles import ModelProfile, get_profile
 from generation.picture.canvas import Canvas
@@ -59,6 +59,7 @@ def generate(
     - when a step begins, with ``{"event": "begin", "step", "index"}``;
     - after each denoising step, with ``{"event": "progress", "step", "index", "done", "of"}``;
     - when a step ends, with ``{"event": "step", "step", "index", "pid", "import_seconds", ...}``;
+    - before a picture is painted again, with ``{"event": "again", "number", "first", "reason"}``;
     - at least every 0.3 s while a step runs, with ``{"event": "waiting"}``.
 
     If ``on_event`` raises an exception, the step's process is ended, and then the exception leaves this call.
@@ -69,15 +70,28 @@ def generate(
     request = request or GenerationRequest.load(job)
     profile, plan = get_profile(request.profile), planned(with_lora=bool(request.lora))
     canvas = job_folder.read_canvas(job, request, profile)
-    newest = job_folder.newest_index(job)
-    if newest is None:
-        newest = 0
+    if job_folder.newest_index(job) is None:
         job_folder.write_picture(canvas.background, job_folder.picture_path(job, 0), new_record(request))
     tell({"event": "plan", "steps": plan})
-    for index in range(newest + 1, len(plan) + 1):
+    run_steps(plan, job, profile, tell)
+    while request.lora and (first := repaint.due(job, request, profile)):
+        why = repaint.reason(job_folder.read_likeness(job))
+        request = repaint.begin(job, request, first)
+        tell({"event": "again", "number": repaint.number(job, request), "first": first, "reason": why})
+        try:
+            run_steps(plan, job, profile, tell)
+        except safety.PictureRefused:  # one that was painted before was not
+            break
+    if request.lora:
+        repaint.keep_best(job)
+    return finish(job, request, profile, canvas)
+
+
+def run_steps(plan: list[str], job: Path, profile: ModelProfile, tell: Callable[[dict], None]) -> None:
+    """The steps that are still to do."""
+    for index in range(job_folder.newest_index(job) + 1, len(plan) + 1):
         tell({"event": "begin", "step": plan[index - 1], "index": index})
         run_step(plan[index - 1], index, job, profile, tell)
-    return finish(job, request, profile, canvas)
 
 
 def finish(job: Path, request: GenerationRequest, profile: ModelProfile, canvas: Canvas) -> Path:

@@ -12,21 +12,24 @@ each step: that is the reason for ``generator``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
-from generation import job_folder, steps
+from generation import job_folder, repaint, steps
 from generation.generator import finish, run_command
 from generation.models import safety
 from generation.models.profiles import ModelProfile, get_profile
 from generation.picture.canvas import Canvas
-from generation.prompts import Prompt, face_prompt, scene_prompt, token_counter
+from generation.processes.step_process import load_pipeline, prompt_of
 from generation.record import new_record, public, step_record
 from generation.request import GenerationRequest
 from generation.seeds import step_generator
-from generation.step_table import planned
+from generation.vision import detectors_of, likeness
 
 OnEvent = Callable[[dict], None]
 
@@ -42,67 +45,101 @@ def generate(job: Path, on_event: OnEvent | None = None) -> Path:
     profile = get_profile(request.profile)
     # The canvas: the place's picture at the models' size, with the action's skeleton and masks fitted in.
     canvas = job_folder.read_canvas(job, request, profile)
-    picture, prompts = paint(job, request, profile, canvas, on_event or (lambda event: None))
-    safety.check(picture, profile)
-    names, record = planned(with_lora=bool(request.lora)), new_record(request)
-    for index, name in enumerate(names, start=1):
-        record["steps"].append(public(step_record(name, index, request, profile, prompts[name])))
-    job_folder.write_picture(picture, job_folder.picture_path(job, len(names)), record)
+    easel = Easel(job, profile, canvas, on_event or (lambda event: None))
+    body = easel.paint_body(request)
+    if request.lora:
+        best = body_with_face = easel.paint_face(body, request)
+        asked = request
+        # A picture in which the visitor isn't recognised is painted again, with the next seed.
+        for _ in range(profile.repaints):
+            first = repaint.first_step(body_with_face.likeness)
+            if first is None:
+                break
+            asked = dataclasses.replace(asked, seed=repaint.next_seed(asked.seed))
+            body = easel.paint_body(asked) if first == 1 else body
+            body_with_face = easel.paint_face(body, asked)
+            best = min(best, body_with_face, key=lambda one: repaint.badness(one.likeness))
+    else:
+        best = body
+    safety.check(best.picture, profile)
+    record = new_record(request) | {"steps": best.steps}
+    job_folder.write_picture(best.picture, job_folder.picture_path(job, len(best.steps)), record)
     return finish(job, request, profile, canvas)
 
 
-def paint(
-    job: Path, request: GenerationRequest, profile: ModelProfile, canvas: Canvas, on_event: OnEvent
-) -> tuple[Image.Image, dict[str, Prompt]]:
-    """The picture after five steps (without a LoRA: four), and each step's prompt by the step's name."""
-    # Imports torch, which takes seconds: a wrong request is refused before.
-    from generation.models.pipelines import PipelineCache, apply_lora
+@dataclass(frozen=True)
+class Painted:
+    """A picture, what its steps' records make public, and how near its face is to the visitor's photos."""
 
-    cache = PipelineCache(budget_mb=0)  # keeps only the models of the current step
+    picture: Image.Image
+    steps: list[dict]
+    likeness: dict | None = None
 
-    def common(name, index, prompt, pipeline):
-        """The arguments that all steps have in common. ``index`` (from 1) is the step's number in the order:
-        the seed of the step's noise is derived from the number."""
+
+class Easel:
+    """Paints pictures for one folder, with the models of one profile."""
+
+    def __init__(self, job: Path, profile: ModelProfile, canvas: Canvas, on_event: OnEvent):
+        from generation.models.pipelines import (
+            PipelineCache,
+        )  # torch takes seconds: a wrong request is refused before
+
+        self.job, self.profile, self.canvas, self.on_event = job, profile, canvas, on_event
+        self.cache = PipelineCache(budget_mb=0)  # keeps only the models of the current step
+
+    def paint_body(self, request: GenerationRequest) -> Painted:
+        """The picture after four steps: a subject in the skeleton's pose, in the place."""
+        canvas, records = self.canvas, []
+        # 1. pose: paint the subject into the empty place, in the skeleton's pose.
+        with self.step("pose", 1, request, records) as common:
+            picture = steps.pose(
+                background=canvas.background,
+                skeleton=canvas.skeleton,
+                subject_mask=canvas.subject_mask,
+                person_mask=canvas.person_mask,
+                **common,
+            )
+        # 2. and 3. detail: inpainting with low strength, inside the subject mask, adds detail.
+        for index in (2, 3):
+            with self.step("detail", index, request, records) as common:
+                picture = steps.detail(picture=picture, subject_mask=canvas.subject_mask, **common)
+        # 4. harmonize: img2img with low strength, over the whole picture: the same grain everywhere.
+        with self.step("harmonize", 4, request, records) as common:
+            picture = steps.harmonize(picture=picture, subject_mask=canvas.subject_mask, **common)
+        return Painted(picture, records)
+
+    def paint_face(self, body: Painted, request: GenerationRequest) -> Painted:
+        """5. face: enlarge the head, repaint it with the visitor's LoRA, and put it back at its own size."""
+        canvas, records = self.canvas, list(body.steps)
+        with self.step("face", 5, request, records) as common:
+            picture = steps.face(
+                picture=body.picture,
+                background=canvas.background,
+                skeleton=canvas.skeleton,
+                face_mask=canvas.face_mask,
+                person_mask=canvas.person_mask,
+                embeddings=request.faces,
+                **common,
+            )
+        seen = None
+        if request.faces:
+            seen = likeness.measure(picture, canvas.face_mask, request.faces, detectors_of(self.profile))
+        return Painted(picture, records, seen)
+
+    @contextmanager
+    def step(self, name: str, index: int, request: GenerationRequest, records: list[dict]) -> Iterator[dict]:
+        """The arguments that all steps have in common. The noise's seed is derived from ``index``."""
+        from generation.models.pipelines import remove_lora
+
+        pipeline = load_pipeline(name, self.job, request, self.profile, self.cache)
+        prompt = prompt_of(name, request, self.profile, pipeline)
         noise = step_generator(request.seed, index)
-        on_step = reporter(on_event, name, index, of=getattr(profile, name).performed)
-        return dict(prompt=prompt.text, pipeline=pipeline, profile=profile, generator=noise, on_step=on_step)
-
-    # 1. pose: paint the subject into the empty place, in the skeleton's pose.
-    pipeline = cache.pipeline("pose", profile)
-    prompt = scene_prompt(request, profile.style, token_counter(pipeline.tokenizer))
-    picture = steps.pose(
-        background=canvas.background,
-        skeleton=canvas.skeleton,
-        subject_mask=canvas.subject_mask,
-        person_mask=canvas.person_mask,
-        **common("pose", 1, prompt, pipeline),
-    )
-    # 2. and 3. detail: inpainting with low strength, inside the subject mask, adds detail to the subject.
-    pipeline = cache.pipeline("detail", profile)
-    for index in (2, 3):
-        arguments = common("detail", index, prompt, pipeline)
-        picture = steps.detail(picture=picture, subject_mask=canvas.subject_mask, **arguments)
-    # 4. harmonize: img2img with low strength, over the whole picture. Subject and place get the same grain.
-    # Outside the subject mask, a pixel may change by profile.harmonize_limit at most.
-    pipeline = cache.pipeline("harmonize", profile)
-    arguments = common("harmonize", 4, prompt, pipeline)
-    picture = steps.harmonize(picture=picture, subject_mask=canvas.subject_mask, **arguments)
-    prompts = dict.fromkeys(("pose", "detail", "harmonize"), prompt)
-    # 5. face: enlarge the head, repaint it with the visitor's LoRA, and put it back at its own size.
-    if request.lora:
-        pipeline = cache.pipeline("face", profile)
-        apply_lora(pipeline, job / request.lora, request.lora_scale)
-        prompts["face"] = face_prompt(request, profile.style, token_counter(pipeline.tokenizer))
-        picture = steps.face(
-            picture=picture,
-            background=canvas.background,
-            skeleton=canvas.skeleton,
-            face_mask=canvas.face_mask,
-            person_mask=canvas.person_mask,
-            embeddings=request.faces,
-            **common("face", 5, prompts["face"], pipeline),
+        on_step = reporter(self.on_event, name, index, of=getattr(self.profile, name).performed)
+        yield dict(
+            prompt=prompt.text, pipeline=pipeline, profile=self.profile, generator=noise, on_step=on_step
         )
-    return picture, prompts
+        remove_lora(pipeline)
+        records.append(public(step_record(name, index, request, self.profile, prompt)))
 
 
 def reporter(on_event: OnEvent, name: str, index: int, of: int) -> Callable:

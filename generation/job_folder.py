@@ -57,6 +57,21 @@ def write_preview(picture: Image.Image, folder: Path) -> None:
     os.replace(aside, folder / PREVIEW)
 
 
+def likeness_path(folder: Path) -> Path:
+    """Of the face in the last step's picture: what ``vision.likeness.measure`` says."""
+    return folder / "likeness.json"
+
+
+def write_likeness(folder: Path, likeness: dict) -> None:
+    likeness_path(folder).write_text(json.dumps(likeness), "utf-8")
+
+
+def read_likeness(folder: Path) -> dict | None:
+    """None where no face was painted that could be compared."""
+    path = likeness_path(folder)
+    return json.loads(path.read_text("utf-8")) if path.exists() else None
+
+
 def read_record(path: Path) -> dict:
     """The record of a picture that ``write_picture`` wrote."""
     with Image.open(path) as picture:

@@ -4,13 +4,36 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from generation.request import GenerationRequest
 
 log = logging.getLogger(__name__)
 CLIP_TOKENS = 77  # start and end token included; the text encoder drops all further tokens
+
+
+@dataclass(frozen=True)
+class LooksWords:
+    """The words by which a model knows a visitor's looks (vision.looks); of what has no word nothing is said.
+
+    ``styles`` are whole phrases, with the hair's colour in them where it is sure.
+    """
+
+    hair: Mapping[str, str] = field(default_factory=dict)
+    styles: Mapping[str, str] = field(default_factory=dict)
+    beard: Mapping[str, str] = field(default_factory=dict)
+    glasses: Mapping[str, str] = field(default_factory=dict)
+
+    def phrases(self, looks: Mapping[str, str]) -> str:
+        colour = self.hair.get(looks.get("hair", ""), "")
+        hair = self.styles.get(looks.get("style", ""), "{colour} hair" if colour else "")
+        said = [
+            " ".join(hair.format(colour=colour).split()),
+            self.beard.get(looks.get("beard", ""), ""),
+            self.glasses.get(looks.get("glasses", ""), ""),
+        ]
+        return ", ".join(phrase for phrase in said if phrase)
 
 
 @dataclass(frozen=True)
@@ -22,6 +45,7 @@ class PromptStyle:
     negative: str
     token: str
     class_word: str
+    looks: LooksWords = field(default_factory=LooksWords)
 
 
 def token_counter(tokenizer: Callable) -> Callable[[str], int]:
@@ -63,7 +87,7 @@ class Prompt:
 # words that it keeps. So a long text about clothes leaves the place whole, and a long text about the place
 # leaves the clothes their first eight words.
 SCENE_CUTS = (
-    *(("quality", 0), ("prefix", 0), ("other_details", 8), ("place_description", 8)),
+    *(("quality", 0), ("prefix", 0), ("other_details", 8), ("place_description", 8), ("looks", 0)),
     *(("other_details", 0), ("place_description", 0), ("action_description", 1)),
 )
 FACE_CUTS = (("quality", 0), ("prefix", 0), ("other_details", 0))
@@ -97,12 +121,18 @@ def _fitted(parts: dict[str, Part], cuts: tuple[tuple[str, int], ...], count: Co
     return Prompt(shortened(), left_out)
 
 
-def scene_prompt(request: GenerationRequest, style: PromptStyle, count: Count) -> Prompt:
-    """The prompt of the pose, detail and harmonize steps: subject, action, clothes and place."""
+def scene_prompt(request: GenerationRequest, style: PromptStyle, count: Count, named: bool = False) -> Prompt:
+    """The prompt of the pose, detail and harmonize steps: subject, looks, action, clothes and place.
+
+    ``named``: with the name that the visitor's LoRA learned, for steps in which the LoRA works too.
+    """
+    token = f"photo of {style.token} {style.class_word}" if named and request.lora else ""
     parts = {
         "prefix": Part(style.prefix),
+        "token": Part(token),
         "subject": Part(subject(request.age, request.gender)),
         "skin_tone": Part(f"{request.skin_tone} skin" if request.skin_tone else ""),
+        "looks": Part(style.looks.phrases(request.looks)),
         "action_description": Part(request.action_description, "action_description"),
         "other_details": _clothes(request),
         "place_description": Part(request.place_description, "place_description"),

@@ -34,8 +34,9 @@ def step_record(
     }
     if prompt.left_out:
         record["left_out"] = prompt.left_out
-    if name == "face":
+    if request.lora and profile.lora_scale(name, request.lora_scale) or name == "face":
         record["lora_code"] = request.lora_code
+    if name == "face":
         record["candidates"] = profile.face_candidates if request.faces else 1
     record["versions"] = {package: version(package) for package in ("torch", "diffusers")}
     return record

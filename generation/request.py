@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class GenerationRequest:
     lora_scale: float = 1.0
     faces: list[list[float]] | None = None  # embeddings of the visitor's photos
     skin_tone: str = ""  # a word for the visitor's skin, so that neck and hands fit the face
+    looks: dict[str, str] = field(default_factory=dict)  # their hair, beard and glasses: vision.looks
 
     def __post_init__(self) -> None:
         if self.age not in AGES:
@@ -62,7 +63,8 @@ class GenerationRequest:
         """Raises InvalidRequest for a missing or unknown field."""
         known = {field.name: field for field in dataclasses.fields(cls)}
         unknown = sorted(set(values) - set(known))
-        missing = sorted(n for n, f in known.items() if f.default is dataclasses.MISSING and n not in values)
+        optional = {n for n, f in known.items() if {f.default, f.default_factory} != {dataclasses.MISSING}}
+        missing = sorted(set(known) - optional - set(values))
         if unknown or missing:
             raise InvalidRequest(f"unknown fields: {unknown or 'none'}; missing fields: {missing or 'none'}")
         return cls(**values)

@@ -40,6 +40,8 @@ def state(job: Job, position: int | None) -> str:
         return text % {"count": position}
     if job.status == Job.Status.QUEUED:
         return gettext("You are next.")
+    if job.status == Job.Status.RUNNING and any(timing.get("likeness") for timing in job.timings):
+        return gettext("The face didn't come out well: it is painted once more.")
     if job.status == Job.Status.RUNNING:
         return str(_STEPS.get(job.step or job.steps[0], ""))
     training = job.kind == Job.Kind.TRAINING

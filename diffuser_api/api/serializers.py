@@ -26,6 +26,7 @@ from diffuser_api.models import (
 )
 from diffuser_api.photos import consent, sentences, verify
 from diffuser_api.webhooks import guarded_post
+from generation import repaint
 from generation.models import lora_fit
 from generation.request import AGES, GENDERS
 
@@ -325,7 +326,8 @@ class JobSerializer(serializers.ModelSerializer):
 
     @extend_schema_field(LikenessSerializer(allow_null=True))
     def get_likeness(self, job):
-        return next((timing["likeness"] for timing in reversed(job.timings) if timing.get("likeness")), None)
+        seen = [timing["likeness"] for timing in job.timings if timing.get("likeness")]
+        return min(seen, key=repaint.badness, default=None)  # the picture that was kept
 
     @extend_schema_field(serializers.DictField(child=serializers.CharField()))
     def get_left_out(self, job):

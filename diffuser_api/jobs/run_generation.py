@@ -134,4 +134,7 @@ def follow(job: Job, event: dict, lease: Lease) -> None:
             status_changes.progress(job, **values)
         elif event["event"] == "step":
             status_changes.add_timing(job, values)
+        elif event["event"] == "again":
+            text = f"Painted again from step {event['first']} on, with the next seed: {event['reason']}."
+            status_changes.add_log(job, text)
     lease.check()

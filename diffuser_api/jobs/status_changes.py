@@ -115,6 +115,12 @@ def add_timing(job: Job, timing: dict) -> None:
     _held(job).update(timings=job.timings, heartbeat_at=Now())
 
 
+def add_log(job: Job, line: str) -> None:
+    """Add a line to what the job's page in the admin shows."""
+    job.log = f"{job.log}{line}\n"
+    _held(job).update(log=job.log)
+
+
 def requeue(job: Job, attempt: int) -> bool:
     """Queue a running job again, ahead of jobs that never ran. The next run continues from the job's
     folder."""

@@ -222,5 +222,6 @@ def _set_alphas(pipeline: StableDiffusionInpaintPipeline, path: Path) -> None:
 
 
 def remove_lora(pipeline: StableDiffusionInpaintPipeline) -> None:
-    """Take a LoRA's layers out of the pipeline's parts again. The parts' own weights were never changed."""
-    pipeline.unload_lora_weights()
+    """Take a LoRA's layers, if any, out of the pipeline's parts. The parts' own weights never changed."""
+    if getattr(pipeline.unet, "peft_config", None):
+        pipeline.unload_lora_weights()

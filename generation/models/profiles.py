@@ -14,10 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from generation.prompts import PromptStyle
+from generation.prompts import LooksWords, PromptStyle
 from generation.step_table import STEPS
 
 MOST_CANDIDATES = 8
+MOST_REPAINTS = 2
 SAFETY_CHECKS = ("off", "present", "required")  # present: check if the model is installed
 MEMORY_PLANS = ("auto", "resident", "offload", "sequential")  # see generation/models/gpu_memory.py
 _WEIGHTS = Path(__file__).parent.parent / "miniature" / "weights"
@@ -114,11 +115,17 @@ class ModelProfile:
     controlnet_scale: float = 1.0  # how strongly the skeleton guides the pose; 0: not at all
     skeleton_side: int = 512  # short side at which the ControlNet knows its skeletons' lines
     face_colour_limit: int = 8  # how far a face's skin may move towards the neck's, CIE L*a*b* units
+    body_lora: float = 0.0  # scale of the LoRA in the steps before the face; 0: none, and no name
     face_candidates: int = 1  # faces painted in one batch; the most similar to the visitor is kept
+    repaints: int = 0  # how often a picture is painted again at most if the visitor isn't recognised
     safety_model: ModelRef | None = None  # judges finished pictures
     safety_check: str = "present"  # one of SAFETY_CHECKS
     memory_plan: str = "auto"  # one of MEMORY_PLANS
     detectors: str = "generation.vision.real_people"  # the module that finds faces, joints and skin
+
+    def lora_scale(self, name: str, asked: float) -> float:
+        """How strongly the visitor's LoRA works in step ``name``, of 0 (not at all) to 1 (as trained)."""
+        return asked if STEPS[name].needs_lora else asked * self.body_lora
 
     def models_of(self, name: str) -> list[ModelRef]:
         """The models that step ``name`` paints with."""
@@ -144,7 +151,24 @@ MINIATURE = ModelProfile(
     detail=StepSettings(steps=20, guidance=1.0, strength=0.05),
     harmonize=StepSettings(steps=20, guidance=1.0, strength=0.05),
     face=StepSettings(steps=20, guidance=1.5),
-    style=PromptStyle(prefix="", quality="", negative="", token="sks", class_word="person"),
+    style=PromptStyle(
+        prefix="",
+        quality="",
+        negative="",
+        token="sks",
+        class_word="person",
+        # In the order and with the words of training.captions, with which the committed weights were trained.
+        looks=LooksWords(
+            hair={"black": "black", "brown": "dark", "auburn": "auburn", "blond": "blond", "red": "red"}
+            | {"grey": "grey"},
+            styles={
+                style: f"{{colour}} {style} hair" for style in ("short", "parted", "curly", "long", "bun")
+            }
+            | {"bald": "bald"},
+            beard={"moustache": "moustache", "beard": "beard"},
+            glasses={"round": "round glasses", "square": "square glasses"},
+        ),
+    ),
     training=TrainingSettings(
         steps=300,
         repeats=240,
@@ -208,6 +232,13 @@ SD15 = ModelProfile(
         negative="deformed, bad anatomy, extra limbs, extra fingers, blurry, cartoon, lowres, watermark",
         token="sks",
         class_word="person",
+        looks=LooksWords(
+            hair={one: one for one in ("black", "brown", "auburn", "blond", "red", "grey")},
+            styles={"short": "short {colour} hair", "parted": "short {colour} hair", "bald": "bald head"}
+            | {"curly": "curly {colour} hair", "long": "long {colour} hair", "bun": "{colour} hair in a bun"},
+            beard={"moustache": "moustache", "beard": "beard"},
+            glasses={"round": "glasses", "square": "glasses"},
+        ),
     ),
     training=TrainingSettings(
         steps=1500,
@@ -290,6 +321,18 @@ def _face_candidates(profile: ModelProfile, text: str) -> dict:
     return {"face_candidates": int(text)}
 
 
+def _repaints(profile: ModelProfile, text: str) -> dict:
+    if text not in map(str, range(MOST_REPAINTS + 1)):
+        raise ValueError(f"is not a whole number from 0 to {MOST_REPAINTS}")
+    return {"repaints": int(text)}
+
+
+def _body_lora(profile: ModelProfile, text: str) -> dict:
+    if not re.fullmatch(r"0|1|0?\.\d+|[01]\.0*", text):
+        raise ValueError("is not a number from 0 to 1")
+    return {"body_lora": float(text)}
+
+
 def _safety_check(profile: ModelProfile, text: str) -> dict:
     if text not in SAFETY_CHECKS or (text == "required" and not profile.safety_model):
         raise ValueError(f"is not one of {', '.join(SAFETY_CHECKS)}, or SAFETY_MODEL isn't set")
@@ -322,7 +365,9 @@ VARIABLES: dict[str, Callable[[ModelProfile, str], dict]] = {
     "SAFETY_MODEL": _model("safety_model"),  # before SAFETY_CHECK, which may need it
     "TRAINING_STEPS": _training_steps,
     "DENOISING_STEPS": _denoising_steps,
+    "BODY_LORA": _body_lora,
     "FACE_CANDIDATES": _face_candidates,
+    "REPAINTS": _repaints,
     "FULL_SIZE": _full_size,
     "SAFETY_CHECK": _safety_check,
     "MEMORY_PLAN": _memory_plan,

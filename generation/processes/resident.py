@@ -42,8 +42,8 @@ def serve(control, profile: ModelProfile, names: list[str]) -> None:
         log = os.dup(2)
         request.take_over_streams()
         status = step_process.attempt(request.step, request.job, request.requested_at, cache)
-        if request.step == "face" and status == 0:
-            pipelines.remove_lora(cache.pipeline("face", profile))
+        if status == 0:
+            pipelines.remove_lora(cache.pipeline(request.step, profile))
         sys.stderr.flush()
         os.dup2(log, 1)  # the reader of the step's stdout gets its end
         os.dup2(log, 2)

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from generation import job_folder, prompts, record, steps
+from generation import job_folder, prompts, record, repaint, steps
 from generation.models import safety
 from generation.models.profiles import ModelProfile, get_profile
 from generation.models.vae import predicted_picture
@@ -85,6 +85,9 @@ def run(name: str, job: Path, requested_at: float, cache: PipelineCache | None =
     own = record.step_record(name, index, request, profile, prompt_of(name, request, profile, pipeline))
     if name == "face" and request.faces:
         own["likeness"] = likeness.measure(picture, canvas.face_mask, request.faces, detectors_of(profile))
+        job_folder.write_likeness(job, own["likeness"])
+    if again := repaint.number(job, request):
+        own["again"] = again
     told = job_folder.read_record(job_folder.picture_path(job, index - 1))
     told["steps"].append(record.public(own))
     job_folder.write_picture(picture, job_folder.picture_path(job, index), told)
@@ -108,21 +111,24 @@ def _due_index(name: str, job: Path, request: GenerationRequest) -> int:
 def load_pipeline(
     name: str, job: Path, request: GenerationRequest, profile: ModelProfile, cache: PipelineCache
 ) -> DiffusionPipeline:
-    """The step's pipeline on its device. In the face step, it has the visitor's LoRA."""
+    """The step's pipeline on its device, with the visitor's LoRA where the profile wants it."""
     from generation.models import pipelines  # torch: its import is counted apart, in ``run``
 
     pipeline = cache.pipeline(name, profile)
-    if STEPS[name].needs_lora and request.lora:
-        pipelines.apply_lora(pipeline, job / request.lora, request.lora_scale)
+    scale = profile.lora_scale(name, request.lora_scale)
+    if request.lora and (scale or STEPS[name].needs_lora):
+        pipelines.apply_lora(pipeline, job / request.lora, scale)
     return pipeline
 
 
 def prompt_of(
     name: str, request: GenerationRequest, profile: ModelProfile, pipeline: DiffusionPipeline
-) -> str:
-    """The step's prompt, shortened to the tokens that the pipeline's text encoder can read."""
-    build = prompts.face_prompt if name == "face" else prompts.scene_prompt
-    return build(request, profile.style, prompts.token_counter(pipeline.tokenizer))
+) -> prompts.Prompt:
+    """The step's prompt, as long as the pipeline's text encoder can read."""
+    count = prompts.token_counter(pipeline.tokenizer)
+    if name == "face":
+        return prompts.face_prompt(request, profile.style, count)
+    return prompts.scene_prompt(request, profile.style, count, named=profile.body_lora > 0)
 
 
 def paint(

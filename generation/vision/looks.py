@@ -1,0 +1,33 @@
+"""A person's hair, beard and glasses, read from their photos and said to the steps that paint the body.
+
+A LoRA gives a picture the visitor's head; the body under it is painted before, by words. ``Looks`` has a word
+of ``VALUES`` for each thing that is sure. A profile says which words its models know them by.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+Looks = dict[str, str]
+VALUES = {
+    "hair": ("black", "brown", "auburn", "blond", "red", "grey"),
+    "style": ("short", "parted", "curly", "long", "bun", "bald"),
+    "beard": ("none", "moustache", "beard"),
+    "glasses": ("none", "round", "square"),
+}
+NONE = "none"  # is sure too: it outvotes a beard that one photo seems to show
+FEWEST = 2  # photos that have to say the same, of five
+
+
+def settled(readings: Sequence[Looks]) -> Looks:
+    """What at least ``FEWEST`` photos say, and more than half of those that say anything of it."""
+    found: Looks = {}
+    for name in VALUES:
+        said = Counter(reading[name] for reading in readings if name in reading)
+        for value, count in said.most_common(1):
+            if count >= FEWEST and 2 * count > said.total() and value != NONE:
+                found[name] = value
+    if found.get("style") == "bald":
+        found.pop("hair", None)
+    return found

@@ -1,0 +1,121 @@
+"""A picture in which the visitor isn't recognised is painted again, and the best of all is kept."""
+
+import json
+
+import pytest
+
+from benchmarks.harness.clients import make_job as make_row
+from benchmarks.harness.job_folders import make_job, same_pixels
+from diffuser_api.api.serializers import JobSerializer
+from diffuser_api.jobs import run_generation, status_changes
+from diffuser_api.models import Job
+from generation import generator, generator_classic, job_folder, repaint
+from generation.vision import likeness
+from studio import sentences
+
+GOOD, STRANGER, FACELESS = (
+    {"face": True, "distance": 0.4},
+    {"face": True, "distance": 0.8},
+    {"face": False, "distance": None},
+)
+
+
+UNKNOWN = GOOD | {"distance": None}
+
+
+@pytest.mark.parametrize(
+    ("seen", "first"), [(GOOD, None), (STRANGER, 5), (FACELESS, 1), (None, None), (UNKNOWN, None)]
+)
+def test_a_strangers_face_is_painted_again_and_a_picture_without_a_face_as_a_whole(seen, first):
+    assert repaint.first_step(seen) == first
+
+
+@pytest.fixture
+def painter(family, tmp_path, monkeypatch):
+    """A folder with a visitor; its pictures are painted in this process and judged by the given verdicts."""
+    monkeypatch.setenv("REPAINTS", "2")
+
+    def paint(*verdicts):
+        from generation.processes import step_process
+
+        job = make_job(tmp_path / "12345678", lora=family / "lora.safetensors", faces=[[0.0] * 128])
+        left, events = list(verdicts), []
+        monkeypatch.setattr(likeness, "measure", lambda *_: left.pop(0))
+        monkeypatch.setattr(step_process, "send_message", events.append)
+
+        def run_step(name, index, job, profile, tell):
+            step_process.run(name, job, 0.0)
+
+        monkeypatch.setattr(generator, "run_step", run_step)
+        picture = generator.generate(job, events.append)
+        return job, picture, [e for e in events if e.get("event") == "again"], events
+
+    return paint
+
+
+def seeds(picture) -> list[int]:
+    return [step["seed"] for step in job_folder.read_record(picture)["steps"]]
+
+
+def test_a_good_picture_is_painted_once(painter):
+    job, picture, again, _ = painter(GOOD)
+    assert again == [] and seeds(picture) == [8, 9, 10, 11, 12] and not list(job.glob("try-*"))
+
+
+def test_a_strangers_face_is_painted_with_the_next_seed_on_the_same_body(painter):
+    _, picture, again, events = painter(STRANGER, GOOD)
+    assert [(e["number"], e["first"]) for e in again] == [(1, 5)] and "0.8" in again[0]["reason"]
+    assert seeds(picture) == [8, 9, 10, 11, 13]
+    assert [e["again"] for e in events if e.get("step") == "face" and "seed" in e and "again" in e] == [1]
+    assert job_folder.read_record(picture)["seed"] == 7
+
+
+def test_a_picture_without_a_face_is_painted_again_as_a_whole(painter):
+    _, picture, again, _ = painter(FACELESS, STRANGER, GOOD)
+    assert [e["first"] for e in again] == [1, 5]
+    assert seeds(picture) == [9, 10, 11, 12, 14]
+
+
+def test_after_two_more_the_best_is_kept(painter):
+    better = {"face": True, "distance": 0.7}
+    job, picture, again, _ = painter(STRANGER, better, FACELESS)
+    assert len(again) == 2 and seeds(picture) == [8, 9, 10, 11, 13]
+    repaint.keep_best(job)  # as after an interruption
+    assert seeds(picture) == [8, 9, 10, 11, 13]
+
+
+def test_an_interrupted_repaint_goes_on_where_it_was(painter, monkeypatch):
+    job, picture, _, _ = painter(STRANGER, GOOD)
+    whole = picture.read_bytes()
+    picture.unlink()
+    (job / "likeness.json").unlink()
+    monkeypatch.setattr(likeness, "measure", lambda *_: GOOD)
+    assert generator.generate(job).read_bytes() == whole
+
+
+def test_the_classic_generator_paints_the_same_picture_again(painter, family, tmp_path, monkeypatch):
+    _, picture, _, _ = painter(FACELESS, GOOD)
+    left = [FACELESS, GOOD]
+    monkeypatch.setattr(likeness, "measure", lambda *_: left.pop(0))
+    job = make_job(tmp_path / "classic", lora=family / "lora.safetensors", faces=[[0.0] * 128])
+    classic = generator_classic.generate(job)
+    assert same_pixels(classic, picture) and seeds(classic) == seeds(picture)
+
+
+def test_the_job_says_that_it_is_painted_again_and_whose_face_was_kept(catalogue):
+    class Lease:
+        check = staticmethod(lambda: None)
+        set_limit = staticmethod(lambda *_: None)
+
+    job = status_changes.claim(make_row().code)
+    for event in (
+        {"event": "step", "step": "face", "index": 5, "likeness": STRANGER},
+        {"event": "again", "number": 1, "first": 5, "reason": repaint.reason(STRANGER)},
+        {"event": "step", "step": "face", "index": 5, "likeness": FACELESS, "again": 1},
+    ):
+        run_generation.follow(job, event, Lease)
+    job = Job.objects.get(pk=job.pk)
+    assert "with the next seed: the face isn't the visitor's (distance 0.8" in job.log
+    assert "once more" in sentences.state(job, None)
+    assert JobSerializer().get_likeness(job) == STRANGER
+    assert json.loads(json.dumps(job.timings))[-1]["again"] == 1
