@@ -42,6 +42,8 @@ def state(job: Job, position: int | None) -> str:
         return gettext("You are next.")
     if job.status == Job.Status.RUNNING and any(timing.get("likeness") for timing in job.timings):
         return gettext("The face didn't come out well: it is painted once more.")
+    if job.status == Job.Status.RUNNING and job.kind == Job.Kind.TRAINING and not job.progress:
+        return gettext("Getting the photos ready")
     if job.status == Job.Status.RUNNING:
         return str(_STEPS.get(job.step or job.steps[0], ""))
     training = job.kind == Job.Kind.TRAINING
@@ -54,8 +56,10 @@ def state(job: Job, position: int | None) -> str:
     }[job.status]
 
 
-def estimate(seconds: int | None) -> str:
-    """Rounded, so that it doesn't jump about."""
+def estimate(seconds: int | None, training: bool = False) -> str:
+    """Rounded, so that it doesn't jump about. Of the first training of a server nobody knows more."""
+    if seconds is None and training:
+        return gettext("It takes a few minutes.")
     if not seconds:
         return ""
     if seconds < 60:
@@ -84,6 +88,15 @@ def not_taken(error: Exception) -> str:
 def steps(job: Job, newest: int | None) -> list[dict]:
     """Each step with its number, its name, and whether its picture is there."""
     return [
-        {"index": index, "name": _STEPS.get(name, name), "done": newest is not None and index <= newest}
+        {"index": index, "name": _step(job, index, name), "done": newest is not None and index <= newest}
         for index, name in enumerate(job.steps, start=1)
     ]
+
+
+def _step(job: Job, index: int, name: str):
+    """The second step of a kind says that it is one."""
+    return (
+        gettext("Adding more detail")
+        if name == "detail" and name in job.steps[: index - 1]
+        else _STEPS.get(name, name)
+    )

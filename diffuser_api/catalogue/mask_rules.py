@@ -108,11 +108,15 @@ def _of_another_size(shot: Shot) -> dict[str, str]:
 
 def _empty(shot: Shot) -> dict[str, str]:
     sentence = (
-        "The mask is empty: its brightest pixel is {} of 255. Paint white where something may be painted; "
+        "The {} is empty: its brightest pixel is {} of 255. Paint white where something may be painted; "
         "black on a transparent ground is empty too."
     )
     brightest = {field: mask.getextrema()[1] for field, mask in shot.masks.items()}
-    return {field: sentence.format(level) for field, level in brightest.items() if level < 128}
+    return {
+        field: sentence.format(field.replace("_", " "), level)
+        for field, level in brightest.items()
+        if level < 128
+    }
 
 
 def _too_small(shot: Shot) -> dict[str, str]:

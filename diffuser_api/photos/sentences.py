@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
+from generation.models.profiles import get_profile
+
 _SENTENCES = {
     "wrong_count": _("Send exactly five photos; {count} arrived."),
     "empty": _("The file is empty; choose the photo again."),
@@ -41,9 +43,17 @@ _SENTENCES = {
         "This seems to be another person than in the other photos; all five must show the same one."
     ),
 }
+# Where the models know drawings only.
+_OF_DRAWINGS = {
+    "no_face": _(
+        "No face is drawn here. This server's models know drawings only: photographs of real people are not "
+        "learned."
+    ),
+}
 CODES = tuple(_SENTENCES)
 
 
 def sentence(code: str, **values: int) -> str:
     """``values``: the numbers that this code's sentence speaks of."""
-    return _SENTENCES[code].format(**values)
+    special = _OF_DRAWINGS if get_profile().is_drawn else {}
+    return special.get(code, _SENTENCES[code]).format(**values)

@@ -127,6 +127,11 @@ class ModelProfile:
         """How strongly the visitor's LoRA works in step ``name``, of 0 (not at all) to 1 (as trained)."""
         return asked if STEPS[name].needs_lora else asked * self.body_lora
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether the models know drawn people and places only, and no photographs."""
+        return self.detectors != type(self).detectors
+
     def models_of(self, name: str) -> list[ModelRef]:
         """The models that step ``name`` paints with."""
         step = STEPS[name]

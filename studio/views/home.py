@@ -6,6 +6,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from diffuser_api.jobs import retention
+from diffuser_api.jobs.status_changes import UNFINISHED
 from diffuser_api.models import Job, PoiImage
 from studio import visitors
 
@@ -24,6 +25,8 @@ def home(request):
         places.setdefault(image.poi_id, image)
     done = _pictures(request).filter(status=Job.Status.SUCCEEDED)
     context = {"places": list(places.values())[:3], "lora": request.visitor.loras().first()}
+    trainings = request.visitor.jobs().filter(kind=Job.Kind.TRAINING)
+    context["training"] = trainings.filter(status__in=UNFINISHED).first()
     return render(request, "studio/home.html", context | {"pictures": done[:4]})
 
 
@@ -31,7 +34,8 @@ def home(request):
 @require_safe
 def gallery(request):
     page = Paginator(_pictures(request), ON_A_PAGE).get_page(request.GET.get("page"))
-    return render(request, "studio/gallery.html", {"page": page})
+    context = {"page": page, "unfinished": any(not job.is_finished for job in page)}
+    return render(request, f"studio/{'_gallery' if request.htmx else 'gallery'}.html", context)
 
 
 @visitors.welcome

@@ -53,7 +53,7 @@ def _context(request, job: Job) -> dict:
         "picture": picture,
         "percent": round(100 * job.progress),
         "position": told["position"],
-        "estimate": sentences.estimate(told["eta_seconds"]),
+        "estimate": sentences.estimate(told["eta_seconds"], training=not picture),
         "state": sentences.state(job, told["position"]),
         "error": sentences.error(job),
         "left_out": ", ".join(told["left_out"].values()),

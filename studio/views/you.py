@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from django.http import HttpResponse, JsonResponse
+from django.core.files.base import ContentFile
+from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -14,6 +15,9 @@ from diffuser_api.jobs.orders import TrainingOrder
 from diffuser_api.jobs.status_changes import UNFINISHED
 from diffuser_api.models import Job
 from diffuser_api.photos import consent, gate
+from diffuser_api.photos.pictures import as_png
+from generation.miniature import demo_content
+from generation.models.profiles import get_profile
 from studio import once, sentences, visitors
 
 
@@ -38,7 +42,12 @@ def _page(request, status=200, **context):
         }
         for lora in request.visitor.loras()
     ]
-    return render(request, "studio/you.html", {"loras": loras, "consent": consent, **context}, status=status)
+    return render(
+        request,
+        "studio/you.html",
+        {"loras": loras, "consent": consent, "drawn": get_profile().is_drawn, **context},
+        status=status,
+    )
 
 
 def _consent(request) -> consent.Consent:
@@ -49,9 +58,32 @@ def _consent(request) -> consent.Consent:
     return given
 
 
+@visitors.welcome
+@require_POST
+def examples(request):
+    """Learns the drawn person that comes with the embedded models, for whoever wants to look first."""
+    running = request.visitor.jobs().filter(kind=Job.Kind.TRAINING, status__in=UNFINISHED).first()
+    if running is not None:
+        return redirect("studio:job", running.code)
+    if not get_profile().is_drawn:
+        raise Http404
+    drawn = demo_content.people()[0].photos
+    files = [ContentFile(as_png(photo), name=f"{number}.png") for number, photo in enumerate(drawn, start=1)]
+    return _learn(request, files, agreed=None)
+
+
 def _train(request):
     try:
         agreed = _consent(request)
+    except consent.NotGiven:
+        message = gettext("Tick both boxes if you agree; without that, no photo is used.")
+        return _refused(request, [{"index": 0, "message": message}])
+    return _learn(request, request.FILES.getlist("images"), agreed)
+
+
+def _learn(request, files: list, agreed: consent.Consent | None):
+    """``agreed``: None for photos of nobody."""
+    try:
         owner, key = request.visitor.caller, once.key_of_training(request.visitor)
         order = TrainingOrder(
             consent=agreed,
@@ -61,17 +93,18 @@ def _train(request):
             idempotency_key=key,
         )
         orders.check(order)
-        photos, _ = gate.clean_photos(request.FILES.getlist("images"), owner.address)
+        photos, _ = gate.clean_photos(files, owner.address)
         job = idempotency.create_job(replace(order, photos=photos))
-    except consent.NotGiven:
-        message = gettext("Tick both boxes if you agree; without that, no photo is used.")
-        reasons = [{"index": 0, "message": message}]
     except gate.PhotosRefused as refused:
         reasons = refused.reasons
     except (gate.TooMuchWork, *orders.REFUSALS) as error:
         reasons = [{"index": 0, "message": sentences.not_taken(error)}]
     else:
         return _go_to(request, reverse("studio:job", args=[job.code]))
+    return _refused(request, reasons)
+
+
+def _refused(request, reasons: list[dict]):
     if request.htmx:
         return render(request, "studio/_reasons.html", {"reasons": reasons})
     return _page(request, reasons=reasons, status=400)
@@ -101,7 +134,7 @@ def enter_code(request):
         return redirect("studio:you")
     if lora := visitors.let_in(request, request.POST.get("code", "")):
         return redirect(f"{reverse('studio:postcard')}?face={lora.code}")
-    return _page(request, status=400, wrong_code=True)
+    return _page(request, status=400, wrong_code=True, typed=request.POST.get("code", "")[:40])
 
 
 @visitors.welcome

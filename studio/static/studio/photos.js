@@ -14,6 +14,15 @@
 
   function say(text) { said.textContent = text; }
 
+  function tell(text) { // for all to see, beneath the photos; nothing takes away what was there
+    reasons.replaceChildren();
+    if (!text) return;
+    const list = document.createElement("ul"), line = document.createElement("li");
+    line.textContent = text;
+    list.append(line);
+    reasons.append(list);
+  }
+
   function keep() { // what the form sends is what is shown
     const files = new DataTransfer();
     photos.forEach((photo) => files.items.add(photo.file));
@@ -46,6 +55,7 @@
       photos = photos.filter((other) => other !== photo);
       tile.remove();
       keep();
+      tell(""); // what was said of other photos is over
       (photos.at(-1)?.remove ?? input).focus();
     });
     photos.push(photo);
@@ -71,7 +81,7 @@
     const room = FIVE - photos.length, chosen = [...files].slice(0, room);
     const added = chosen.map(add);
     keep();
-    if (files.length > room) say(words.tooMany);
+    tell(files.length > room ? words.tooMany : "");
     for (const photo of added) await judge(photo); // one at a time: the server looks at each in a process
   }
 
@@ -93,14 +103,11 @@
 
   // Too few: said here, without asking the server.
   form.addEventListener("htmx:beforeRequest", (event) => {
-    reasons.replaceChildren();
+    tell("");
     const missing = FIVE - photos.length;
     if (missing <= 0) return say(words.sent);
     event.preventDefault();
-    const list = document.createElement("ul"), line = document.createElement("li");
-    line.textContent = `${words.more} ${missing}`;
-    list.append(line);
-    reasons.append(list);
+    tell(`${words.more} ${missing}`);
   });
   // What the server refused is marked on the photo too.
   form.addEventListener("htmx:afterSwap", () => {

@@ -45,13 +45,8 @@ function show() {
   const place = one("[name=place]:checked + span img", form);
   if (place) one(".stage .place", form).src = place.getAttribute("src");
   const words = one("[name=how]:checked", form)?.value === "words";
-  if (!words) {
-    const chosen = one("[name=action]:checked", form)?.closest(".choice");
-    if (!chosen?.classList.contains(`has-${shot}`)) {
-      const other = one(`.choice.has-${shot} [name=action]`, form);
-      if (other) other.checked = true;
-    }
-  }
+  const chosen = one("[name=action]:checked", form)?.closest(".choice");
+  one("#no-shot", form).hidden = words || !chosen || chosen.classList.contains(`has-${shot}`);
   const figure = words
     ? one("#picked [data-figure]", form)?.dataset.figure
     : one("[name=action]:checked", form)?.closest(".choice").querySelector(`.shot.${shot}`)?.dataset.figure;
@@ -60,6 +55,21 @@ function show() {
   if (figure && image.getAttribute("src") !== figure) image.src = figure;
 }
 one("form.postcard")?.addEventListener("change", show);
+
+// What was chosen outlives a reload and another language; it is over when the form is sent.
+function keepChoices() {
+  const form = one("form.postcard"), key = `choices ${location.pathname}${location.search}`;
+  if (!form) return;
+  const fields = () => [...form.elements].filter((field) => field.name && !/^(csrf|form_key|preview)/.test(field.name));
+  const kept = one("#problems") ? null : JSON.parse(sessionStorage.getItem(key));
+  for (const field of kept ? fields() : []) {
+    if (field.type === "radio") field.checked = kept[field.name] === field.value;
+    else if (field.name in kept) field.value = kept[field.name];
+  }
+  form.addEventListener("input", () => sessionStorage.setItem(key, JSON.stringify(Object.fromEntries(new FormData(form)))));
+  form.addEventListener("submit", () => sessionStorage.removeItem(key));
+}
+keepChoices();
 document.addEventListener("htmx:afterSwap", show);
 
 // --- a finished picture: before and after, and the link ---

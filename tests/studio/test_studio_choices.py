@@ -1,0 +1,63 @@
+"""The form of a picture and the photos in a browser: nothing that was chosen gets lost or is silent."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.harness.browsing import accessible, visit
+from benchmarks.harness.catalogue import make_photos
+
+NOT_FROM_FAR = """
+from diffuser_api.models import ActionImage
+ActionImage.objects.filter(action__name="waving", shot_type="FUS").delete()
+"""
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_choices_outlive_reload_and_language_and_a_pose_is_never_exchanged(width, server_and_worker, browser):
+    server_and_worker.manage("shell", "-c", NOT_FROM_FAR)
+    with visit(browser, server_and_worker.url, width=width) as guest:
+        page = guest.page
+        page.goto("/postcard/")
+        page.locator("[name=place]").nth(2).check()
+        page.locator("[name=action][value=waving]").check()
+        page.locator("[name=colour][value=red]").check()
+        page.fill("#clothes", "a straw hat")
+        if width == 360:  # the place stays in sight, and so does the button
+            page.locator("#clothes").scroll_into_view_if_needed()
+            for part in (".stage", ".ask .button"):
+                box = page.locator(part).bounding_box()
+                assert box["y"] >= 0 and box["y"] + box["height"] <= 800, part
+        page.reload()
+        page.get_by_role("button", name="Italiano").click()
+        page.wait_for_selector("html[lang=it]")
+        assert (
+            page.locator("[name=place]").nth(2).is_checked() and page.input_value("#clothes") == "a straw hat"
+        )
+        assert page.locator("[name=colour][value=red]").is_checked()
+        page.locator("[name=shot][value=FUS]").check()
+        assert page.locator("[name=action][value=waving]").is_checked()
+        assert page.locator("#no-shot").is_visible()
+        accessible(page, "a pose that isn't there from this distance")
+        page.locator(".ask .button").click()
+        page.wait_for_selector("#problems")
+        assert page.evaluate("document.activeElement.id") == "problems"
+        accessible(page, "a field that is wrong")
+
+
+def test_a_sixth_photo_and_what_is_over_are_said(server_and_worker, browser):
+    files = [
+        {"name": f"{n}.png", "mimeType": "image/png", "buffer": photo}
+        for n, photo in enumerate([*make_photos(), make_photos()[0]])
+    ]
+    with visit(browser, server_and_worker.url, width=360, has_touch=True, is_mobile=True) as guest:
+        page = guest.page
+        page.goto("/you/")
+        assert not page.locator(".drag").is_visible()
+        page.set_input_files("#images", files)
+        page.wait_for_selector("#reasons li")
+        assert "Five are enough" in page.inner_text("#reasons") and page.locator("#reasons").is_visible()
+        page.wait_for_selector(".tiles li:nth-child(5).good", timeout=300_000)
+        page.locator(".tiles button").first.click()
+        assert page.inner_text("#reasons") == ""
+        accessible(page, "four photos")
