@@ -59,6 +59,12 @@ class ShotType(models.TextChoices):
     FAR = "FUS", "far"
 
 
+NEAR_TO_FAR = models.Case(
+    *(models.When(shot_type=shot, then=place) for place, shot in enumerate(ShotType.values)),
+    output_field=models.IntegerField(),
+)
+
+
 class Poi(models.Model):
     """A point of interest: a named place."""
 
@@ -75,7 +81,7 @@ class Poi(models.Model):
 class PoiImage(models.Model):
     """One background photograph of a place."""
 
-    poi = models.ForeignKey(Poi, on_delete=models.CASCADE, related_name="images")
+    poi = models.ForeignKey(Poi, on_delete=models.CASCADE, related_name="images", verbose_name="place")
     name = LineField(max_length=NAME_LENGTH)
     description = LineField(
         max_length=DESCRIPTION_LENGTH, help_text="What is to be seen; goes into the prompt."
@@ -128,7 +134,7 @@ class ActionImage(models.Model):
     face_mask = models.ImageField(upload_to="actions/", help_text="White where the face may be painted.")
 
     class Meta:
-        ordering = ["shot_type"]
+        ordering = [NEAR_TO_FAR]
         verbose_name = "action image"
         constraints = [models.UniqueConstraint(fields=["action", "shot_type"], name="unique_shot_of_action")]
 

@@ -9,7 +9,6 @@ from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.files.images import get_image_dimensions
-from django.db.models import Case, When
 from django.http import HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
@@ -153,11 +152,6 @@ class ActionImageInline(admin.StackedInline):
 
     def get_extra(self, request, obj=None, **kwargs):
         return len(ShotType) - (obj.images.count() if obj else 0)
-
-    def get_queryset(self, request):
-        """From near to far."""
-        places = [When(shot_type=shot, then=place) for place, shot in enumerate(ShotType.values)]
-        return super().get_queryset(request).order_by(Case(*places))
 
 
 @admin.register(Action)

@@ -78,7 +78,7 @@ class JobAdmin(CodeAdmin):
             "Asked",
             {"fields": ["poi_image", "action_image", "lora", "parameters", "seed", "client", "visitor"]},
         ),
-        ("Run", {"fields": ["attempt", "step", "created_at", "started_at", "finished_at", "heartbeat_at"]}),
+        ("Run", {"fields": ["attempt", "created_at", "started_at", "finished_at", "heartbeat_at"]}),
         ("Details", {"classes": ["collapse"], "fields": ["error_code", "webhook_url", "timings", "log"]}),
     ]
     readonly_fields = ["created_at"]
