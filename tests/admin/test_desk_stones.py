@@ -3,10 +3,10 @@
 from django.core.files.base import ContentFile
 from PIL import Image
 
-from benchmarks.harness.clients import make_job
+from benchmarks.harness.clients import make_job, make_order
 from diffuser_api.catalogue import mask_rules
-from diffuser_api.jobs import status_changes
-from diffuser_api.models import Action
+from diffuser_api.jobs import orders, status_changes
+from diffuser_api.models import Action, Poi, PoiImage
 from diffuser_api.photos.pictures import as_png
 
 
@@ -31,6 +31,8 @@ def test_an_empty_mask_is_named(catalogue):
 
 def test_the_desk_speaks_of_places_and_of_no_step_after_the_end(admin_client, catalogue):
     job = make_job()
+    other = Poi.objects.create(name="Lago").images.create(name="noon", image=PoiImage.objects.first().image)
+    orders.create_job(make_order(poi_image=other))
     status_changes.cancel(job.code)
     jobs = admin_client.get("/admin/diffuser_api/job/").content.decode()
     assert "By place" in jobs and "By poi" not in jobs
