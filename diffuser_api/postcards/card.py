@@ -63,6 +63,7 @@ class Card:
     address: tuple[str, ...] = ()
     stamp: bool = True
     link: str = ""
+    label_look: str = ""  # of generation.marking.label; empty: somebody else labels the pictures
     note: str = ""  # the small print
 
     @property

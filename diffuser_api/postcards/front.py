@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageDraw
 from reportlab.lib.units import mm
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 from diffuser_api.postcards import text
-from diffuser_api.postcards.card import DPI, MM_OF_INCH, Box, Card
+from diffuser_api.postcards.card import BLEED, DPI, MM_OF_INCH, Box, Card
+from generation.marking import label
 
 INK, PAPER = "#22303c", "#ffffff"
 FRAME = 6.0  # of paper around the picture
@@ -26,6 +27,8 @@ def draw(pdf: Canvas, card: Card) -> None:
     shown = _shown(card, area)
     if card.full_bleed and (card.greeting or card.place):
         shown = _shaded(shown)
+    if card.full_bleed and card.label_look:
+        shown = _labelled(shown, card)
     content = io.BytesIO()
     shown.save(content, "JPEG", quality=93, subsampling=0)
     pdf.drawImage(ImageReader(content), *_points(area))
@@ -92,6 +95,21 @@ def _shaded(picture: Image.Image) -> Image.Image:
     ramp = Image.linear_gradient("L").point(lambda v: round(255 * (1 - SHADE * max(0, (v - 128) / 127))))
     ramp = ramp.resize(picture.size)
     return ImageChops.multiply(picture, Image.merge("RGB", (ramp,) * 3))
+
+
+def _labelled(picture: Image.Image, card: Card) -> Image.Image:
+    """With the visible label anew: the picture's own is in one of its corners, which may be cut off here."""
+    edge = round(BLEED / MM_OF_INCH * DPI)
+    inner = picture.crop((edge, edge, picture.width - edge, picture.height - edge))
+    left, top, right, bottom = _cut(card, card.bleed)
+    width, height = card.picture.size
+    x = (card.head[0] * width - left) / (right - left) * picture.width - edge
+    y = (card.head[1] * height - top) / (bottom - top) * picture.height - edge
+    face, radius = Image.new("L", inner.size), 0.12 * min(inner.size)
+    ImageDraw.Draw(face).ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
+    corner = "top-right" if card.logo_corner == "top-left" else "top-left"  # the words are at the bottom
+    picture.paste(label.put(inner, face, corner, card.label_look), (edge, edge))
+    return picture
 
 
 def _words(pdf: Canvas, card: Card, box: Box, colour: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from django.conf import settings
 from django.utils.translation import gettext
 from PIL import Image
 
@@ -50,6 +51,7 @@ def card_of(job: Job, values: Mapping, link: str) -> Card:
         address=tuple(values["address"].split("\n")),
         stamp=values["stamp"],
         link=link if values["qr"] else "",
+        label_look="" if settings.SOMEBODY_ELSE_LABELS else settings.LABEL_LOOK,
         note=". ".join(
             filter(None, [place, gettext("Painted by a machine: the people in it never stood there")])
         )

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from PIL import Image
+from PIL import Image, ImageChops
 
 from benchmarks.harness.catalogue import make_catalogue
 from benchmarks.harness.clients import make_client, make_job
@@ -202,3 +202,13 @@ def test_editors_set_logo_font_and_layout(admin_client, client, job, tmp_path):
         fonts = told("pdffonts", ask(client, job, greeting="Ciao").content, tmp_path)
         assert "NotoSerif-SemiBoldItalic" in fonts and "NotoSerif-Regular" not in fonts
     assert "ours" in ask(client, job, layout="framed").json()["layout"][0]
+
+
+def test_a_card_whose_picture_is_cut_has_the_visible_label_within_its_edges(client, job, settings):
+    shown = {}
+    for settings.SOMEBODY_ELSE_LABELS in (False, True):
+        answer = ask(client, job, layout="full bleed", orientation="portrait", format="png", show_place=False)
+        shown[settings.SOMEBODY_ELSE_LABELS] = Image.open(io.BytesIO(answer.content)).convert("RGB")
+    left, top, right, bottom = ImageChops.difference(shown[False], shown[True]).getbbox()
+    assert left > 0 and top > 0 and right - left > bottom - top > 0.06 * 1181  # at the upper left, whole
+    assert right < 400 and bottom < 300
