@@ -182,7 +182,7 @@ def test_the_compiled_sentences_are_those_of_the_po_files(tmp_path):
             gettext.GNUTranslations(path.open("rb"))._catalog
             for path in (written.with_suffix(".mo"), tmp_path / "django.mo")
         )
-        assert compiled == fresh and len(compiled) == len(CODES) + 1
+        assert compiled == fresh and len(compiled) > len(CODES)  # of other rooms too
 
 
 def test_another_language_is_no_more_than_its_file(client, settings, tmp_path):
