@@ -1,4 +1,4 @@
-"""The same call in Python and JavaScript, made from the one that was run with curl."""
+"""Translates an example call from curl to Python and JavaScript."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shlex
 
 
 def in_languages(curl: str) -> list[tuple[str, str]]:
-    """(language, code) for each, curl first; none for a call without an example."""
+    """(language, code) for each language, curl first. Empty for a call without an example."""
     if not curl:
         return []
     call = _read(curl)
@@ -15,7 +15,7 @@ def in_languages(curl: str) -> list[tuple[str, str]]:
 
 
 def _read(curl: str) -> dict:
-    """The parts of a line that ``benchmarks.harness.api_examples`` writes."""
+    """The parts of a curl command that ``benchmarks.harness.api_examples`` has written."""
     words, found = iter(shlex.split(curl)[1:]), {"method": "", "has_token": False, "body": None, "files": []}
     found |= {"url": "", "saved": ""}
     for word in words:

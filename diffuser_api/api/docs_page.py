@@ -1,4 +1,4 @@
-"""The API's page for people, ``/api/docs/``: the OpenAPI schema as plain HTML, for every browser."""
+"""The API's reference page, ``/api/docs/``: the OpenAPI schema as plain HTML, without JavaScript."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from diffuser_api.api.schema import Generator
 
 @dataclass(frozen=True)
 class Value:
-    """A field of a request or answer, or a parameter. Inner fields have their parent's name before theirs."""
+    """A field of a request or answer, or a parameter. The name of an inner field begins with its parent's
+    name."""
 
     name: str
     kind: str  # in words, such as "text, up to 100 characters"
@@ -100,7 +101,7 @@ def _pretty(example: object) -> str:
 
 
 def resolved(part: dict, schema: dict) -> dict:
-    """``part`` with the schemas filled in that its ``$ref`` and ``allOf`` refer to."""
+    """``part``, with each ``$ref`` and ``allOf`` replaced by the schema that it refers to."""
     for inner in [*part.get("allOf", ()), *([part] if "$ref" in part else ())]:
         if "$ref" in inner:
             target = schema["components"]["schemas"][inner["$ref"].rpartition("/")[2]]
@@ -109,7 +110,7 @@ def resolved(part: dict, schema: dict) -> dict:
 
 
 def values(part: dict, schema: dict, before: str = "") -> Iterator[Value]:
-    """The fields of an object, or of a list's objects, depth first."""
+    """The fields of an object, or of the objects in a list. Inner fields follow their parent."""
     part = resolved(part, schema)
     if part.get("type") == "array":
         yield from values(part["items"], schema, before or "[].")

@@ -1,4 +1,4 @@
-"""Errors map: which answer the API gives to which error, and the site to one that nobody has foreseen."""
+"""Which answer the API gives to which error, and which answer the whole site gives to an unexpected error."""
 
 import sys
 
@@ -20,7 +20,8 @@ NOT_FOUND = "There is no such code, or it is another client's or visitor's."
 
 
 def answer_errors(error, context):
-    """DRF's answer to an error of a view; errors of other libraries are put in DRF's words first."""
+    """Django REST framework's answer to an error of a view. Other errors are first converted to its
+    exceptions."""
     return exception_handler(_as_api_error(error), context)
 
 
@@ -56,7 +57,7 @@ def _as_api_error(error: Exception) -> Exception:
 
 
 def no_such_call(request, path):
-    """For every address under /api/ that is no call."""
+    """The answer to every URL under /api/ that is no call."""
     text = f"There is no call at this address; all calls are listed at {reverse('docs')}."
     return JsonResponse({"detail": text}, status=404)
 
@@ -68,7 +69,8 @@ def _refusal(status: int, error: Exception | str) -> APIException:
 
 
 def server_error(request):
-    """507 if the disk is full, 503 if the database is away, with advice; else Django's page of error 500."""
+    """507 if the disk is full, 503 if the database can't be reached, both with advice. Otherwise Django's
+    page for status 500."""
     error = sys.exc_info()[1]
     if disk.is_full(error):
         return JsonResponse({"detail": disk.TEXT}, status=507)
@@ -85,7 +87,7 @@ def _too_many(error: TooManyFilesSent | TooManyFieldsSent) -> str:
 
 
 def bad_request(request, exception):
-    """Outside the API; Django's own page has no reason in it."""
+    """The answer 400 outside the API. Django's own page gives no reason."""
     if isinstance(exception, TooManyFilesSent | TooManyFieldsSent):
         return HttpResponse(_too_many(exception), status=400, content_type="text/plain")
     return defaults.bad_request(request, exception)

@@ -1,4 +1,4 @@
-"""A field that is missing because it was sent under another name: the error says both names."""
+"""Errors for a field that was sent under a wrong name: they give the wrong name and the right one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ MOST_NAMES, MOST_LETTERS = 5, 50  # of what was sent, in an error
 
 
 def unknown_names(sent: Iterable[str], known: Collection[str], meant: str) -> str:
-    """A sentence about names that are no fields, for the field ``meant``, which was needed; else empty."""
+    """A sentence about sent names that are no fields, for the required field ``meant``. Empty if there are
+    none."""
     unknown = sorted({str(name) for name in sent} - set(known))[:MOST_NAMES]
     if not unknown:
         return ""

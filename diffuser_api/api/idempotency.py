@@ -1,4 +1,4 @@
-"""A request that is sent twice makes one job: the client's ``Idempotency-Key`` names it, for a day."""
+"""A request that is sent twice within a day makes one job, if it has the same ``Idempotency-Key``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ class KeyUsedOtherwise(APIException):
 
 
 def key_of(request) -> IdempotencyKey | None:
-    """The request's key, not saved yet; None if it has none. Raises ValidationError."""
+    """The request's key as a row that isn't saved yet. None if the request has no key. Raises
+    ValidationError."""
     key = request.headers.get(HEADER)
     if key is None:
         return None
@@ -42,7 +43,7 @@ def key_of(request) -> IdempotencyKey | None:
 
 
 def find_job(key: IdempotencyKey | None) -> Job | None:
-    """The job that the same request made before. Raises KeyUsedOtherwise."""
+    """The job that an earlier request with this key has made; None without one. Raises KeyUsedOtherwise."""
     if key is None:
         return None
     saved = IdempotencyKey.objects.filter(owner=key.owner, key=key.key).select_related("job").first()
@@ -57,8 +58,8 @@ def find_job(key: IdempotencyKey | None) -> Job | None:
 
 
 def create_job(order: GenerationOrder | TrainingOrder) -> Job:
-    """A new job; or the one of the same request, if that came at the same time and was first. Raises REFUSALS
-    and KeyUsedOtherwise."""
+    """Make a new job. If the same request came twice at the same time, both get the job of the faster one.
+    Raises REFUSALS and KeyUsedOtherwise."""
     try:
         return orders.create_job(order)
     except IntegrityError:
@@ -68,7 +69,8 @@ def create_job(order: GenerationOrder | TrainingOrder) -> Job:
 
 
 def _hash(request) -> str:
-    """Of the address and what was asked, not of the bytes: a multipart body has a new boundary each time."""
+    """The hash of the request's path and fields. Its bytes can't be used: a multipart body has a new boundary
+    each time."""
     data = request.data
     if not isinstance(data, Mapping):
         fields = [("", [data])]

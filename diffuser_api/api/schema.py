@@ -1,7 +1,7 @@
-"""Completes the OpenAPI schema: the answers that every call may give, and an example of each, which was run.
+"""Completes the OpenAPI schema: it adds the answers that every call may give, and an example of each call.
 
-The examples are ``examples.json``, written by ``python -m benchmarks.harness.api_examples`` from a running
-service.
+The examples are in ``examples.json``. ``python -m benchmarks.harness.api_examples`` has recorded them from a
+running service.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ OTHERS = {  # where they are listed already
 
 
 class Generator(SchemaGenerator):
-    """Makes the schema once: it costs a third of a second, and the library's first steps stand no second
-    thread beside them."""
+    """Makes the schema only once: that takes a third of a second, and the library's first use is not safe in
+    two threads at once."""
 
     lock = threading.Lock()
     made: ClassVar[dict[str, dict]] = {}  # by language
@@ -47,7 +47,8 @@ class Generator(SchemaGenerator):
 
 
 class SchemaView(SpectacularAPIView):
-    """There is one version: the library would write ``?version=`` into a header as it came."""
+    """Ignores ``?version=``. The API has only one version, and the library would copy the sent text unchecked
+    into a header."""
 
     generator_class = Generator
 

@@ -1,7 +1,7 @@
-"""``Prefer: wait=N`` (RFC 7240): the answer comes when the job is done, if that is within N seconds.
+"""``Prefer: wait=N`` (RFC 7240): the answer comes when the job has ended, but after N seconds at the latest.
 
-A waiting request holds a thread of the web server, so only ``WAITING_REQUESTS`` of them wait at a time.
-Further ones are answered at once, and the other threads stay free.
+A waiting request occupies a thread of the web server. So only ``WAITING_REQUESTS`` may wait at a time, and
+further requests are answered at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _room = threading.BoundedSemaphore(settings.WAITING_REQUESTS)
 
 
 def wait(request, job: Job) -> Job:
-    """The job as it is when it has finished, or when the request has waited as long as it may."""
+    """Wait for the job's end, as long as the request asks for and may wait. Returns the job as it is then."""
     seconds = _WAIT.search(request.headers.get("Prefer", ""))
     if seconds is None or not _room.acquire(blocking=False):
         return job
@@ -29,7 +29,7 @@ def wait(request, job: Job) -> Job:
         end = time.monotonic() + min(int(seconds[1]), LONGEST_SECONDS)
         while not job.is_finished and time.monotonic() < end:
             time.sleep(SECONDS_BETWEEN_LOOKS)
-            job = Job.objects.filter(pk=job.pk).first() or job  # deleted meanwhile: as it was last
+            job = Job.objects.filter(pk=job.pk).first() or job  # the old values if the job was deleted
         return job
     finally:
         _room.release()
