@@ -1,4 +1,4 @@
-"""The fields of requests and answers. Names of the catalogue are looked up by ``catalogue.lookup``."""
+"""The fields of requests and answers. ``catalogue.lookup`` looks up the catalogue's names."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TEXT_LENGTH = 300
 
 
 class OneOf(serializers.ChoiceField):
-    """A choice whose refusal names what there is, and doesn't repeat what was sent."""
+    """A choice. Its error lists the valid values, and doesn't repeat the sent one."""
 
     def __init__(self, choices, **options):
         super().__init__(choices, **options)
@@ -90,7 +90,7 @@ class GenerateImageSerializer(NamingSerializer, WebhookSerializer):
     )
 
     def validate(self, values):
-        """Adds the rows that the names stand for, and ``action_score``."""
+        """Adds ``action_score`` and the rows that the names belong to."""
         problems, needed = {}, "action_prompt" if values["dynamic_action_selection"] else "action_name"
         if not values[needed].strip():
             which = "true" if values["dynamic_action_selection"] else "false"
@@ -114,7 +114,7 @@ class GenerateImageSerializer(NamingSerializer, WebhookSerializer):
         return values | {"poi_image": place, "action_score": score}
 
     def order(self, caller: tokens.Caller, key: IdempotencyKey | None) -> GenerationOrder:
-        """Once this is valid."""
+        """The order that the request describes. The serializer must be valid."""
         values = self.validated_data
         copied = ("poi_image", "action_image", "age", "gender", "other_details", "seed", "action_score")
         return GenerationOrder(
@@ -129,7 +129,7 @@ class GenerateImageSerializer(NamingSerializer, WebhookSerializer):
 
 
 class ConsentField(WebhookSerializer):
-    """What a training has beside its photos."""
+    """The fields of a training beside its photos."""
 
     consent_version = OptionalText(
         NAME_LENGTH,
@@ -306,7 +306,7 @@ class JobSerializer(serializers.ModelSerializer):
         ]
 
     def _before(self, job) -> list[str]:
-        """Looked up once for both fields: every poll of every waiting client passes here."""
+        """The jobs before this one, looked up once for both fields: waiting clients ask often."""
         known = self.context.setdefault("queued_before", {})
         if job.pk not in known:
             known[job.pk] = queue.queued_before(job) if job.status == Job.Status.QUEUED else []
@@ -339,7 +339,8 @@ class JobSerializer(serializers.ModelSerializer):
 
 
 def output_url(job: Job, request) -> str:
-    """Where the picture will be, or is; for a client, signed, so that a browser needs no token for it."""
+    """The URL of the picture, also before it is finished. For a client, it is signed, so that a browser needs
+    no token for it."""
     url = reverse("output", args=[job.code], request=request)
     signed = settings.OUTPUT_URLS == "signed" and job.client_id
     return f"{url}?sig={tokens.sign_output(job.code)}" if signed else url

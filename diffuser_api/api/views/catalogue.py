@@ -1,4 +1,4 @@
-"""Places and actions, and the small pictures of them."""
+"""The calls for places and actions, and small pictures of both."""
 
 from __future__ import annotations
 

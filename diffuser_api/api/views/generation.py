@@ -1,4 +1,4 @@
-"""A picture is asked for."""
+"""The call that requests a picture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from diffuser_api.api.views.new_job import HEADERS, created_or_accepted, status_
 
 
 class GenerateImage(APIView):
-    """A picture of a person, in a place, doing something. Answered at once; the picture takes a while."""
+    """Request a picture of a person who does something in a place. The answer comes at once; the picture
+    takes a while."""
 
     @extend_schema(
         parameters=HEADERS,

@@ -1,4 +1,4 @@
-"""A job: how far it is, cancelled, deleted."""
+"""The calls for jobs: status, list, cancel, delete."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class JobList(ListAPIView):
     ),
 )
 class JobDetail(RetrieveDestroyAPIView):
-    """How far a job is; or away with it."""
+    """A job's status, progress and result."""
 
     queryset = Job.objects.all()
     serializer_class = JobSerializer
@@ -52,7 +52,8 @@ class JobDetail(RetrieveDestroyAPIView):
 
 
 class JobCancel(APIView):
-    """A waiting job ends at once, a running one within two seconds, and its working files are gone."""
+    """Cancel a job. A queued job ends at once, a running one within two seconds. Its working files are
+    deleted."""
 
     @extend_schema(
         request=None,

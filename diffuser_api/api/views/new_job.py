@@ -1,4 +1,4 @@
-"""What the two calls that make a job have in common: headers of the request, parts of the answer."""
+"""The headers and parts of answers that the two calls for a new job have in common."""
 
 from __future__ import annotations
 

@@ -13,12 +13,13 @@ from diffuser_api.models import Job
 
 
 def _is_public(request, code: str) -> bool:
-    """Whether anybody may fetch the picture, and any site show it."""
+    """Whether everybody may fetch the picture, and every site may show it."""
     return settings.OUTPUT_URLS == "plain" or tokens.signature_is_good(code, request.GET.get("sig", ""))
 
 
 def _pictures_for(request, code: str, pictures):
-    """The rows of ``pictures`` that this request may fetch. A signature in it is good for ``code`` alone."""
+    """The rows of ``pictures`` that this request may fetch. A signature is valid only for the picture
+    ``code``."""
     if _is_public(request, code):
         return pictures
     if request.user.is_staff and request.user.has_perm("diffuser_api.view_job"):
@@ -31,7 +32,7 @@ def _pictures_for(request, code: str, pictures):
 
 @require_safe
 def output(request, code):
-    """The finished picture; 404 until it is there, and for callers that may not see it."""
+    """The finished picture. 404 if it isn't finished yet, or if the caller may not see it."""
     pictures = Job.objects.filter(status=Job.Status.SUCCEEDED, kind=Job.Kind.GENERATION)
     job = get_object_or_404(_pictures_for(request, code, pictures), code=code)
     try:

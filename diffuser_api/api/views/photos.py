@@ -12,7 +12,8 @@ from diffuser_api.photos import gate
 
 
 class PhotoCheck(APIView):
-    """Would this photo be accepted for a training? Asked before the five are sent; nothing is kept."""
+    """Check whether a photo would be accepted for a training, before the five are sent. The photo is not
+    kept."""
 
     parser_classes = [MultiPartParser]
 

@@ -1,4 +1,4 @@
-"""A LoRA: trained from five photos, delivered by the trainer, deleted."""
+"""The calls for LoRAs: train from five photos, deliver (by the trainer), list, delete."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from diffuser_api.photos import consent, gate
 
 
 class ConsentText(APIView):
-    """What a visitor agrees to before their photos are sent, in the language of the request."""
+    """The text that a visitor agrees to before the photos are sent, in the language of the request."""
 
     authentication_classes = permission_classes = []
 
@@ -47,7 +47,8 @@ class ConsentText(APIView):
 
 
 class LoraTraining(APIView):
-    """Five photos of a visitor train their LoRA. Its code is answered at once; its training takes minutes."""
+    """Train a LoRA from five photos of a visitor. The answer with the LoRA's code comes at once; the training
+    takes minutes."""
 
     parser_classes = [MultiPartParser]
 
@@ -90,7 +91,8 @@ class LoraTraining(APIView):
 
 
 class TrainingComplete(APIView):
-    """For post-back.py: the LoRA, or the reason why there is none, with the job's one-time token."""
+    """The delivery of a training by post-back.py: the LoRA, or the reason why there is none. It needs the
+    job's one-time token."""
 
     authentication_classes = permission_classes = []
     parser_classes = [MultiPartParser]
@@ -136,7 +138,7 @@ class LoraList(ListAPIView):
 
 
 class LoraDetail(APIView):
-    """Away with a LoRA, its training, and the pictures made with it, since the visitor's face is in them."""
+    """Delete a LoRA, its training, and the pictures made with it, because the visitor's face is in them."""
 
     @extend_schema(responses={204: None, 404: ErrorSerializer})
     def delete(self, request, code):
