@@ -1,4 +1,4 @@
-"""The editors' desk and what the operator sees, one module for each page."""
+"""The admin: the editors' and operators' pages, one module for each page."""
 
 from django.contrib import admin
 

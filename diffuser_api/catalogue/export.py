@@ -1,4 +1,4 @@
-"""The whole catalogue written to a zip file. docs/catalogue.md describes the format."""
+"""Writes the whole catalogue to a zip file. docs/catalogue.md describes the format."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHOT_FILES = ("image", "skeleton", "subject_mask", "face_mask")
 
 @dataclass
 class Exported:
-    """How many ``pictures`` are in the zip, and a sentence for each image and shot that isn't."""
+    """How many ``pictures`` are in the zip, and a sentence for each image or shot that was left out."""
 
     pictures: int = 0
     missing: list[str] = field(default_factory=list)
@@ -26,7 +26,8 @@ class _Gone(Exception):
 
 
 def write(target: IO[bytes]) -> Exported:
-    """A place's image or an action's shot of which a file is gone is left out; the index lists it."""
+    """Write the zip. If a file of an image or of a shot is gone, the image or shot is left out, and the index
+    says so."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:  # pictures are compressed already
         export = _Export(archive)
         index = {
@@ -59,7 +60,7 @@ class _Export:
         }
 
     def _with_files(self, row: PoiImage | ActionImage, fields: tuple[str, ...]) -> dict | None:
-        """The row's entry, after its files were written; None if one of them is gone."""
+        """Write the row's files, and return its entry in the index. None if a file is gone."""
         try:
             contents = {name: _content(row, name) for name in fields}
         except _Gone as gone:

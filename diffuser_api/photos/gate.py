@@ -115,7 +115,7 @@ def clean_pictures(files: Sequence[tuple[str, File]], most_mb: int) -> list[byte
     A file that is refused has an English sentence in its place.
     """
     seen = _look_at([file for _, file in files], kinds=[kind for kind, _ in files], most_mb=most_mb)
-    with translation.override("en"):  # the editors' desk knows no other language
+    with translation.override("en"):  # the admin is in English only
         return [
             PictureRefused(sentence(picture.refusals[0]["code"], **picture.refusals[0]["values"]))
             if picture.refusals

@@ -36,7 +36,8 @@ class UnusableKey(ValueError):
 
 @dataclass(frozen=True)
 class Identity:
-    """Who signs. ``chain``: the certificate and those that vouch for it, PEM, in this order."""
+    """Who signs. ``chain``: PEM, the signer's certificate first, then those of the authorities that issued
+    it."""
 
     chain: bytes
     key: bytes
