@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev database demo run test test-fast lint bench bench-quality bench-sd15 bench-gpu screenshots clean
+.PHONY: help setup setup-dev database demo run test test-fast test-scale lint bench bench-quality bench-sd15 bench-gpu screenshots clean
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -29,6 +29,7 @@ help:
 	@echo "make run     web and worker on http://127.0.0.1:$(PORT), until Ctrl-C"
 	@echo "make test    all tests, one whole training and generation among them"
 	@echo "make test-fast   the tests that need no model, no server and no browser, in a minute"
+	@echo "make test-scale   the tests of jobs and of many machines, on a PostgreSQL server of their own"
 	@echo "make lint    style, types of file, which folder imports which, migrations, settings"
 	@echo "make bench   measurements, printed as tables"
 	@echo "make bench-quality   what the pictures are worth: a table and a contact sheet, in half an hour"
@@ -55,6 +56,11 @@ help:
 .venv/installed-dev: requirements-dev.txt .venv/installed
 	@echo "Installing what tests and lints it ..."
 	@$(RUN) -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+.venv/installed-scale: requirements-scale.txt .venv/installed-dev
+	@echo "Installing what several machines need ..."
+	@$(RUN) -m pip install --quiet -r requirements-scale.txt
 	@touch $@
 
 # The four-channel model is cut out of the nine-channel one, so that it isn't stored twice.
@@ -84,6 +90,9 @@ test: setup-dev
 
 test-fast: .venv/installed-dev
 	$(RUN) -m pytest --fast -n auto --maxprocesses 4 --dist worksteal
+
+test-scale: .venv/installed-scale
+	$(RUN) -m pytest -p tests.fixtures.on_postgresql --fast tests/jobs tests/scale
 
 lint: setup-dev
 	$(BIN)/ruff check .

@@ -17,9 +17,17 @@ from django.db import connection
 from benchmarks.harness import ROOT
 
 
+def database_url() -> str:
+    """Of the test's own database."""
+    values = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{quote(str(values['NAME']))}"
+    return f"postgres://{values['USER']}@{values['HOST']}:{values['PORT']}/{values['NAME']}"
+
+
 def environment() -> dict[str, str]:
     return os.environ | {
-        "DATABASE_URL": f"sqlite:///{quote(str(connection.settings_dict['NAME']))}",
+        "DATABASE_URL": database_url(),
         "DATA_DIR": str(settings.DATA_DIR),
         "TMP_DATA_DIR": str(settings.TMP_DATA_DIR),
         "TRAINING_APP_DIR": str(settings.TRAINING_APP_DIR),

@@ -11,17 +11,20 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from django.conf import settings
-from django.db.models import Max, Q
+from django.db.models import Exists, Max, OuterRef, Q
 from django.utils import timezone
 
-from diffuser_api.models import Job
+from diffuser_api.models import Job, LoraModel
 
 SECONDS_TO_RETRY = 60  # told to a client with too many jobs, as long as no job's duration is known
 TURN_MEMORY = timedelta(days=1)  # a client whose last turn began longer ago counts as new
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 UNFINISHED = (Job.Status.QUEUED, Job.Status.RUNNING)
 SHARE = 0.2  # of MAX_JOBS_WAITING, for one visitor
-CLAIMABLE = Q(status=Job.Status.QUEUED) & ~Q(lora__is_erased=True)
+# Not through the relation: Django would put an UPDATE's whole condition into a subquery, and PostgreSQL
+# doesn't look at a subquery again after it has waited for another UPDATE of the row. Both would win.
+LORA_IS_ERASED = Exists(LoraModel.with_erased.filter(pk=OuterRef("lora"), is_erased=True))
+CLAIMABLE = Q(status=Job.Status.QUEUED) & ~LORA_IS_ERASED
 JOBS_TO_LEARN_FROM = 20  # the estimate is the median duration of so many jobs of the same kind
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from django.core.files import File
 from django.core.files.base import ContentFile
 from django.db import transaction
-from django.db.models import QuerySet, Value
+from django.db.models import Q, QuerySet, Value
 from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
@@ -44,25 +44,33 @@ GAVE_UP = f" (in each of {MAX_ATTEMPTS} attempts)"
 
 def claim(code: str) -> Job | None:
     """Take a queued job. None if it was deleted, has ended, or another worker has it."""
-    now = timezone.now()
-    with transaction.atomic():
-        changed = Job.objects.filter(queue.CLAIMABLE, code=code).update(
-            status=Job.Status.RUNNING, worker=processes.name(), started_at=now, heartbeat_at=now
-        )
-        if not changed:
-            log.info("job %s: nothing to do", code)
-            return None
-        outbox.announce(code)
-    return Job.objects.filter(code=code).first()
+    return _claim(Job.objects.filter(code=code))
 
 
 def claim_next() -> Job | None:
-    """Take the queued job whose turn it is. None if no job is queued."""
-    while waiting := queue.in_turn():
-        code = Job.objects.filter(pk=waiting[0][0]).values_list("code", flat=True).first()
-        if code and (job := claim(code)):
+    """Take the queued job whose turn it is. None if no job is queued.
+
+    Workers that look at the same moment see the same order. The one that comes second takes the next job.
+    """
+    for pk, _ in queue.in_turn():
+        if job := _claim(Job.objects.filter(pk=pk)):
             return job
     return None
+
+
+def _claim(row: QuerySet[Job]) -> Job | None:
+    """On PostgreSQL, a row that another worker is just taking is passed over, without waiting
+    (``skip_locked``). SQLite has one writer at a time. On both, the UPDATE's condition decides."""
+    now = timezone.now()
+    with transaction.atomic():
+        free = row.filter(queue.CLAIMABLE)
+        code = free.select_for_update(skip_locked=True, no_key=True).values_list("code", flat=True).first()
+        if not code or not free.update(
+            status=Job.Status.RUNNING, worker=processes.name(), started_at=now, heartbeat_at=now
+        ):
+            return None
+        outbox.announce(code)
+    return Job.objects.filter(code=code).first()
 
 
 def _run(job: Job) -> QuerySet[Job]:
@@ -70,7 +78,7 @@ def _run(job: Job) -> QuerySet[Job]:
     cancelled, deleted or queued again, or when its LoRA is deleted. After the job has ended, the row names
     the run until the run has left the job (``let_go``)."""
     named = Job.objects.filter(pk=job.pk, worker=job.worker, attempt=job.attempt)
-    return named.exclude(status=Job.Status.CANCELLED).exclude(lora__is_erased=True)
+    return named.exclude(queue.LORA_IS_ERASED | Q(status=Job.Status.CANCELLED))
 
 
 def _held(job: Job) -> QuerySet[Job]:

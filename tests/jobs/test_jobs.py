@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from benchmarks.harness.clients import make_job
@@ -60,6 +61,18 @@ def test_one_of_many_claims_wins(job):
     for thread in threads:
         thread.join()
     assert len(won) == 8 and sum(result is not None for result in won) == 1
+
+
+def test_an_updates_condition_is_the_rows_own_so_that_no_two_of_them_win(job):
+    """Of a condition in a subquery, PostgreSQL keeps the answer from before it waited for another UPDATE."""
+    with CaptureQueriesContext(connection) as queries:
+        running = status_changes.claim(job.code)
+        status_changes.beat(running)
+        status_changes.add_timing(running, {"step": "pose"})
+        status_changes.requeue(running, attempt=2)
+        status_changes.fail(status_changes.claim_next(), "step_failed", "for the test")
+    updates = [query["sql"] for query in queries if query["sql"].startswith('UPDATE "diffuser_api_job"')]
+    assert len(updates) >= 6 and not [sql for sql in updates if '"id" IN (SELECT' in sql]
 
 
 def test_an_ended_job_stays_as_it_ended(job, tmp_path):
