@@ -61,12 +61,11 @@ def claim_next() -> Job | None:
 def _claim(row: QuerySet[Job]) -> Job | None:
     """On PostgreSQL, a row that another worker is just taking is passed over, without waiting
     (``skip_locked``). SQLite has one writer at a time. On both, the UPDATE's condition decides."""
-    now = timezone.now()
     with transaction.atomic():
         free = row.filter(queue.CLAIMABLE)
         code = free.select_for_update(skip_locked=True, no_key=True).values_list("code", flat=True).first()
         if not code or not free.update(
-            status=Job.Status.RUNNING, worker=processes.name(), started_at=now, heartbeat_at=now
+            status=Job.Status.RUNNING, worker=processes.name(), started_at=Now(), heartbeat_at=Now()
         ):
             return None
         outbox.announce(code)
@@ -96,8 +95,10 @@ def is_held(job: Job) -> bool:
 
 
 def is_dead(job: Job) -> bool:
-    """Whether the job's worker seems to be dead: its process is gone, or its heartbeat is missing."""
-    silent = timezone.now() - (job.heartbeat_at or job.created_at)
+    """Whether the job's worker seems to be dead: its process is gone, or its heartbeat is missing. The
+    database's clock judges, as it has written the heartbeat; the clocks of machines differ."""
+    now = Job.objects.filter(pk=job.pk).values_list(Now(), flat=True).first() or timezone.now()
+    silent = now - (job.heartbeat_at or job.created_at)
     if processes.is_here(job.worker):
         return not processes.is_alive(job.worker) or silent > SILENT_HERE
     return abs(silent) > SILENT_ELSEWHERE  # below 0 if the clock was set back after the heartbeat

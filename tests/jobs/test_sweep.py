@@ -66,6 +66,23 @@ def test_a_living_workers_job_is_left_alone(job):
         living.kill()
 
 
+@pytest.mark.parametrize("minutes", [5, -5])
+def test_a_machine_whose_clock_is_wrong_leaves_the_jobs_of_others_alone(minutes, job, monkeypatch):
+    given_to("ffffffff-1-1-1", job)
+    right = timezone.now
+    monkeypatch.setattr(timezone, "now", lambda: right() + timedelta(minutes=minutes))
+    sweep.end_dead_runs()
+    assert Job.objects.get().status == "running"
+
+
+def test_a_heartbeat_of_a_machine_whose_clock_is_wrong_is_of_now(job, monkeypatch):
+    right = timezone.now
+    with monkeypatch.context() as patch:
+        patch.setattr(timezone, "now", lambda: right() - timedelta(minutes=5))
+        claimed = status_changes.claim(job.code)
+    assert abs(claimed.heartbeat_at - right()) < timedelta(minutes=2) > abs(claimed.started_at - right())
+
+
 def test_a_job_that_its_worker_has_dropped_is_queued_again(job):
     """Its last word could not be written, say, while the database was locked."""
     mine = status_changes.claim(job.code)
