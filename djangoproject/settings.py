@@ -142,6 +142,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "diffuser_api.access.security_headers.headers_middleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "diffuser_api.access.nul.nul_middleware",
     "diffuser_api.access.slashes.slash_middleware",
     "diffuser_api.access.tokens.client_middleware",
     "diffuser_api.access.throttles.throttle_middleware",
@@ -207,6 +208,15 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
     # A file, as in production: a database in memory knows no waiting for a lock.
     DATABASES["default"]["TEST"] = {"NAME": DATA_DIR / "test.sqlite3"}
+elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    # A connection for each thread that needs one, kept for a minute and tried before it is used again.
+    # No cursor outlives a transaction, so that a pool such as PgBouncer may stand in front.
+    kept = {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True, "DISABLE_SERVER_SIDE_CURSORS": True}
+    DATABASES["default"] = kept | DATABASES["default"]
+    # Seconds (the last: milliseconds) until a server that is cut off from here counts as away.
+    cut_off = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+    options = cut_off | {"tcp_user_timeout": 20_000} | DATABASES["default"].get("OPTIONS", {})
+    DATABASES["default"]["OPTIONS"] = options
 
 # --- API ----------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

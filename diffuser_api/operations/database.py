@@ -14,6 +14,8 @@ from django.db.backends.signals import connection_created
 
 SECONDS_FOR_A_LOCK = 2.0  # an answer may wait twice: for what it writes, and for the session
 SECONDS_TO_RETRY = 5
+# A process that is stopped, or cut off, inside a transaction: its locks are given to others after that.
+SECONDS_OF_SILENCE = 30.0
 TEXT = f"The database can't be used at the moment; send this again in {SECONDS_TO_RETRY} seconds."
 _AWAY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)
 
@@ -29,7 +31,7 @@ def is_away(error: BaseException | None) -> bool:
 
 
 def wait_briefly() -> None:
-    """From now on, this process waits for SQLite's lock for SECONDS_FOR_A_LOCK only."""
+    """From now on, this process waits for a lock of the database's for SECONDS_FOR_A_LOCK only."""
     connection_created.connect(_set_timeout, dispatch_uid="wait_briefly")
     for connection in connections.all(initialized_only=True):
         if connection.connection is not None:
@@ -37,9 +39,13 @@ def wait_briefly() -> None:
 
 
 def _set_timeout(sender, connection, **kwargs) -> None:
-    if connection.vendor == "sqlite":
-        with connection.cursor() as cursor:
-            cursor.execute(f"PRAGMA busy_timeout = {int(SECONDS_FOR_A_LOCK * 1000)}")
+    lock = int(SECONDS_FOR_A_LOCK * 1000)
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute(f"PRAGMA busy_timeout = {lock}")
+        elif connection.vendor == "postgresql":
+            silence = int(SECONDS_OF_SILENCE * 1000)
+            cursor.execute(f"SET lock_timeout = {lock}; SET idle_in_transaction_session_timeout = {silence}")
 
 
 def waiting_middleware(get_response):

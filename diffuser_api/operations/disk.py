@@ -13,6 +13,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+POSTGRESQL_FULL = "53100"  # its code of the error disk_full
 FULL_MB = 1  # with less left, any error is taken to come from the full disk
 TEXT = "The server's disk is full. Its operator has to make room; after that, send this again."
 
@@ -57,6 +58,8 @@ def is_full(error: BaseException | None = None) -> bool:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return True
         if isinstance(error, sqlite3.Error) and error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            return True
+        if getattr(error, "sqlstate", None) == POSTGRESQL_FULL:
             return True
         error = error.__cause__ or error.__context__
     return False
