@@ -49,7 +49,8 @@ def main() -> None:
 
         print(ROW.format("LoRA of rank 16, on and off", least_seconds(on_and_off)[0], ""))
 
-    side, unet = profile.face_resolution // 8, pipeline.unet
+    pixels, unet = profile.face_resolution, pipeline.unet
+    side = pixels // pipeline.vae_scale_factor
     noise = torch.Generator().manual_seed(1)
     latents = torch.randn(
         2, unet.config.in_channels, side, side, generator=noise
@@ -60,7 +61,7 @@ def main() -> None:
         print(
             ROW.format("text encoder, one prompt", least_seconds(lambda: pipeline.text_encoder(ids))[0], "")
         )
-        picture = torch.zeros(1, 3, side * 8, side * 8)
+        picture = torch.zeros(1, 3, pixels, pixels)
         print(ROW.format("VAE, encode", least_seconds(lambda: pipeline.vae.encode(picture))[0], ""))
         of_latents = latents[:1, :4].contiguous()
         print(ROW.format("VAE, decode", least_seconds(lambda: pipeline.vae.decode(of_latents))[0], ""))

@@ -86,14 +86,14 @@ def ours(profile: ModelProfile, folder: Path, steps: int) -> list[str]:
 def training_table(profile: ModelProfile, steps: int, rounds: int) -> list[tuple[str, float]]:
     """(name, steps a second), the median of rounds in turns."""
     environment = os.environ | omp.waiting()
-    side = str(profile.training.resolution // 8)
+    pixels = str(profile.training.resolution)
     plain = [sys.executable, "-m", "benchmarks.plain_lora", profile.training_model.id, str(steps)]
     seconds: dict[str, list[float]] = {"our trainer": [], "PEFT": []}
     with tempfile.TemporaryDirectory() as folder:
         for number in range(rounds):
             isolation.say(f"training, round {number + 1} of {rounds}")
             seconds["our trainer"].append(seconds_a_step(ours(profile, Path(folder), steps), environment))
-            seconds["PEFT"].append(seconds_a_step([*plain, "--side", side], environment))
+            seconds["PEFT"].append(seconds_a_step([*plain, "--pixels", pixels], environment))
     return [(name, 1 / statistics.median(values)) for name, values in seconds.items()]
 
 

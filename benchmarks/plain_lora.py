@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import torch
-from diffusers import DDPMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderTiny, DDPMScheduler, UNet2DConditionModel
 from peft import LoraConfig
 from transformers import CLIPTextModel
 
@@ -21,11 +21,19 @@ UNET_LAYERS = ["to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", 
 TEXT_LAYERS = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
 
 
+def vae_factor(model: Path) -> int:
+    """A side of a picture in units of its latents' side: 8 for Stable Diffusion, but not for every model."""
+    config = AutoencoderTiny.load_config(model, subfolder="vae")
+    return 2 ** (len(config["block_out_channels"]) - 1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("steps", type=int)
-    parser.add_argument("--side", type=int, default=64, help="of the latents")
+    parser.add_argument(
+        "--pixels", type=int, default=512, help="side of the pictures that the latents are of"
+    )
     parser.add_argument("--rank", type=int, default=32)
     args = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -42,8 +50,9 @@ def main() -> None:
     for parameter in trained:
         parameter.data = parameter.data.float()
     optimizer, scaler = torch.optim.AdamW(trained, lr=1e-4), torch.amp.GradScaler(device, enabled=half)
-    latents = torch.randn(5, 4, args.side, args.side, device=device)
-    extra = torch.zeros(1, unet.config.in_channels - 4, args.side, args.side, device=device)
+    side = args.pixels // vae_factor(args.model)
+    latents = torch.randn(5, 4, side, side, device=device)
+    extra = torch.zeros(1, unet.config.in_channels - 4, side, side, device=device)
     tokens = torch.ones(1, 77, dtype=torch.long, device=device)
     began = time.monotonic()
     for step in range(args.steps):
