@@ -22,7 +22,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 WEIGHTS := generation/miniature/weights
 UNET := unet/diffusion_pytorch_model.safetensors
-BENCHMARKS = $(filter-out measures pixels quality likeness settings screenshots sd15 sd15_parts sd15_shaped gpu plain_diffusers plain_lora,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/*.py)))
+BENCHMARKS = $(filter-out measures pixels quality strangers likeness settings screenshots sd15 sd15_parts sd15_shaped gpu plain_diffusers plain_lora,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/*.py)))
 
 help:
 	@echo "make demo    five photos in, a picture out: trains, paints, says where the picture is"
@@ -32,7 +32,7 @@ help:
 	@echo "make test-scale   the tests of jobs and of many machines, on a PostgreSQL server of their own"
 	@echo "make lint    style, types of file, which folder imports which, migrations, settings"
 	@echo "make bench   measurements, printed as tables"
-	@echo "make bench-quality   what the pictures are worth: a table and a contact sheet, in half an hour"
+	@echo "make bench-quality   what the pictures are worth: a table and a contact sheet, in two hours"
 	@echo "make bench-sd15   the whole road at Stable Diffusion 1.5's size, with random weights (7 GB of disk)"
 	@echo "make bench-gpu    every step, isolation and training on a GPU, next to plain diffusers: table, CSV, plot"
 	@echo "make screenshots   every page and state of studio and desk, in screenshots/"

@@ -5,8 +5,8 @@ held-out requests. ``--only`` takes one comparison: "sets", with the best checkp
 with a background that counts less, and with the five whole photos; "candidates", the face step with 2 and 4
 faces to choose from; "colours", a face's skin moved towards the neck's by 0, 4, 8 and 12 at most, painted in
 this process with a changed profile, so that its seconds hold every model's loading. Read is how often the
-face is nearest to the right one of 20 people, by the reader that the quality table uses and that chose
-nothing; the colour difference of cheeks and neck (CIE 2000); and what a picture takes.
+face is nearest to the right one of 20 people, by the judge, which chose nothing; the colour difference of
+cheeks and neck (CIE 2000); and what a picture takes.
 """
 
 from __future__ import annotations
@@ -23,22 +23,13 @@ import numpy as np
 from PIL import Image
 from skimage import color
 
-from benchmarks.quality import (
-    FIRST_PERSON,
-    TRAINED,
-    gallery,
-    held_out_scene,
-    nearest,
-    paint,
-    say,
-    seen_in_photos,
-    train_lora,
-    write_job,
-)
+from benchmarks.harness.trainings import train_lora
+from benchmarks.judge import reader as judge
+from benchmarks.judge.identity import FIRST_PERSON, TRAINED, gallery, nearest
+from benchmarks.quality import held_out_scene, paint, say, seen_in_photos, write_job
 from benchmarks.skin import cheeks, neck
 from generation import generator_classic
-from generation.miniature.training import reader
-from generation.miniature.world import joints, people, scenes
+from generation.miniature.world import joints, people
 from generation.miniature.world.scenes import Scene
 from generation.models.profiles import MINIATURE, PROFILES, ModelProfile, TrainingSettings
 
@@ -91,7 +82,7 @@ def read(
                 else:
                     painted = paint(work, job, *asked)
                     picture, seconds = painted.last, painted.seconds
-                face = reader.read_face(picture, scenes.face_mask(scene))
+                face = judge.read_head(picture, scene.pose)
                 found[shot].append(float(nearest(face, known) == visitor.number))
                 apart = color.deltaE_ciede2000(cheeks(picture, scene), neck(picture, scene))
                 found["apart"].append(float(apart))

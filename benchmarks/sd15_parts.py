@@ -23,7 +23,7 @@ import psutil
 
 from benchmarks.harness.job_folders import make_job, read_inputs
 from benchmarks.harness.kohya_lora import METADATA, kohyas_tensors
-from benchmarks.quality import train_lora
+from benchmarks.harness.trainings import train_lora
 from benchmarks.sd15 import FAMILY, anonymous_mb, prepare
 from generation.miniature.world import people
 from generation.miniature.world.scenes import HELD_OUT

@@ -2,7 +2,7 @@
 
 Held-out requests in this process, on models loaded once. First each step alone: pose over its guidance,
 detail and harmonize over strength and guidance, each from what the steps before it left. Then the whole chain
-with each step left out in turn: a step has to earn its place. What is read is told in ``benchmarks.quality``;
+with each step left out in turn: a step has to earn its place. ``benchmarks.judge.rows`` says what is read;
 ``fine`` is the contrast of the finest detail inside the subject mask, as a share of the drawing's own.
 """
 
@@ -13,12 +13,13 @@ import dataclasses
 import tempfile
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
+from benchmarks import measures
 from benchmarks.harness.job_folders import read_inputs
-from benchmarks.quality import READINGS, held_out_scene, readings_line, write_job
+from benchmarks.judge.rows import READINGS, readings_line
+from benchmarks.quality import held_out_scene, write_job
 from generation.miniature.world import scenes
 from generation.miniature.world.scenes import HELD_OUT, Scene
 from generation.models import hardware, pipelines
@@ -58,8 +59,7 @@ class Easel:
 
 
 def fine(picture: Image.Image, scene: Scene) -> float:
-    edges = cv2.Laplacian(np.asarray(picture.convert("L"), np.float32), cv2.CV_32F)
-    return float(np.abs(edges[np.asarray(scenes.silhouette(scene)) > 127]).mean())
+    return measures.fine_contrast(picture, np.asarray(scenes.silhouette(scene)) > 127)
 
 
 def main() -> None:

@@ -177,13 +177,13 @@ def draw_head(pen: Pen, person: Person, centre: Point, half: float, tilt: float,
     _draw_glasses(head, person)
 
 
-def _eye_place(person: Person) -> float:
+def eye_place(person: Person) -> float:
     return 0.28 + 0.12 * person.eye_spacing
 
 
 def _draw_eyes(head: Frame, person: Person) -> None:
     size = 0.11 + 0.06 * person.eye_size + (0.03 if person.age == "young" else 0.0)
-    x, dark = _eye_place(person), (34, 26, 24)
+    x, dark = eye_place(person), (34, 26, 24)
     for side in (-1, 1):
         head.ellipse(side * x, -0.06, size * 1.25, size, (252, 252, 252))
         head.ellipse(side * x, -0.05, size * 0.72, size * 0.86, _along(IRIS_TONES, person.iris))
@@ -271,7 +271,7 @@ def _draw_front_hair(head: Frame, person: Person, w: float) -> None:
 def _draw_glasses(head: Frame, person: Person) -> None:
     if not person.glasses:
         return
-    x, dark = _eye_place(person), (32, 32, 38)
+    x, dark = eye_place(person), (32, 32, 38)
     for side in (-1, 1):
         if person.glasses < 0.5:
             head.arc(side * x, -0.05, 0.25, 0.25, 0, 360, dark, 0.055)
