@@ -2,7 +2,7 @@
 
 How opaque a limb is follows from colours: a pixel on a bone is a mixture of the empty place's pixel and of
 one of the colours that this figure's limbs have. Those are read in the picture itself, from the torso, the
-thighs, the cheeks and the neck, so it does not matter which colours were asked for.
+legs, the cheeks and the neck, so it does not matter which colours were asked for.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ LEGS = (
 )
 SHADES = (1.0, 0.82, 0.68)  # of a colour: lit, in shadow, the outline
 OPAQUE = 0.6  # from here on a point of a bone is limb and not place
+CLEARLY = 60.0  # RGB distance: farther from the place than this is nothing that fades
 GAP = 0.3  # of a bone's length: a longer part that is place makes the limb broken
 OWN, OTHER = 20.0, 40.0  # RGB distance: up to here a pixel has a colour; from here on none of a mixture's
 SKIN = 14.0  # CIE 2000: a pixel of a hand is this near to the face's or the neck's skin
@@ -35,7 +36,7 @@ HAND_SHARE = 0.4  # of that circle is skin, at least
 def whole_limbs(picture: Image.Image, background: Image.Image, pose: Pose) -> bool:
     """Whether every limb that the frame shows is whole; ``background`` is the empty place."""
     pixels, place = np.asarray(picture.convert("RGB"), float), np.asarray(background.convert("RGB"), float)
-    colours = limb_colours(pixels, pose)
+    colours = limb_colours(pixels, place, pose)
     bones = [
         bone for limb in (*ARMS, *LEGS) for bone in zip(limb, limb[1:], strict=False) if _seen(pose, bone)
     ]
@@ -49,16 +50,18 @@ def _seen(pose: Pose, bone: tuple[int, int]) -> bool:
     return all(edge <= v < SCENE - edge for end in bone for v in pose.joints[end])
 
 
-def limb_colours(pixels: np.ndarray, pose: Pose) -> np.ndarray:
+def limb_colours(pixels: np.ndarray, place: np.ndarray, pose: Pose) -> np.ndarray:
     """(N, 3) RGB: the colours that a limb of this figure may have, each lit and in shadow."""
     shoulders = np.mean([pose.joints[k] for k in (joints.R_SHOULDER, joints.L_SHOULDER)], axis=0)
     hips = np.mean([pose.joints[k] for k in (joints.R_HIP, joints.L_HIP)], axis=0)
-    torso = [shoulders + share * (hips - shoulders) for share in (0.3, 0.6)]  # folded hands cover one of them
-    found = [*(median(pixels, place, 0.03 * pose.height) for place in torso), *skins(pixels, pose)]
-    for hip, knee, _ in LEGS:
-        thigh = 0.55 * np.asarray(pose.joints[hip]) + 0.45 * np.asarray(pose.joints[knee])
-        if (thigh < SCENE - 1).all() and (thigh >= 0).all():
-            found.append(median(pixels, thigh, 0.014 * pose.height))
+    torso = [shoulders + share * (hips - shoulders) for share in (0.3, 0.6)]  # folded hands cover one
+    found = [*(median(pixels, spot, 0.03 * pose.height) for spot in torso), *skins(pixels, pose)]
+    for hip, knee, ankle in LEGS:
+        for start, end in ((hip, knee), (knee, ankle)):  # a coat hides a thigh
+            middle = 0.5 * np.asarray(pose.joints[start]) + 0.5 * np.asarray(pose.joints[end])
+            seen, empty = (median(image, middle, 0.014 * pose.height) for image in (pixels, place))
+            if np.linalg.norm(seen - empty) > CLEARLY:
+                found.append(seen)
     return np.concatenate([np.asarray(found) * shade for shade in SHADES])
 
 

@@ -21,7 +21,7 @@ def readings(picture: Image.Image, scene: Scene) -> list[float]:
     """Outline IoU, and 1 or 0 for the right clothes, age and gender, of one picture."""
     mask = scenes.subject_mask(scene)
     outline = measures.painted_outline(picture, scenes.draw_background(scene), mask)
-    face = judge.read_head(picture, scene.pose)
+    face = first_reader.read_face(picture, scenes.face_mask(scene))
     return [
         measures.iou(outline, np.asarray(scenes.silhouette(scene)) > 127),
         measures.clothes_colour(picture, scene.pose) == scene.colour,
@@ -54,8 +54,8 @@ def scene_rows(painted: list[Painted]) -> list[Row]:
     outlines = [np.asarray(scenes.silhouette(p.scene)) > 127 for p in painted]
     found = [measures.painted_outline(p.last, p.background, scenes.subject_mask(p.scene)) for p in painted]
     colours = [measures.clothes_colour(p.last, p.scene.pose) for p in painted]
-    heads = [judge.read_head(p.last, p.scene.pose) for p in painted]
-    first = [first_reader.read_face(p.last, scenes.face_mask(p.scene)) for p in painted]
+    # The first reader tells ages and genders better than the judge, and chooses nothing either.
+    faces_read = [first_reader.read_face(p.last, scenes.face_mask(p.scene)) for p in painted]
     asked = {
         "colour": [p.scene.colour for p in painted],
         "age": [p.scene.person.age for p in painted],
@@ -66,14 +66,10 @@ def scene_rows(painted: list[Painted]) -> list[Row]:
         return shares([a == b for a, b in zip(read, of or asked[name], strict=True)])
 
     def read_back(name: str) -> Row:
-        read = [getattr(head, name) for head in heads]
-        return Row(
-            f"{name} read back (judge alone {judge.accuracy()[name]:.2f})",
-            right(name, read),
-            0.9,
-            right(name, read, others(asked[name])),
-            first=right(name, [getattr(face, name) for face in first]),
-        )
+        read = [getattr(face, name) for face in faces_read]
+        alone = first_reader.accuracy()[name]
+        theirs = right(name, read, others(asked[name]))
+        return Row(f"{name} read back (reader alone {alone:.2f})", right(name, read), 0.9, theirs)
 
     fine = [
         measures.fine_contrast(p.last, outline) / measures.fine_contrast(scenes.draw_scene(p.scene), outline)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from benchmarks import measures, strangers
-from benchmarks.judge import broken, crops, faces, identity, limbs, reader, vae
+from benchmarks import measures, quality, strangers
+from benchmarks.judge import broken, crops, faces, identity, limbs, reader, rows, vae
+from benchmarks.judge.painted import Painted, PaintedVisitor
 from generation.miniature.training import samples
 from generation.miniature.world import joints, people, scenes
 from generation.miniature.world.pen import View
@@ -179,3 +180,36 @@ def test_a_strangers_page_shows_photos_and_picture_and_says_nothing(tmp_path):
     strangers.write_tables(tmp_path, asked)
     assert (tmp_path / "index.csv").read_text() == "filled in"
     assert len((tmp_path / "key.csv").read_text().splitlines()) == 31
+
+
+def as_painted(scene: scenes.Scene) -> Painted:
+    """The request painted without a fault: each step's picture is the drawing."""
+    return Painted(
+        scene, {0: scenes.draw_background(scene)} | dict.fromkeys(range(1, 6), scenes.draw_scene(scene)), 1
+    )
+
+
+def test_drawings_reach_the_goal_of_every_row():
+    painted = [as_painted(quality.held_out_scene(200 + k)) for k in range(24)]
+    visitors = []
+    for number in identity.TRAINED[:8]:
+        person = people.random_person(identity.FIRST_PERSON + number)
+        for shot in joints.SHOT_TYPES:
+            scene = quality.held_out_scene(300 + number, person, shot)
+            before = as_painted(scene)
+            before = dataclasses.replace(before, steps=before.steps | {4: before.background})
+            visitors.append(PaintedVisitor(number, shot, before))
+    told, also = rows.visitor_rows(visitors)
+    whole = rows.whole_face_rows("whole faces", [v.painted for v in visitors], 0.9)
+    table = [
+        *told,
+        *whole,
+        rows.whole_limbs_row(painted),
+        *rows.scene_rows(painted),
+        *rows.place_rows(painted),
+    ]
+    assert [row.name for row in table if row.mean < min(row.goal or 0, 0.9)] == []
+    controls = {row.name: np.mean(row.control) for row in table if row.control and row.goal}
+    assert max(controls.values()) <= 0.6, controls
+    apart = next(row for row in also if row.name.startswith("distance"))
+    assert apart.mean < np.mean(apart.control)
