@@ -29,7 +29,7 @@ urlpatterns = [
     path("api/actions/", catalogue.ActionList.as_view(), name="actions"),
     path("api/schema/", SchemaView.as_view(), name="schema"),
     path("api/docs/", ApiDocs.as_view(), name="docs"),
-    re_path(r"^api/(?P<path>.*)$", errors.no_such_call),
+    re_path(r"^api/(?P<path>.*)$", errors.no_such_call, name="no-such-call"),
     re_path(r"^data/outputs/(?P<code>\d{8})(?:\.png)?$", outputs.output, name="output-png"),
     path("data/outputs/<code>", outputs.output, name="output"),
     path("data/thumbnails/pois/<int:pk>/<field>", catalogue.poi_thumbnail, name="poi-thumbnail"),

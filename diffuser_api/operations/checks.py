@@ -37,7 +37,7 @@ def models_are_there(app_configs, **kwargs):
 
 @register()
 def names_are_settings(app_configs, **kwargs):
-    return [Warning(sentence, id="cartolina.W005") for sentence in settings.MISTAKEN_NAMES]
+    return [Warning(sentence, id="cartolina.W007") for sentence in settings.MISTAKEN_NAMES]
 
 
 @register()
