@@ -1,7 +1,9 @@
 """Settings. Those that differ between installations come from the environment or .env (see .env.example)."""
 
+import contextlib
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 from django.conf.locale import LANG_INFO
@@ -88,14 +90,14 @@ CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
 
 def _kept_secret_key(path: Path) -> str:
     """A key of this installation's own, made at the first start and readable by its user alone."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(descriptor, "w") as file:
-        key = secrets.token_urlsafe(50)
-        file.write(key)
-    return key
+    if not path.exists():
+        descriptor, aside = tempfile.mkstemp(dir=path.parent)  # readable by its user alone
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(50))
+        with contextlib.suppress(FileExistsError):  # another process was first
+            os.link(aside, path)  # whole at once: nobody reads an empty key
+        os.unlink(aside)
+    return path.read_text().strip()
 
 
 SECRET_KEY = env.text("SECRET_KEY") or _kept_secret_key(DATA_DIR / "secret_key")

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,15 @@ def test_a_check_tells_a_mistaken_name():
         "ALOWED_HOSTS is no setting and changes nothing. Is ALLOWED_HOSTS meant?"
         in manage("check", ALOWED_HOSTS="a.example").stderr
     )
+
+
+def test_processes_that_start_first_at_once_share_one_whole_key(tmp_path):
+    from djangoproject.settings import _kept_secret_key
+
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    with ThreadPoolExecutor(16) as pool:
+        keys = list(pool.map(_kept_secret_key, [folder / "secret_key"] * 200))
+    assert len(set(keys)) == 1 and len(keys[0]) > 50
+    assert [file.name for file in folder.iterdir()] == ["secret_key"]
+    assert (folder / "secret_key").stat().st_mode & 0o077 == 0
