@@ -72,7 +72,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             **unprivileged(),
         )
-        ready = [programs() / "pg_isready", "--quiet", "--host", "127.0.0.1", "--port", str(self.port)]
+        ready = [programs() / "pg_isready", "--quiet", "--dbname", self.url]
         end = time.monotonic() + SECONDS_TO_START
         while subprocess.run(ready).returncode:
             if self.process.poll() is not None or time.monotonic() > end:
