@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='job',
             name='sender',
-            field=models.CharField(blank=True, editable=False, max_length=16),
+            field=models.CharField(blank=True, db_default='', editable=False, max_length=16),
         ),
     ]

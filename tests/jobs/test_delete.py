@@ -139,7 +139,8 @@ def age(code: str, days: int) -> None:
     LoraModel.objects.filter(code=code).update(created_at=before)
 
 
-def test_without_the_setting_nothing_is_deleted_by_age(visitor):
+def test_without_a_limit_nothing_is_deleted_by_age(visitor, settings):
+    settings.KEEP_OUTPUTS_DAYS = settings.KEEP_LORAS_DAYS = 0
     for code in visitor.values():
         age(code, 5000)
     before = stored()

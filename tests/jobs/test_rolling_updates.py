@@ -6,7 +6,7 @@ from django.db.migrations import operations
 from django.db.migrations.loader import MigrationLoader
 from django.db.models.fields import NOT_PROVIDED
 
-FIRST = 14  # migrations before it were made for a service that stands still meanwhile
+FIRST = 13  # migrations before it were made for a service that stands still meanwhile
 # The version before still reads or writes what these take away. ``docs/scaling.md`` says what to do instead.
 TAKING = (operations.RemoveField, operations.DeleteModel, operations.RenameField, operations.RenameModel)
 
