@@ -270,7 +270,8 @@ class Job(Owned):
     token_hash = models.CharField(max_length=64, blank=True)  # sha256 of the one-time token of a training
     output = models.FileField(upload_to="outputs/", blank=True)
     webhook_url = models.CharField(max_length=URL_LENGTH, blank=True)
-    sender = models.CharField(max_length=16, blank=True, db_default="", editable=False)  # addresses.mark_of, if it is known
+    # addresses.mark_of, if it is known
+    sender = models.CharField(max_length=16, blank=True, db_default="", editable=False)
     shared_until = models.DateTimeField(null=True, blank=True)  # by its visitor, see studio.sharing
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
     started_at = models.DateTimeField(null=True, blank=True, db_index=True)
