@@ -13,6 +13,8 @@ from generation.processes import step_process
 from generation.record import step_record
 from tests.generation.test_prompts import a_request, count_words
 
+pytestmark = pytest.mark.models
+
 
 def pose(job) -> tuple[np.ndarray, dict]:
     """The picture of the first step, and its record."""
