@@ -100,7 +100,7 @@ def test_the_page_tells_every_call_its_fields_and_its_answers(client, db, schema
 def test_the_schema_is_answered_whatever_its_address_asks_for(client, name, text):
     client.raise_request_exception = False
     answer = client.get(f"/api/schema/?{name}={text}")
-    assert answer.status_code == (404 if name == "format" else 200)
+    assert answer.status_code == (404 if name == "format" and text != "%00" else 200)  # NUL is taken out
 
 
 def test_the_schema_says_that_files_are_sent_as_bytes(schema):

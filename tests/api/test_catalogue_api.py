@@ -26,7 +26,7 @@ def test_places_are_listed_with_their_images(client, catalogue):
 
 def test_actions_are_listed_with_their_shots(client, catalogue):
     sitting, waving = client.get("/api/actions/").json()
-    assert [shot["shot_type"] for shot in waving["shots"]] == ["CLS", "FUS", "MES"]
+    assert [shot["shot_type"] for shot in waving["shots"]] == ["CLS", "MES", "FUS"]
     assert sitting["description"] == "sitting cross-legged on the ground"
     assert client.get(sitting["shots"][0]["image_url"]).status_code == 200
 

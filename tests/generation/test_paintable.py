@@ -26,7 +26,7 @@ def fail(*_):
 @pytest.mark.parametrize("make", [generator.generate, generator_classic.generate])
 def test_a_mask_that_vanishes_in_the_canvas_is_refused_before_any_step(field, make, tmp_path, monkeypatch):
     monkeypatch.setattr(generator, "run_step", fail)
-    monkeypatch.setattr(generator_classic, "paint", fail)
+    monkeypatch.setattr(generator_classic, "Easel", fail)
     (tmp_path / "lora.safetensors").write_bytes(b"not read")
     job = make_job(tmp_path / "job", lora=tmp_path / "lora.safetensors")
     a_mask(1).save(job / f"{field.replace('_', '-')}.png")

@@ -22,6 +22,8 @@ from benchmarks.harness.running_service import free_port
 from diffuser_api.models import Job
 from diffuser_api.operations import doctor
 
+pytestmark = pytest.mark.django_db
+
 
 @pytest.fixture
 def catalogue(db):
