@@ -179,8 +179,9 @@ class ActionAdmin(DeskAdmin):
 
     def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
         drawing = {"names": NAMES, "limbs": LIMBS, "colours": COLOURS}
-        stored = ActionImage.objects.filter(action_id=object_id) if request.method == "GET" else []
-        hairless = [image.pk for image in stored if head_masks.leaves_out_hair(image)] if object_id else []
+        action = self.get_object(request, object_id) if object_id and request.method == "GET" else None
+        stored = action.images.all() if action else []
+        hairless = [image.pk for image in stored if head_masks.leaves_out_hair(image)]
         context = {"drawing": drawing, "shown": list(proposals.MADE), "hairless": hairless}
         context |= extra_context or {}
         return super().changeform_view(request, object_id, form_url, context)

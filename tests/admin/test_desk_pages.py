@@ -363,3 +363,9 @@ def test_markup_in_names_comes_back_as_text(admin_client, job):
         content = admin_client.get(f"{DESK}/{page}").content.decode()
         assert "<img src=x" not in content and "<script>alert" not in content, page
         assert "onerror" in content, page
+
+
+def test_an_address_of_nothing_leads_back_to_the_index(admin_client):
+    for model in ("action", "poi", "job", "loramodel", "postcardlayout", "client"):
+        answer = admin_client.get(f"/admin/diffuser_api/{model}/try/widgets.css/change/")
+        assert answer.status_code == 302 and answer["Location"] == "/admin/", model
