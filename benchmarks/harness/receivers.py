@@ -1,4 +1,4 @@
-"""Receivers of webhooks, good and bad, each a real server on a free port of this host."""
+"""Servers that answer as one says, good and bad, each a real one on a free port of this host."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ class Receiver:
     sent: int = 0  # bytes of answers that the other side took
 
     @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hook?key=1"
+        return f"{self.origin}/hook?key=1"
 
 
 Answer = Callable[[socket.socket, Receiver], None]
@@ -31,6 +35,11 @@ def say(text: str) -> Answer:
 
 def status(code: int, extra: str = "") -> Answer:
     return say(f"HTTP/1.1 {code} Said\r\nContent-Length: 0\r\n{extra}\r\n")
+
+
+def redirect_to_itself(connection, receiver) -> None:
+    path = receiver.requests[-1].split()[1].decode()
+    status(301, f"Location: {receiver.origin}{path}\r\n")(connection, receiver)
 
 
 def hang(connection, receiver) -> None:

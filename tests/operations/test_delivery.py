@@ -1,35 +1,19 @@
 """The road from a worker to the web server is tried, and what is wrong with it is said by name."""
 
-import http.server
 import logging
-import threading
 
 import pytest
 
+from benchmarks.harness.receivers import receiving, status
 from benchmarks.harness.running_service import free_port
 from diffuser_api.operations import checks, delivery
 
 
 @pytest.fixture
 def another_server(request):
-    """Answers every POST with one status; its address."""
-    status, headers = request.param
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-
-        def log_message(self, *args):
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    """The address of a server that gives one answer to every request."""
+    with receiving(request.param) as receiver:
+        yield receiver.origin
 
 
 def test_the_right_address_has_no_problem(live_server, settings):
@@ -47,12 +31,12 @@ def test_what_is_no_address_is_said_to_be_none(address, settings):
 @pytest.mark.parametrize(
     "another_server, words",
     [
-        ((301, {"Location": "https://cartolina.example/"}), "redirects to https://cartolina.example/"),
-        ((400, {}), "answers 400"),
-        ((403, {}), "answers 403"),
-        ((404, {}), "another server"),
-        ((200, {}), "another server"),
-        ((502, {}), "web server's log"),
+        (status(301, "Location: https://cartolina.example/\r\n"), "redirects to https://cartolina.example/"),
+        (status(400), "answers 400"),
+        (status(403), "answers 403"),
+        (status(404), "another server"),
+        (status(200), "another server"),
+        (status(502), "web server's log"),
     ],
     indirect=["another_server"],
 )

@@ -1,11 +1,9 @@
 """Each fault of an installation, injected, is found by the doctor with a sentence that says what to do."""
 
-import http.server
 import io
 import os
 import subprocess
 import sys
-import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from django.utils import timezone
 from benchmarks.harness import ROOT
 from benchmarks.harness.catalogue import make_catalogue
 from benchmarks.harness.clients import make_job
+from benchmarks.harness.receivers import receiving, redirect_to_itself, status
 from benchmarks.harness.running_service import free_port
 from diffuser_api.models import Job
 from diffuser_api.operations import doctor
@@ -32,23 +31,9 @@ def catalogue(db):
 
 @pytest.fixture
 def answering(request):
-    """A server that gives one answer to every GET."""
-    status, headers = request.param
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value.format(url=f"http://{self.headers['Host']}{self.path}"))
-            self.end_headers()
-
-        def log_message(self, *args):
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    """The address of a server that gives one answer to every request."""
+    with receiving(request.param) as receiver:
+        yield receiver.origin
 
 
 def test_a_healthy_installation_is_said_to_be_one(live_server, settings):
@@ -184,7 +169,9 @@ def test_missing_fonts_and_texts(monkeypatch, settings, tmp_path):
     assert "Install Cartolina anew" in font and "'de'" in language and "compilemessages" in language
 
 
-@pytest.mark.parametrize("answering", [(301, {"Location": "https://a.example/"}), (404, {})], indirect=True)
+@pytest.mark.parametrize(
+    "answering", [status(301, "Location: https://a.example/\r\n"), status(404)], indirect=True
+)
 def test_a_health_check_that_another_server_answers(answering, settings):
     settings.SERVER_URL = answering
     (found,) = doctor.health_check()
@@ -194,9 +181,9 @@ def test_a_health_check_that_another_server_answers(answering, settings):
 @pytest.mark.parametrize(
     "answering, words",
     [
-        ((301, {"Location": "{url}"}), "X-Forwarded-Proto"),
-        ((400, {}), "ALLOWED_HOSTS"),
-        ((502, {}), "answers 502"),
+        (redirect_to_itself, "X-Forwarded-Proto"),
+        (status(400), "ALLOWED_HOSTS"),
+        (status(502), "answers 502"),
     ],
     indirect=["answering"],
 )
