@@ -80,9 +80,8 @@ class Easel:
     """Paints pictures for one folder, with the models of one profile."""
 
     def __init__(self, job: Path, profile: ModelProfile, canvas: Canvas, on_event: OnEvent):
-        from generation.models.pipelines import (
-            PipelineCache,
-        )  # torch takes seconds: a wrong request is refused before
+        # torch takes seconds to import: a wrong request is refused before.
+        from generation.models.pipelines import PipelineCache
 
         self.job, self.profile, self.canvas, self.on_event = job, profile, canvas, on_event
         self.cache = PipelineCache(budget_mb=0)  # keeps only the models of the current step

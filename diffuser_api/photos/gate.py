@@ -134,13 +134,23 @@ def _reasons(found: dict[int, list[dict]]) -> list[dict]:
 
 def _look_at_for(sender: str, files: list) -> list[Seen]:
     """What the photos cost counts, not how many they are: a small file can be a huge picture."""
-    bucket, rate = f"photos of {sender}", settings.PHOTO_RATE
-    if sender and (wait := throttles.seconds_until_free(bucket, rate)):
-        raise TooMuchWork(wait)
+    if sender:
+        refuse_too_much_work(sender)
     photos = _look_at(files)
     if sender:
-        throttles.charge(bucket, rate, sum(photo.seconds for photo in photos))
+        charge(sender, sum(photo.seconds for photo in photos))
     return photos
+
+
+def refuse_too_much_work(sender: str) -> None:
+    """Raises TooMuchWork while ``sender`` has used up what PHOTO_RATE allows."""
+    if wait := throttles.seconds_until_free(f"photos of {sender}", settings.PHOTO_RATE):
+        raise TooMuchWork(wait)
+
+
+def charge(sender: str, seconds: float) -> None:
+    """The processor worked so long for a file of ``sender``'s."""
+    throttles.charge(f"photos of {sender}", settings.PHOTO_RATE, seconds)
 
 
 def _look_at(files: list, kinds: Sequence[str] = (), most_mb: int | None = None) -> list[Seen]:

@@ -11,7 +11,6 @@ from django.conf import settings
 from django.core.files import File
 from django.utils.translation import gettext_lazy as _
 
-from diffuser_api.access import throttles
 from diffuser_api.marking import keys
 from diffuser_api.photos import gate
 from diffuser_api.photos.sentences import sentence
@@ -44,11 +43,9 @@ def verify(file: File, sender: str) -> dict:
     limit = settings.MAX_UPLOAD_MB
     if file.size == 0 or file.size > limit * 2**20:
         raise NotVerified(sentence("too_large", limit=limit) if file.size else sentence("empty"))
-    bucket = f"photos of {sender}"
-    if wait := throttles.seconds_until_free(bucket, settings.PHOTO_RATE):
-        raise gate.TooMuchWork(wait)
+    gate.refuse_too_much_work(sender)
     told = _look_at(file)
-    throttles.charge(bucket, settings.PHOTO_RATE, COSTS)
+    gate.charge(sender, COSTS)
     result = _result(told)
     signed = result in ("ours", "other")  # of a changed picture, nothing that it says is sure
     said = {name: told[name] if signed else "" for name in ("signer", "made_at", "made_by")}
