@@ -9,15 +9,17 @@ from generation.miniature.training import (
     carry,
     drawing,
     family,
-    rehearsal,
+    gradients,
     samples,
     train_unet,
     train_vae,
 )
 from generation.miniature.training.checkpoints import Plan, load_checkpoint
 from generation.miniature.training.device import Device
+from generation.miniature.training.latents import LATENT_CHANNELS, VAE_FACTOR
 from generation.miniature.training.trainee import Trainee
 from generation.miniature.world import scenes
+from generation.miniature.world.pen import SCENE
 
 CPU = Device("cpu", torch.float32)
 
@@ -105,13 +107,9 @@ def test_a_training_step_stays_on_its_device(tmp_path):
         chunk = [samples.draw_sample(kind, number) for number in range(4)]
         ring.put(train_unet.encoded(family.build_vae().to("meta"), trainee, _stacked(chunk)))
         rings.append(ring)
-    batch = train_unet.joined_batch(*rings, 0, counts, trainee.tokens([""]).to("meta"))
-    rehearsed = rehearsal.random_batch(counts, meta)
-    assert {name: (value.shape, value.dtype) for name, value in batch.items()} == {
-        name: (value.shape, value.dtype) for name, value in rehearsed.items()
-    }
-    schedule = train_unet.NoiseSchedule(meta)
-    train_unet.training_loss(trainee.predict, trainee, schedule, batch, 0, counts[2]).backward()
+    batch = train_unet.joined_batch(*rings, 0, counts, trainee.tokens([""]).to("meta"), meta)
+    seen = train_unet.noised(train_unet.NoiseSchedule(meta), batch, 0, counts[2], meta)
+    gradients.Gradients(trainee)(seen, batch["tokens"])
     vae = family.build_vae().to("meta")
     pictures = torch.rand(2, 3, train_vae.CROP, train_vae.CROP, device="meta")
     for step in (0, 2):
@@ -122,13 +120,43 @@ def _stacked(drawn: list[dict]) -> dict:
     return {name: drawing._stacked([sample[name] for sample in drawn]) for name in drawn[0]}
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_captured_gradients_are_those_of_a_plain_step(tmp_path):
+    gpu = Device("cuda", torch.bfloat16)
+    trainee = Trainee(tmp_path, gpu)
+    side = SCENE // VAE_FACTOR
+    batch = {
+        "latents": torch.randn(6, LATENT_CHANNELS, side, side, device="cuda"),
+        "around": torch.randn(6, LATENT_CHANNELS, side, side, device="cuda"),
+        "hole": torch.ones(6, 1, side, side, dtype=torch.bool, device="cuda"),
+        "weight": torch.ones(6, 1, side, side, device="cuda"),
+        "skeletons": torch.rand(2, 3, SCENE, SCENE, device="cuda"),
+    }
+    tokens, schedule = gpu.place(trainee.tokens(["a person"] * 6)), train_unet.NoiseSchedule(gpu)
+    captured = gradients.CapturedGradients(trainee)
+    for step in (0, 1):  # the second time the graph is replayed with another batch
+        seen = train_unet.noised(schedule, batch, step, 2, gpu)
+        loss, found = captured(seen, tokens), [p.grad.clone() for p in trainee.networks.parameters()]
+        assert torch.allclose(loss, gradients.Gradients(trainee)(seen, tokens), rtol=1e-2)
+        for mine, plain in zip(found, trainee.networks.parameters(), strict=True):
+            assert plain.grad.isfinite().all()
+            assert torch.allclose(mine, plain.grad, rtol=0.1, atol=0.02 * plain.grad.abs().max())
+        captured.graph = None  # the plain step gave the parameters other memory for their gradients
+
+
+def test_a_loss_that_is_no_number_ends_the_training(tmp_path, tiny, monkeypatch):
+    monkeypatch.setattr(gradients.Gradients, "loss", lambda self, seen, words: words.sum() * float("nan"))
+    with pytest.raises(FloatingPointError, match="the loss is nan"):
+        train_unet.train(tmp_path, family.build_vae(), Plan(steps=1), CPU)
+
+
 def test_no_device_is_named_in_passing():
     """The only places that may name the CPU: the choice of a device, and what is exported or carried."""
     folder = Path(samples.__file__).parent
     allowed = {"device.py", "carry.py", "export.py", "checkpoints.py"}
     for path in folder.glob("*.py"):
         if path.name not in allowed and path.name.startswith(
-            ("train_", "sheet", "trainee", "drawing", "rehearsal")
+            ("train_", "sheet", "trainee", "drawing", "gradients")
         ):
             lines = [
                 line

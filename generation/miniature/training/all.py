@@ -8,20 +8,16 @@ goes on from its last checkpoint. ``TRAINING.md`` says what it learns from and h
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from generation.miniature.training import carry, device, export, rehearsal, train_unet, train_vae
 from generation.miniature.training.checkpoints import Plan, log
-from generation.miniature.training.table import measured_table
 
 # Shares of the minutes. The rest is for the reader, the export and the table.
-VAE_SHARE, UNET_SHARE = 0.22, 0.66
-REHEARSAL_PATIENCE = 20  # seconds after the end of the VAE's training
+VAE_SHARE, UNET_SHARE = 0.2, 0.72
 
 
 def plans(args: argparse.Namespace) -> tuple[Plan, Plan]:
@@ -34,34 +30,19 @@ def plans(args: argparse.Namespace) -> tuple[Plan, Plan]:
     return vae, unet
 
 
-def start_rehearsal(work: Path) -> subprocess.Popen:
-    (work / rehearsal.FILE).unlink(missing_ok=True)
-    return subprocess.Popen([sys.executable, "-m", "generation.miniature.training.rehearsal", str(work)])
-
-
-def compiling_pays(work: Path, rehearsed: subprocess.Popen) -> bool:
-    """What the rehearsal found; False where it failed, or is still at it when the VAE has long finished."""
-    try:
-        rehearsed.wait(REHEARSAL_PATIENCE)
-        seconds = json.loads((work / rehearsal.FILE).read_text())
-    except (subprocess.TimeoutExpired, FileNotFoundError) as error:
-        rehearsed.kill()
-        log(f"without torch.compile: {error}")
-        return False
-    return seconds["compiled"] < 0.95 * seconds["eager"]
-
-
 def train_all(args: argparse.Namespace) -> None:
+    # Here, since every process that draws samples imports this module first: diffusers takes ten seconds.
+    from generation.miniature.training import carry, device, export, train_unet, train_vae
+    from generation.miniature.training.table import measured_table
+
     began, work = time.monotonic(), args.work
     work.mkdir(parents=True, exist_ok=True)
     chosen = device.choose(args.device)
     save_seconds = args.save_seconds or (45 if chosen.is_gpu else 120)
     for_vae, for_unet = plans(args)
-    rehearsed = start_rehearsal(work) if chosen.is_gpu else None
     vae = train_vae.train(work, for_vae, chosen, save_seconds)
     carry.pack(work, args.carry or work / "carry")
-    compiles = compiling_pays(work, rehearsed) if rehearsed else False
-    trainee = train_unet.train(work, vae, for_unet, chosen, save_seconds, compiles)
+    trainee = train_unet.train(work, vae, for_unet, chosen, save_seconds)
     carry.pack(work, args.carry or work / "carry")
     weights = work / "weights"
     export.export(work, weights)

@@ -24,11 +24,13 @@ class Device:
         return self.type == "cuda"
 
     def autocast(self):
+        """Without the cache of rounded weights, which a CUDA graph can't hold; each is used once anyhow."""
         if self.dtype == torch.float32:
             return contextlib.nullcontext()
-        return torch.autocast(self.type, self.dtype)
+        return torch.autocast(self.type, self.dtype, cache_enabled=False)
 
     def place(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The tensor on the device. The GPU is not waited for, so the next step can be prepared meanwhile."""
         return tensor.to(self.type, non_blocking=True)
 
     def describe(self) -> str:
@@ -45,6 +47,8 @@ def choose(name: str | None = None) -> Device:
     if (name or ("cuda" if torch.cuda.is_available() else "cpu")) == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = True
+        # Its backward pass gives NaN for 64 tokens, the coarsest level's (PyTorch 2.11 on an H100).
+        torch.backends.cuda.enable_cudnn_sdp(False)
         device = Device("cuda", torch.bfloat16)
     else:
         device = Device("cpu", hardware.fast_cpu_dtype())

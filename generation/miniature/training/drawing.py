@@ -68,7 +68,7 @@ class Ring:
             if name not in self.fields:
                 shape = (self.capacity, *values.shape[1:])
                 self.fields[name] = torch.empty(shape, dtype=values.dtype, device=self.device.type)
-            self.fields[name][places.to(self.device.type)] = self.device.place(values)
+            self.fields[name][self.device.place(places)] = self.device.place(values)
         self.put_so_far += count
 
     def skip(self, count: int) -> None:
@@ -77,7 +77,7 @@ class Ring:
 
     def take(self, count: int, generator: np.random.Generator) -> dict[str, torch.Tensor]:
         """``count`` samples, drawn evenly with repetition."""
-        places = torch.from_numpy(generator.integers(len(self), size=count)).to(self.device.type)
+        places = self.device.place(torch.from_numpy(generator.integers(len(self), size=count)))
         return {name: values[places] for name, values in self.fields.items()}
 
 

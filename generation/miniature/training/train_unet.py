@@ -13,6 +13,7 @@ much an error counts by its place.
 from __future__ import annotations
 
 import functools
+import math
 import time
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from generation.miniature.training.checkpoints import (
 )
 from generation.miniature.training.device import Device
 from generation.miniature.training.drawing import Supply
+from generation.miniature.training.gradients import CapturedGradients, Gradients
 from generation.miniature.training.sheet import draw_sheet
 from generation.miniature.training.trainee import Trainee
 
@@ -39,7 +41,7 @@ FILE = "unet.pt"
 BATCH = {"cuda": (112, 112, 32), "cpu": (11, 11, 2)}
 TOP_RATE = {"cuda": 1.5e-3, "cpu": 8e-4}
 RING = {"cuda": 40_960, "cpu": 6_144}  # samples of each kind that are kept
-BEFOREHAND = {"cuda": 4_096, "cpu": 768}
+BEFOREHAND = {"cuda": 1_536, "cpu": 768}
 EACH_STEP = {"cuda": 32, "cpu": 1.5}  # new samples of each kind
 CHUNK = {"cuda": 64, "cpu": 16}  # samples drawn and encoded together
 MIN_WEIGHT, MAX_WEIGHT, MAX_PLAIN_WEIGHT = 0.5, 5.0, 20.0  # of an error of the picture itself
@@ -82,7 +84,9 @@ def spread_timesteps(count: int, device: str) -> torch.Tensor:
     return (places / count * 1000).long()
 
 
-def joined_batch(pose, face, step: int, counts: tuple[int, int, int], empty: torch.Tensor) -> dict:
+def joined_batch(
+    pose, face, step: int, counts: tuple[int, int, int], empty: torch.Tensor, device: Device
+) -> dict:
     """The batch of this step out of the two rings: pose, then face, then plain samples."""
     rng = np.random.default_rng([17, step])
     posed, faces, plain = counts
@@ -91,23 +95,23 @@ def joined_batch(pose, face, step: int, counts: tuple[int, int, int], empty: tor
         name: torch.cat([part[name] for part in parts])
         for name in ("latents", "around", "hole", "weight", "tokens")
     }
-    device = batch["latents"].device
     count = sum(counts)
-    chosen = torch.from_numpy(rng.integers(samples.CAPTIONS, size=count)).to(device)
-    batch["tokens"] = batch["tokens"][torch.arange(count, device=device), chosen]
-    silent = torch.from_numpy(rng.random(count) < NO_CAPTION).to(device)
+    chosen = device.place(torch.from_numpy(rng.integers(samples.CAPTIONS, size=count)))
+    batch["tokens"] = batch["tokens"][torch.arange(count, device=device.type), chosen]
+    silent = device.place(torch.from_numpy(rng.random(count) < NO_CAPTION))
     batch["tokens"] = torch.where(silent[:, None], empty, batch["tokens"])
-    seen = torch.from_numpy(rng.random(posed) >= NO_SKELETON).to(device)
+    seen = device.place(torch.from_numpy(rng.random(posed) >= NO_SKELETON))
     batch["skeletons"] = parts[0]["skeleton"].float().div(255) * seen[:, None, None, None]
     return batch
 
 
-def training_loss(predict, trainee: Trainee, schedule: NoiseSchedule, batch: dict, step: int, plain: int):
-    """The loss of a batch, of whose samples the last ``plain`` are plain.
+def noised(schedule: NoiseSchedule, batch: dict, step: int, plain: int, device: Device) -> dict:
+    """What the networks see of a batch and what they should answer; its last ``plain`` samples are plain.
 
-    Noise and timesteps follow from ``step``.
+    ``noisy``, ``target`` (B, 4, h, w), ``extra`` (B, 5, h, w), ``weight`` (B, 1, h, w) of the squared error,
+    ``timesteps`` (B,) and ``skeletons``. Noise and timesteps follow from ``step``.
     """
-    latents, device = batch["latents"].float(), trainee.device
+    latents = batch["latents"].float()
     torch.manual_seed(step)
     noise = torch.randn(latents.shape, device=device.type)
     posed = len(batch["skeletons"])
@@ -119,13 +123,18 @@ def training_loss(predict, trainee: Trainee, schedule: NoiseSchedule, batch: dic
     extra[-plain:] = 0
     weight = batch["weight"].float()
     weight[-plain:] = 1
-    with device.autocast():
-        words = trainee.embed(batch["tokens"])
-        predicted = predict(noisy, extra, timesteps, words, batch["skeletons"]).float()
     most = torch.full_like(timesteps, MAX_WEIGHT, dtype=torch.float32)
     most[-plain:] = MAX_PLAIN_WEIGHT
-    error = ((predicted - target).square() * weight).mean((1, 2, 3)) / weight.mean((1, 2, 3))
-    return (error * schedule.error_weight(timesteps, most)).mean()
+    weight = weight / weight.mean((1, 2, 3), keepdim=True)
+    weight = weight * schedule.error_weight(timesteps, most)[:, None, None, None]
+    return {
+        "noisy": noisy,
+        "target": target,
+        "extra": extra,
+        "weight": weight,
+        "timesteps": timesteps,
+        "skeletons": batch["skeletons"],
+    }
 
 
 @torch.no_grad()
@@ -166,12 +175,10 @@ def supplies(vae, trainee: Trainee, step: int) -> tuple[Supply, ...]:
     )  # fmt: skip
 
 
-def train(
-    work: Path, vae, plan: Plan, device: Device, save_seconds: float = 120, compiles: bool = False
-) -> Trainee:
+def train(work: Path, vae, plan: Plan, device: Device, save_seconds: float = 120) -> Trainee:
     """Train from ``work/unet.pt``, or from nothing, to the end of the plan; sheets go to ``work``.
 
-    ``compiles``: with ``torch.compile``, as ``rehearsal`` found it faster.
+    Raises FloatingPointError if the loss stops being a number; the checkpoint is then older than that.
     """
     vae = vae.requires_grad_(False)
     torch.manual_seed(0)
@@ -183,7 +190,7 @@ def train(
     schedule, counts = NoiseSchedule(device), BATCH[device.type]
     empty = device.place(trainee.tokens([""]))
     pose, face = supplies(vae, trainee, plan.step)
-    predict = torch.compile(trainee.predict, dynamic=False) if compiles else trainee.predict
+    gradients = CapturedGradients(trainee) if device.is_gpu else Gradients(trainee)
     log(f"unet: batches of {sum(counts)}, from step {plan.step}")
     running, saved, sheet = None, time.monotonic(), time.monotonic()
     reported, reported_step = time.monotonic(), plan.step
@@ -191,17 +198,17 @@ def train(
         for group in trainee.optimizer.param_groups:
             group["lr"] = level_then_falling(plan, TOP_RATE[device.type])
         rings = [supply.fill(plan.step) for supply in (pose, face)]
-        batch = joined_batch(*rings, plan.step, counts, empty)
-        loss = training_loss(predict, trainee, schedule, batch, plan.step, counts[2])
-        trainee.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        batch = joined_batch(*rings, plan.step, counts, empty, device)
+        loss = gradients(noised(schedule, batch, plan.step, counts[2], device), batch["tokens"])
         torch.nn.utils.clip_grad_norm_(trainee.networks.parameters(), 1.0)
         trainee.optimizer.step()
         trainee.ema.step(trainee.networks.parameters())
         plan.advance()
-        running = loss.detach() if running is None else running.lerp(loss.detach(), 0.02)
+        running = loss.clone() if running is None else running.lerp(loss, 0.02)
         if plan.step % 50 == 0 or plan.finished:
             value = running.item()  # waits for the GPU
+            if not math.isfinite(value):
+                raise FloatingPointError(f"step {plan.step}: the loss is {value}; go on from {work / FILE}")
             pace = (plan.step - reported_step) * sum(counts) / (time.monotonic() - reported)
             log(f"unet step {plan.step}, {plan.share:.0%}  loss {value:.4f}  {pace:.0f} samples a second")
             reported, reported_step = time.monotonic(), plan.step

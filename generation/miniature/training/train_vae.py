@@ -42,19 +42,18 @@ RING = {"cuda": 24_000, "cpu": 4_000}
 EACH_STEP = {"cuda": 16, "cpu": 2}  # new pictures
 
 
-def crops(ring, count: int, step: int) -> torch.Tensor:
+def crops(ring, count: int, step: int, device: Device) -> torch.Tensor:
     """(count, 3, CROP, CROP) in -1..1; every other crop lies around the head."""
     rng = np.random.default_rng([11, step])
     rows = ring.take(count, rng)
-    device = rows["picture"].device
-    corners = torch.from_numpy(rng.integers(0, SCENE - CROP + 1, (count, 2))).to(device)
-    near = rows["head"] - CROP / 2 + torch.from_numpy(rng.integers(-24, 25, (count, 2))).to(device)
+    corners = device.place(torch.from_numpy(rng.integers(0, SCENE - CROP + 1, (count, 2))))
+    near = rows["head"] - CROP / 2 + device.place(torch.from_numpy(rng.integers(-24, 25, (count, 2))))
     near = near.clamp(0, SCENE - CROP).long()
-    every_other = torch.arange(count, device=device)[:, None] % 2 == 0
+    every_other = torch.arange(count, device=device.type)[:, None] % 2 == 0
     corners = torch.where(every_other, near, corners)
-    span = torch.arange(CROP, device=device)
+    span = torch.arange(CROP, device=device.type)
     x, y = (corners[:, 0, None] + span)[:, None, :], (corners[:, 1, None] + span)[:, :, None]
-    cut = rows["picture"][torch.arange(count, device=device)[:, None, None], y, x]
+    cut = rows["picture"][torch.arange(count, device=device.type)[:, None, None], y, x]
     return cut.permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
@@ -139,7 +138,7 @@ def train(work: Path, plan: Plan, device: Device, save_seconds: float = 120) -> 
     while not plan.finished:
         for group in optimizer.param_groups:
             group["lr"] = level_then_falling(plan, TOP_RATE[kind], level=0.4)
-        picture = with_other_colours(crops(supply.fill(plan.step), BATCH[kind], plan.step), plan.step)
+        picture = with_other_colours(crops(supply.fill(plan.step), BATCH[kind], plan.step, device), plan.step)
         loss = training_step(vae, device, picture.contiguous(memory_format=torch.channels_last), plan.step)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
