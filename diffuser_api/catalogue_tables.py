@@ -5,8 +5,10 @@ import unicodedata
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from diffuser_api.catalogue import mask_rules
+from diffuser_api.languages import Translated
 
 NAME_LENGTH = 100
 DESCRIPTION_LENGTH = 300
@@ -48,9 +50,9 @@ class LineField(models.CharField):
 
 
 class ShotType(models.TextChoices):
-    CLOSE = "CLS", "close"
-    MEDIUM = "MES", "medium"
-    FAR = "FUS", "far"
+    CLOSE = "CLS", _("close")
+    MEDIUM = "MES", _("medium")
+    FAR = "FUS", _("far")
 
 
 NEAR_TO_FAR = models.Case(
@@ -59,81 +61,97 @@ NEAR_TO_FAR = models.Case(
 )
 
 
-class Poi(models.Model):
+class Poi(Translated):
     """A point of interest: a named place."""
 
-    name = LineField(max_length=NAME_LENGTH, unique=True)
+    name = LineField(_("name"), max_length=NAME_LENGTH, unique=True)
 
     class Meta:
         ordering = ["name"]
-        verbose_name = "place"
+        verbose_name, verbose_name_plural = _("place"), _("places")
 
     def __str__(self):
-        return self.name
+        return self.shown_name
 
 
-class PoiImage(models.Model):
+class PoiImage(Translated):
     """One background photograph of a place."""
 
-    poi = models.ForeignKey(Poi, on_delete=models.CASCADE, related_name="images", verbose_name="place")
-    name = LineField(max_length=NAME_LENGTH)
+    TRANSLATED = ("name", "description")
+    poi = models.ForeignKey(Poi, on_delete=models.CASCADE, related_name="images", verbose_name=_("place"))
+    name = LineField(_("name"), max_length=NAME_LENGTH)
     description = LineField(
-        max_length=DESCRIPTION_LENGTH, help_text="What is to be seen; goes into the prompt."
+        _("description"),
+        max_length=DESCRIPTION_LENGTH,
+        help_text=_("What is to be seen, in English; goes into the prompt."),
     )
-    image = models.ImageField(upload_to="pois/")
+    image = models.ImageField(_("picture"), upload_to="pois/")
 
     class Meta:
         ordering = ["name"]
-        verbose_name = "place image"
+        verbose_name, verbose_name_plural = _("place image"), _("place images")
         constraints = [models.UniqueConstraint(fields=["poi", "name"], name="unique_image_name_of_poi")]
 
     def __str__(self):
-        return f"{self.poi}: {self.name}"
+        return f"{self.poi}: {self.shown_name}"
 
 
-class Action(models.Model):
+class Action(Translated):
     """A thing the subject does."""
 
-    name = LineField(max_length=NAME_LENGTH, unique=True)
+    TRANSLATED = ("name", "description")
+    name = LineField(_("name"), max_length=NAME_LENGTH, unique=True)
     description = LineField(
+        _("description"),
         max_length=DESCRIPTION_LENGTH,
-        help_text="What the subject does; goes into the prompt, and free text is compared with it.",
+        help_text=_(
+            "What the subject does, in English; goes into the prompt, and free text is compared with it."
+        ),
     )
 
     class Meta:
         ordering = ["name"]
+        verbose_name, verbose_name_plural = _("action"), _("actions")
 
     def __str__(self):
-        return self.name
+        return self.shown_name
 
 
 class ActionImage(models.Model):
     """An action at one shot type: what guides the pose, and where subject and face may be painted."""
 
     class Kind(models.TextChoices):
-        SKELETON = "skeleton", "OpenPose skeleton"
-        MANNEQUIN = "mannequin", "mannequin"
-        PHOTO = "photo", "photograph of a person"
+        SKELETON = "skeleton", _("OpenPose skeleton")
+        MANNEQUIN = "mannequin", _("mannequin")
+        PHOTO = "photo", _("photograph of a person")
 
-    action = models.ForeignKey(Action, on_delete=models.CASCADE, related_name="images")
-    shot_type = models.CharField(max_length=3, choices=ShotType)
-    kind = models.CharField(max_length=9, choices=Kind, default=Kind.SKELETON)
+    action = models.ForeignKey(
+        Action, on_delete=models.CASCADE, related_name="images", verbose_name=_("action")
+    )
+    shot_type = models.CharField(_("shot type"), max_length=3, choices=ShotType)
+    kind = models.CharField(_("kind"), max_length=9, choices=Kind, default=Kind.SKELETON)
     image = models.ImageField(
-        upload_to="actions/", help_text="An OpenPose skeleton is used as it is; others are turned into one."
+        _("picture"),
+        upload_to="actions/",
+        help_text=_("An OpenPose skeleton is used as it is; others are turned into one."),
     )
-    skeleton = models.ImageField(upload_to="actions/", editable=False, help_text="What ControlNet gets.")
+    skeleton = models.ImageField(
+        _("skeleton"), upload_to="actions/", editable=False, help_text=_("What ControlNet gets.")
+    )
     subject_mask = models.ImageField(
-        upload_to="actions/", help_text="White where the subject may be painted."
+        _("subject mask"), upload_to="actions/", help_text=_("White where the subject may be painted.")
     )
-    face_mask = models.ImageField(upload_to="actions/", help_text="White where the face may be painted.")
+    face_mask = models.ImageField(
+        _("face mask"), upload_to="actions/", help_text=_("White where the face may be painted.")
+    )
 
     class Meta:
         ordering = [NEAR_TO_FAR]
-        verbose_name = "action image"
+        verbose_name, verbose_name_plural = _("action image"), _("action images")
         constraints = [models.UniqueConstraint(fields=["action", "shot_type"], name="unique_shot_of_action")]
 
     def __str__(self):
-        return f"{self.action} {self.shot_type}"
+        return f"{self.action}, {self.get_shot_type_display()}"
 
     def clean(self):
         if self.image and self.skeleton and self.subject_mask and self.face_mask:
@@ -142,35 +160,43 @@ class ActionImage(models.Model):
                 raise ValidationError(errors)
 
 
-class PostcardLayout(models.Model):
+class PostcardLayout(Translated):
     """How a picture is printed as a postcard. Without any row there are two built-in ones."""
 
     class Style(models.TextChoices):
-        FRAMED = "framed", "the whole picture, with words beside it"
-        FULL_BLEED = "full_bleed", "the picture over the whole card"
+        FRAMED = "framed", _("the whole picture, with words beside it")
+        FULL_BLEED = "full_bleed", _("the picture over the whole card")
 
     class Corner(models.TextChoices):
-        TOP_LEFT = "top-left", "top left"
-        TOP_RIGHT = "top-right", "top right"
-        BOTTOM_LEFT = "bottom-left", "bottom left"
-        BOTTOM_RIGHT = "bottom-right", "bottom right"
+        TOP_LEFT = "top-left", _("top left")
+        TOP_RIGHT = "top-right", _("top right")
+        BOTTOM_LEFT = "bottom-left", _("bottom left")
+        BOTTOM_RIGHT = "bottom-right", _("bottom right")
 
-    name = LineField(max_length=NAME_LENGTH, unique=True, help_text="Visitors choose by it.")
-    style = models.CharField(max_length=10, choices=Style, default=Style.FRAMED)
+    name = LineField(_("name"), max_length=NAME_LENGTH, unique=True, help_text=_("Visitors choose by it."))
+    style = models.CharField(_("style"), max_length=10, choices=Style, default=Style.FRAMED)
     logo = models.ImageField(
-        upload_to="postcards/", blank=True, help_text="Printed up to 28 x 13 mm; may be transparent."
-    )
-    logo_corner = models.CharField(max_length=12, choices=Corner, default=Corner.BOTTOM_RIGHT)
-    font = models.FileField(
+        _("logo"),
         upload_to="postcards/",
         blank=True,
-        help_text="A TrueType file whose licence lets it be embedded; else Noto Serif is used.",
+        help_text=_("Printed up to 28 x 13 mm; may be transparent."),
     )
-    position = models.PositiveSmallIntegerField(default=0, help_text="The lowest is offered first.")
+    logo_corner = models.CharField(
+        _("corner of the logo"), max_length=12, choices=Corner, default=Corner.BOTTOM_RIGHT
+    )
+    font = models.FileField(
+        _("font"),
+        upload_to="postcards/",
+        blank=True,
+        help_text=_("A TrueType file whose licence lets it be embedded; else Noto Serif is used."),
+    )
+    position = models.PositiveSmallIntegerField(
+        _("position"), default=0, help_text=_("The lowest is offered first.")
+    )
 
     class Meta:
         ordering = ["position", "name"]
-        verbose_name = "postcard layout"
+        verbose_name, verbose_name_plural = _("postcard layout"), _("postcard layouts")
 
     def __str__(self):
-        return self.name
+        return self.shown_name

@@ -124,6 +124,11 @@ class Job(Owned):
         return f"{self.kind} {self.code}"
 
     @property
+    def action_name(self) -> str:
+        """In the reader's language; as it was when the action is gone."""
+        return self.action_image.action.shown_name if self.action_image else self.parameters.get("action", "")
+
+    @property
     def is_finished(self) -> bool:
         return self.status not in (self.Status.QUEUED, self.Status.RUNNING)
 

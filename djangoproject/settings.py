@@ -180,6 +180,7 @@ LANGUAGE_CODE = "en"
 # English, and every language that the studio's locale/ has a folder of.
 LANGUAGES = [(code, LANG_INFO[code]["name_local"]) for code in ("en", *_languages())]
 LANGUAGE_COOKIE_SECURE, LANGUAGE_COOKIE_HTTPONLY, LANGUAGE_COOKIE_SAMESITE = HTTPS, True, "Lax"
+FORMAT_MODULE_PATH = ["diffuser_api.formats"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"

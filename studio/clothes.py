@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 GARMENTS = {"t-shirt": _("T-shirt"), "sweater": _("sweater"), "coat": _("coat"), "dress": _("dress")}
@@ -44,3 +45,12 @@ def choices(text: str) -> dict[str, str]:
     colour, garment, more = (word or "" for word in found.groups()) if found else ("", "", text)
     chosen = {"garment": "" if garment == _ANY else garment, "colour": colour, "clothes": more}
     return chosen if phrase(*chosen.values()) == text else {"garment": "", "colour": "", "clothes": text}
+
+
+def shown(text: str) -> tuple[str, str]:
+    """What ``choices`` finds in this text, in the page's language, and the visitor's own words."""
+    garment, colour, more = choices(text).values()
+    noun = str(GARMENTS.get(garment, _("clothes"))) if garment or colour else ""
+    if colour:
+        noun = gettext("%(colour)s %(garment)s") % {"colour": COLOURS[colour], "garment": noun}
+    return noun, more

@@ -25,7 +25,7 @@ STARTING = {"shot": "MES", "how": "figure", "age": "adult", "gender": "woman", "
 _SENTENCES = {  # what to do about a field
     "place": _("Choose a place."),
     "action": _("Choose what you do."),
-    "words": _("No figure is like these words. Say it otherwise, in English."),
+    "words": _("No figure is like these words. Say it otherwise."),
     "shot": _("There is no figure for this from here. Choose another distance."),
     "age": _("Choose an age."),
     "gender": _("Choose one."),

@@ -16,6 +16,7 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_GET, require_POST
 
 from diffuser_api.admin import trials
+from diffuser_api.admin.in_languages import form_for
 from diffuser_api.admin.pages import DeskAdmin, FileInput, module, thumbnail
 from diffuser_api.catalogue import entrance, head_masks, proposals
 from diffuser_api.models import Action, ActionImage, ShotType
@@ -156,6 +157,7 @@ class ActionImageInline(admin.StackedInline):
 
 @admin.register(Action)
 class ActionAdmin(DeskAdmin):
+    form = form_for(Action, "name", "description")
     inlines = [ActionImageInline]
     list_display = ["name", "description", "shots", "try_it"]
     search_fields = ["name", "description"]

@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from diffuser_api.admin import catalogue
+from diffuser_api.admin.in_languages import form_for
 from diffuser_api.admin.pages import DeskAdmin, PictureField, module, thumbnail
 from diffuser_api.models import Poi, PoiImage
 
@@ -22,7 +23,7 @@ class PoiImageForm(forms.ModelForm):
 
 class PoiImageInline(admin.StackedInline):
     model = PoiImage
-    form = PoiImageForm
+    form = form_for(PoiImage, own_form=PoiImageForm)
     template = "desk/place_images.html"
     extra = 1
     verbose_name = "picture"
@@ -30,6 +31,7 @@ class PoiImageInline(admin.StackedInline):
 
 @admin.register(Poi)
 class PoiAdmin(DeskAdmin):
+    form = form_for(Poi, "name")
     inlines = [PoiImageInline]
     list_display = ["name", "first_image", "pictures", "try_it"]
     search_fields = ["name"]

@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 
+from diffuser_api.admin.in_languages import form_for
 from diffuser_api.admin.pages import FileInput
 from diffuser_api.catalogue import entrance
 from diffuser_api.models import PostcardLayout
@@ -41,5 +42,5 @@ class PostcardLayoutForm(forms.ModelForm):
 
 @admin.register(PostcardLayout)
 class PostcardLayoutAdmin(admin.ModelAdmin):
-    form = PostcardLayoutForm
+    form = form_for(PostcardLayout, own_form=PostcardLayoutForm)
     list_display = ["name", "style", "position"]

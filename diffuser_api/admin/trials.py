@@ -36,8 +36,8 @@ class TrialForm(forms.Form):
         super().__init__(*args, **kwargs)
         places = PoiImage.objects.select_related("poi").order_by("poi__name", "name")
         shots = ActionImage.objects.select_related("action").order_by("action__name", "shot_type")
-        shot = [(row.pk, f"{row.action.name}, {row.get_shot_type_display()}") for row in shots]
-        place = [(row.pk, f"{row.poi.name}, {row.name}") for row in places]
+        shot = [(row.pk, str(row)) for row in shots]
+        place = [(row.pk, f"{row.poi}, {row.shown_name}") for row in places]
         for name, rows, choices in (("place", places, place), ("shot", shots, shot)):
             self.fields[name].queryset, self.fields[name].choices = rows, choices
 

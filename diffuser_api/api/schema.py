@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import ClassVar
 
-from django.utils.translation import get_language
+from django.utils import translation
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.views import SpectacularAPIView
 
@@ -32,18 +32,18 @@ OTHERS = {  # where they are listed already
 
 
 class Generator(SchemaGenerator):
-    """Makes the schema only once: that takes a third of a second, and the library's first use is not safe in
-    two threads at once."""
+    """Makes the schema, in English, only once: that takes a third of a second, and the library's first use is
+    not safe in two threads at once."""
 
     lock = threading.Lock()
-    made: ClassVar[dict[str, dict]] = {}  # by language
+    made: ClassVar[list[dict]] = []
 
     def get_schema(self, request=None, public=False):
-        language = get_language() or ""
         with self.lock:
-            if language not in self.made:
-                self.made[language] = super().get_schema(request=None, public=True)
-            return self.made[language]
+            if not self.made:
+                with translation.override("en"):
+                    self.made.append(super().get_schema(request=None, public=True))
+            return self.made[0]
 
 
 class SchemaView(SpectacularAPIView):

@@ -15,13 +15,9 @@ from diffuser_api.jobs.orders import GenerationOrder
 from diffuser_api.models import (
     NAME_LENGTH,
     URL_LENGTH,
-    Action,
-    ActionImage,
     IdempotencyKey,
     Job,
     LoraModel,
-    Poi,
-    PoiImage,
     ShotType,
 )
 from diffuser_api.photos import consent, sentences, verify
@@ -356,43 +352,3 @@ class LoraSerializer(serializers.ModelSerializer):
     @extend_schema_field(serializers.URLField())
     def get_url(self, lora):
         return reverse("lora", args=[lora.code], request=self.context["request"])
-
-
-class PoiImageSerializer(serializers.ModelSerializer):
-    image_url = serializers.SerializerMethodField()
-
-    class Meta:
-        model = PoiImage
-        fields = ["name", "description", "image_url"]
-
-    @extend_schema_field(serializers.URLField())
-    def get_image_url(self, image):
-        return reverse("poi-thumbnail", args=[image.pk, "image"], request=self.context["request"])
-
-
-class PoiSerializer(serializers.ModelSerializer):
-    images = PoiImageSerializer(many=True)
-
-    class Meta:
-        model = Poi
-        fields = ["name", "images"]
-
-
-class ActionShotSerializer(serializers.ModelSerializer):
-    image_url = serializers.SerializerMethodField()
-
-    class Meta:
-        model = ActionImage
-        fields = ["shot_type", "image_url"]
-
-    @extend_schema_field(serializers.URLField())
-    def get_image_url(self, image):
-        return reverse("action-thumbnail", args=[image.pk, "skeleton"], request=self.context["request"])
-
-
-class ActionSerializer(serializers.ModelSerializer):
-    shots = ActionShotSerializer(many=True, source="images")
-
-    class Meta:
-        model = Action
-        fields = ["name", "description", "shots"]

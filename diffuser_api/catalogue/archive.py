@@ -109,3 +109,16 @@ def text(entry: dict, field: str) -> str:
     if not isinstance(found, str) or UNTEXT.search(found):
         raise ItemRefused(f"{INDEX}: {field!r} must be a text, not {json.dumps(found)[:60]}.")
     return found
+
+
+def translations(entry: dict, fields: tuple[str, ...]) -> dict[str, dict]:
+    """The entry's ``translations``, by the name of their field; empty without any, so that an import changes
+    none. Raises ItemRefused."""
+    found = entry.get("translations", {})
+    if not isinstance(found, dict) or not all(isinstance(texts, dict) for texts in found.values()):
+        raise ItemRefused(f"{INDEX}: 'translations' must be an object of objects.")
+    kept = {
+        code: {field: text(texts, field) for field in fields if field in texts}
+        for code, texts in found.items()
+    }
+    return {"translations": kept} if kept else {}

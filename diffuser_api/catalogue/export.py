@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from diffuser_api.catalogue.archive import FORMAT, INDEX, VERSION
+from diffuser_api.languages import Translated
 from diffuser_api.models import Action, ActionImage, Poi, PoiImage
 
 SHOT_FILES = ("image", "skeleton", "subject_mask", "face_mask")
@@ -49,13 +50,14 @@ class _Export:
 
     def place(self, poi: Poi) -> dict:
         images = [self._with_files(image, ("image",)) for image in poi.images.all()]
-        return {"name": poi.name, "images": [image for image in images if image]}
+        return {"name": poi.name, **_translations(poi), "images": [image for image in images if image]}
 
     def action(self, action: Action) -> dict:
         shots = [self._with_files(shot, SHOT_FILES) for shot in action.images.all()]
         return {
             "name": action.name,
             "description": action.description,
+            **_translations(action),
             "shots": [shot for shot in shots if shot],
         }
 
@@ -70,10 +72,14 @@ class _Export:
             self.archive.writestr(getattr(row, name).name, content)
         self.done.pictures += len(contents)
         if isinstance(row, PoiImage):
-            entry = {"name": row.name, "description": row.description}
+            entry = {"name": row.name, "description": row.description, **_translations(row)}
         else:
             entry = {"shot_type": row.shot_type, "kind": row.kind}
         return entry | {name: getattr(row, name).name for name in fields}
+
+
+def _translations(row: Translated) -> dict:
+    return {"translations": row.translations} if row.translations else {}
 
 
 def _content(row: PoiImage | ActionImage, field_name: str) -> bytes:

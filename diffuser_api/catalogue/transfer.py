@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import Model
 
 from diffuser_api.catalogue import archive, entrance
-from diffuser_api.catalogue.archive import Archive, CatalogueRefused, ItemRefused, items, text
+from diffuser_api.catalogue.archive import Archive, CatalogueRefused, ItemRefused, items, text, translations
 from diffuser_api.catalogue.export import SHOT_FILES, write
 from diffuser_api.models import Action, ActionImage, Poi, PoiImage
 
@@ -213,10 +213,11 @@ class _Nothing(Exception):
 def _place(entry: dict) -> _Group:
     def image(found: dict) -> _Item:
         name = text(found, "name")
-        values = {"description": text(found, "description")}
+        values = {"description": text(found, "description"), **translations(found, PoiImage.TRANSLATED)}
         return _Item(name, {"name": name}, values, {"image": text(found, "image")})
 
-    return _Group(Poi, text(entry, "name"), {}, _items(entry, "images", image))
+    values = translations(entry, Poi.TRANSLATED)
+    return _Group(Poi, text(entry, "name"), values, _items(entry, "images", image))
 
 
 def _action(entry: dict) -> _Group:
@@ -224,7 +225,7 @@ def _action(entry: dict) -> _Group:
         shot_type, files = text(found, "shot_type"), {name: text(found, name) for name in SHOT_FILES}
         return _Item(shot_type, {"shot_type": shot_type}, {"kind": text(found, "kind")}, files)
 
-    values = {"description": text(entry, "description")}
+    values = {"description": text(entry, "description"), **translations(entry, Action.TRANSLATED)}
     return _Group(Action, text(entry, "name"), values, _items(entry, "shots", shot))
 
 

@@ -35,7 +35,7 @@ def layout_of(name: str) -> PostcardLayout | None:
 def card_of(job: Job, values: Mapping, link: str) -> Card:
     """``values``: the fields of api.postcards.PostcardSerializer. Raises OSError when the picture is gone."""
     layout, picture = values["layout"], open_stored(job.output)
-    place = job.poi_image.poi.name if job.poi_image else ""
+    place = job.poi_image.poi.shown_name if job.poi_image else ""
     return Card(
         picture=picture,
         head=_head(job, picture.size),

@@ -95,7 +95,7 @@ def _page(request, job, values, problems, shown, status):
         return render(request, "studio/_card_shown.html", context)
     offered = wish.layouts()
     context |= {
-        "layouts": {layout.name: BUILT_IN_NAMES.get(layout.name, layout.name) for layout in offered},
+        "layouts": {layout.name: BUILT_IN_NAMES.get(layout.name, layout.shown_name) for layout in offered},
         "layout": values["layout"] or offered[0].name,
         "orientation": values["orientation"] or "landscape",
         "edges": values["edges"] or "trimmed",

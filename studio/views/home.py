@@ -14,7 +14,11 @@ ON_A_PAGE = 24
 
 
 def _pictures(request):
-    return request.visitor.jobs().filter(kind=Job.Kind.GENERATION).select_related("poi_image__poi")
+    return (
+        request.visitor.jobs()
+        .filter(kind=Job.Kind.GENERATION)
+        .select_related("poi_image__poi", "action_image__action")
+    )
 
 
 @visitors.welcome

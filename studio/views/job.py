@@ -15,7 +15,7 @@ from diffuser_api.api.serializers import JobSerializer
 from diffuser_api.jobs import folders, orders, queue, retention, status_changes
 from diffuser_api.models import Job
 from generation.job_folder import PREVIEW, newest_index
-from studio import forms, once, sentences, sharing, visitors
+from studio import clothes, forms, once, sentences, sharing, visitors
 
 RUNNING_MS, WAITING_MS = 500, 1500  # between two looks
 
@@ -56,6 +56,7 @@ def _context(request, job: Job) -> dict:
         "estimate": sentences.estimate(told["eta_seconds"], training=not picture),
         "state": sentences.state(job, told["position"]),
         "error": sentences.error(job),
+        "wearing": clothes.shown(job.parameters.get("other_details", "")),
         "left_out": ", ".join(told["left_out"].values()),
         "steps": sentences.steps(job, newest),
         "newest": newest,

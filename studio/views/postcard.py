@@ -50,7 +50,11 @@ def _ask(request, values: dict[str, str]):
 def _page(request, values, problems, status=200):
     images = list(PoiImage.objects.select_related("poi").order_by("poi__name", "name"))
     actions = [
-        {"name": action.name, "shots": {shot.shot_type: shot.pk for shot in action.images.all()}}
+        {
+            "name": action.name,
+            "shown": action.shown_name,
+            "shots": {shot.shot_type: shot.pk for shot in action.images.all()},
+        }
         for action in Action.objects.prefetch_related("images")
     ]
     if images and not values.get("place"):

@@ -1,6 +1,7 @@
 """For everybody, also where the studio is closed: which marks does a picture carry?"""
 
 from django.shortcuts import render
+from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_http_methods
 
 from diffuser_api.access.addresses import address_of
@@ -24,8 +25,17 @@ def _answer(request) -> tuple[dict, int]:
     if "image" not in request.FILES:
         return {"nothing_sent": True}, 400
     try:
-        return {"found": verify(request.FILES["image"], address_of(request))}, 200
+        found = verify(request.FILES["image"], address_of(request))
+        return {"found": found, "made_at": _moment(found["made_at"])}, 200
     except NotVerified as error:
         return {"problem": str(error)}, 400
     except gate.TooMuchWork as error:
         return {"problem": sentences.not_taken(error)}, 429
+
+
+def _moment(text: str):
+    """None for a text of another signer that is no date."""
+    try:
+        return parse_datetime(text)
+    except ValueError:
+        return None

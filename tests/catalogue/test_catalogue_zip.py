@@ -138,7 +138,7 @@ def test_an_export_with_a_missing_file_has_the_rest_and_says_what_is_missing(cat
     PoiImage.objects.filter(pk=image.pk).update(image="")
     call_command("export_catalogue", tmp_path / "catalogue.zip")
     said = capsys.readouterr().err
-    assert f"waving CLS: its skeleton, {shot.skeleton.name}, is gone" in said and "Piazza: dusk" in said
+    assert f"waving, close: its skeleton, {shot.skeleton.name}, is gone" in said and "Piazza: dusk" in said
     parts = parts_of((tmp_path / "catalogue.zip").read_bytes())
     assert len(json.loads(parts["catalogue.json"])["missing"]) == 2
     clear()

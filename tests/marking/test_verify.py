@@ -94,7 +94,7 @@ def test_the_page_says_the_same_to_everybody(signed, settings):
     browser = Browser()
     assert browser.get("/verify/").status_code == 200
     answer = browser.post("/verify/", {"image": SimpleUploadedFile("x", signed.read_bytes())})
-    assert "made by this service" in answer.content.decode() and "2026-05-04" in answer.content.decode()
+    assert "made by this service" in answer.content.decode() and "May 4, 2026" in answer.content.decode()
     assert "Choose a picture" in browser.post("/verify/").content.decode()
     assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
 

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 from rest_framework.generics import ListAPIView
 
-from diffuser_api.api.serializers import ActionSerializer, PoiSerializer
+from diffuser_api.api.catalogue_serializers import ActionSerializer, PoiSerializer
 from diffuser_api.models import Action, ActionImage, Poi, PoiImage
 from diffuser_api.photos.pictures import as_jpeg, open_stored
 

@@ -1,8 +1,10 @@
-"""Load the demo's places and actions into the catalogue: ``manage.py load_demo``. Twice does no harm."""
+"""Load the demo's places and actions into the catalogue: ``manage.py load_demo``. Twice does no harm.
+Rows that an earlier version has loaded get their Italian words."""
 
 from django.core.files.base import ContentFile
 from django.core.management.base import BaseCommand
 
+from diffuser_api.catalogue import demo_words
 from diffuser_api.models import Action, ActionImage, Poi, PoiImage
 from diffuser_api.photos.pictures import as_png
 from generation.miniature import demo_content
@@ -10,6 +12,13 @@ from generation.miniature import demo_content
 
 def _png(picture, name: str) -> ContentFile:
     return ContentFile(as_png(picture), name=f"{name.replace(' ', '-').lower()}.png")
+
+
+def _translate(row: PoiImage | Action) -> None:
+    """Unless an editor has done it."""
+    if not row.translations:
+        row.translations = demo_words.translations(name=row.name, description=row.description)
+        row.save(update_fields=["translations"])
 
 
 class Command(BaseCommand):
@@ -24,11 +33,13 @@ class Command(BaseCommand):
         for place in demo_content.places():
             poi, _ = Poi.objects.get_or_create(name=place.name)
             for image in place.images:
-                if not poi.images.filter(name=image.name).exists():
+                row = poi.images.filter(name=image.name).first()
+                if row is None:
                     file = _png(image.picture, f"{place.name} {image.name}")
-                    PoiImage.objects.create(
+                    row = PoiImage.objects.create(
                         poi=poi, name=image.name, description=image.description, image=file
                     )
+                _translate(row)
         return PoiImage.objects.count() - before
 
     def load_actions(self) -> int:
@@ -37,6 +48,7 @@ class Command(BaseCommand):
             action, _ = Action.objects.get_or_create(
                 name=drawn.name, defaults={"description": drawn.description}
             )
+            _translate(action)
             for shot_type, shot in drawn.shots.items():
                 if action.images.filter(shot_type=shot_type).exists():
                     continue
