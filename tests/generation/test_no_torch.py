@@ -28,7 +28,8 @@ from diffuser_api import admin
 from diffuser_api.management.commands import worker
 from diffuser_api.jobs import status_changes, orders, runner, sweep
 from generation import action_picker
-action_picker.pick("waving", [("waving", "waving with a hand")])
+for language in ("en", "it"):
+    action_picker.pick("waving", [("waving", "waving with a hand")], language)
 print(sorted(name for name in sys.modules if name.split(".")[0] in ("torch", "diffusers", "transformers")))
 """
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "djangoproject.settings"}
