@@ -14,12 +14,11 @@ import logging
 from typing import TYPE_CHECKING
 
 import torch
+from diffusers import AutoencoderTiny, DiffusionPipeline
 
 from generation.models.profiles import ModelProfile
 
 if TYPE_CHECKING:
-    from diffusers import DiffusionPipeline
-
     from generation.models.hardware import Hardware
 
 # Memory of the activations, at two bytes a number and two samples (for guidance) a picture. The estimate is
@@ -61,6 +60,18 @@ def place(pipeline: DiffusionPipeline, profile: ModelProfile, machine: Hardware)
     if plan == "sequential":
         pipeline.enable_attention_slicing()
         pipeline.vae.enable_slicing()
-        pipeline.vae.enable_tiling()
+        enable_tiling(pipeline)
     if not on_cpu:
         log.info("memory plan %s: resident needs %.0f MB of %.0f free", plan, needed["resident"], free)
+
+
+def enable_tiling(pipeline: DiffusionPipeline) -> None:
+    """Pictures pass the VAE in tiles, which tell its own factor between pixels and latents.
+
+    ``AutoencoderTiny`` assumes 8, whatever its levels (diffusers 0.42).
+    """
+    vae = pipeline.vae
+    if isinstance(vae, AutoencoderTiny):
+        vae.spatial_scale_factor = pipeline.vae_scale_factor
+        vae.tile_latent_min_size = vae.tile_sample_min_size // vae.spatial_scale_factor
+    vae.enable_tiling()
