@@ -1,9 +1,10 @@
 """Pictures to be judged cold, as a stranger would: ``python -m benchmarks.strangers FOLDER``.
 
-Ten held-out people, each painted close, at middle distance and far, by a LoRA of their five photos, as the
-product does it. ``FOLDER/01.png`` to ``30.png`` have the photos above and the picture below,
-in an order that says nothing; ``FOLDER/index.csv`` has a line for each, with columns to be filled in: is the
-person whole, is it this person, would you keep it, and why not. ``FOLDER/key.csv`` says which request each
+Ten held-out people, the first of the quality table's crowd, each painted close, at middle distance and far.
+Each has a LoRA of their five photos, as a visitor has, and other requests than the table's. ``FOLDER/01.png``
+to ``30.png`` have the photos above and the picture below, in an order that says nothing.
+``FOLDER/index.csv`` has a line for each, with columns to be filled in: is the person whole, is it this
+person, would you keep it, and why not. ``FOLDER/key.csv`` says which request each
 is. LoRAs and pictures are kept in ``FOLDER/work``: a broken run goes on where it was.
 """
 
@@ -19,14 +20,13 @@ from pathlib import Path
 from PIL import Image
 
 from benchmarks.harness.trainings import kept_lora, recipe
+from benchmarks.judge import identity
 from benchmarks.quality import held_out_scene, paint, say, seen_in_photos
 from generation.miniature import demo_content
 from generation.miniature.world import joints, people
-from generation.miniature.world.scenes import HELD_OUT
 
 PEOPLE = 10
-FIRST_PERSON = HELD_OUT + 700  # other people than the quality table's
-FIRST_REQUEST = 320  # and other requests
+FIRST_REQUEST = 320  # after those of the quality table
 PHOTO, GAP, LARGE = 300, 16, 768  # pixels; a painted picture is enlarged to LARGE
 PAPER = (236, 236, 236)
 ASKED = ("file", "whole (y/n)", "this person (y/n)", "would keep (y/n)", "why not")
@@ -34,12 +34,12 @@ ASKED = ("file", "whole (y/n)", "this person (y/n)", "would keep (y/n)", "why no
 
 @dataclass(frozen=True)
 class Request:
-    number: int  # of the person
+    number: int  # of the person in the crowd
     shot: str
 
     @property
     def seed(self) -> int:
-        return FIRST_PERSON + self.number
+        return identity.FIRST_PERSON + self.number
 
     @property
     def name(self) -> str:
@@ -48,7 +48,7 @@ class Request:
 
 def requests(count: int = PEOPLE) -> list[Request]:
     """Every person at every shot type, shuffled: neighbours are not the same person."""
-    found = [Request(number, shot) for number in range(count) for shot in joints.SHOT_TYPES]
+    found = [Request(number, shot) for number in identity.TRAINED[:count] for shot in joints.SHOT_TYPES]
     random.Random("strangers").shuffle(found)
     return found
 
