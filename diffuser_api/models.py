@@ -157,6 +157,7 @@ class TrainingPhoto(models.Model):
     file = models.FileField(upload_to="photos/")
     face = models.JSONField(null=True, blank=True)  # embedding, 128 numbers
     skin = models.JSONField(null=True, blank=True)  # CIE L*a*b*
+    looks = models.JSONField(null=True, blank=True)  # hair, beard, glasses: generation.vision.looks
 
     class Meta:
         ordering = ["index"]
@@ -177,6 +178,8 @@ class LoraModel(Owned):
     file = models.FileField(upload_to="loras/")
     faces = models.JSONField(default=list, blank=True)  # the photos' embeddings
     skin_tone = models.CharField(max_length=16, blank=True)  # of the photos, for the body's prompt
+    # Hair, beard and glasses, likewise. The default in the database is for the version before.
+    looks = models.JSONField(default=dict, db_default={}, blank=True)
     step = models.PositiveIntegerField(null=True, blank=True)  # of the chosen checkpoint, if one was chosen
     distances = models.JSONField(default=dict, blank=True)  # step: distance of its pictures to the photos
     job = models.OneToOneField(

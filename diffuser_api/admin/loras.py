@@ -15,7 +15,7 @@ WIDTH, LEFT, RIGHT, ROW = 640, 100, 110, 26  # of the chart, in its own units
 class LoraModelAdmin(CodeAdmin):
     list_display = ["code", "client", "created_at", "job"]
     search_fields = ["code"]
-    fields = ["code", "file", "skin_tone", "client", "visitor", "job", "created_at", "likeness"]
+    fields = ["code", "file", "skin_tone", "looks", "client", "visitor", "job", "created_at", "likeness"]
 
     class Media:
         css = {"all": ["desk/desk.css"]}

@@ -31,6 +31,7 @@ def _training(job: Job) -> Iterator[str]:
     for photo in TrainingPhoto.objects.filter(job=job):
         numbers = len(photo.face or ()) + len(photo.skin or ())
         yield f"  photo {photo.index}: {photo.file.name}, and {numbers} numbers that describe it"
+        yield from _looks(photo.looks)
     if job.log:
         yield f"  log of the training: {len(job.log)} characters"
 
@@ -40,6 +41,12 @@ def _lora(lora: LoraModel) -> Iterator[str]:
     yield f"LoRA {lora.code}: {lora.file.name}, kept until {_day(until)}{_owner(lora)}"
     numbers = sum(map(len, lora.faces))
     yield f"  numbers that describe the face: {numbers}; skin tone: {lora.skin_tone or 'none'}"
+    yield from _looks(lora.looks)
+
+
+def _looks(looks: dict[str, str] | None) -> Iterator[str]:
+    if looks:
+        yield "  looks: " + ", ".join(f"{name} {value}" for name, value in looks.items())
 
 
 def _picture(job: Job) -> Iterator[str]:

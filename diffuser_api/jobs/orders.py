@@ -179,7 +179,8 @@ def _save_photos(job: Job, photos: Sequence[Seen], files: list[FieldFile]) -> No
     """Save the photos. Each file is added to ``files`` as soon as it is stored, so that a failed transaction
     can delete it."""
     for index, photo in enumerate(photos, start=1):
-        row = TrainingPhoto(job=job, index=index, face=photo.embedding, skin=photo.skin)
+        seen = {"face": photo.embedding, "skin": photo.skin, "looks": photo.looks}
+        row = TrainingPhoto(job=job, index=index, **seen)
         row.file.save(f"{job.code}-{index}.jpg", ContentFile(photo.clean), save=False)
         files.append(row.file)
         row.save()

@@ -119,6 +119,7 @@ def fill(folder: Path, job: Job) -> GenerationRequest:
         lora_code=job.lora.code if job.lora else None,
         faces=job.lora.faces if job.lora else None,
         skin_tone=job.lora.skin_tone if job.lora else "",
+        looks=job.lora.looks if job.lora else {},
     )
     request.save(folder)
     return request

@@ -28,7 +28,7 @@ from diffuser_api.models import Job, LoraModel, TrainingPhoto
 from diffuser_api.operations import disk
 from diffuser_api.storage import transaction_with_files
 from diffuser_api.webhooks import outbox
-from generation.vision import skin
+from generation.vision import looks, skin
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_WRITES = 0.5  # of progress
@@ -197,6 +197,7 @@ def finish_training(job: Job, lora: bytes, likeness: dict | None = None) -> bool
             visitor=job.visitor,
             faces=[photo.face for photo in photos if photo.face],
             skin_tone=skin.tone([photo.skin for photo in photos if photo.skin]),
+            looks=looks.settled([photo.looks for photo in photos if photo.looks]),
             step=likeness and likeness["step"],
             distances=likeness["distances"] if likeness else {},
         )

@@ -69,6 +69,7 @@ class Seen:
     fingerprint: int | None = None
     embedding: list[float] | None = None
     skin: list[float] | None = None  # CIE L*a*b*
+    looks: dict[str, str] | None = None  # generation.vision.looks
     seconds: float = 0.0  # of the processor that it took
 
 
@@ -242,7 +243,6 @@ def _take(line: dict, photo: Seen, folder: Path) -> None:
         photo.refusals.append(refused)
         return
     photo.findings = line["findings"]
-    photo.fingerprint, photo.embedding, photo.skin = (
-        line[name] for name in ("fingerprint", "embedding", "skin")
-    )
+    for name in ("fingerprint", "embedding", "skin", "looks"):
+        setattr(photo, name, line[name])
     photo.clean = (folder / f"{line['number']}.clean").read_bytes()

@@ -1,4 +1,4 @@
-"""The detectors for the miniature's drawn people: the same four as ``generation.vision.real_people``.
+"""The detectors for the miniature's drawn people: the same five as ``generation.vision.real_people``.
 
 They look at pictures, never at the scene behind one. Faces are found by a detector of the drawing's own
 edges and told apart by linear discriminants, both made by training.train_detectors. A drawn body has a body's
@@ -14,7 +14,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from generation.miniature import looks
 from generation.vision import real_people
+from generation.vision.looks import Looks, shrunk
 from generation.vision.types import Face, Point, Pose
 
 FOLDER = Path(__file__).parent / "detector_models"
@@ -67,6 +69,11 @@ def embed_face(picture: Image.Image, face: Face) -> np.ndarray:
     """128 numbers; the same person's are nearer than compare.SAME_PERSON."""
     mean, matrix, scale = _identity()
     return unit((chip(picture, face.points).ravel() - mean) @ matrix) * scale
+
+
+def read_looks(picture: Image.Image, face: Face) -> Looks:
+    """Hair, beard and glasses of this face, as far as they are sure."""
+    return looks.read(*shrunk(picture, face))
 
 
 def chip(picture: Image.Image, points: tuple[Point, ...]) -> np.ndarray:

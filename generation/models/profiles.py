@@ -164,8 +164,14 @@ MINIATURE = ModelProfile(
         class_word="person",
         # In the order and with the words of training.captions, with which the committed weights were trained.
         looks=LooksWords(
-            hair={"black": "black", "brown": "dark", "auburn": "auburn", "blond": "blond", "red": "red"}
-            | {"grey": "grey"},
+            hair={
+                "black": "raven",
+                "brown": "brunette",
+                "auburn": "auburn",
+                "blond": "blond",
+                "red": "ginger",
+            }
+            | {"grey": "silver"},
             styles={
                 style: f"{{colour}} {style} hair" for style in ("short", "parted", "curly", "long", "bun")
             }

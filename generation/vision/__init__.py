@@ -2,8 +2,9 @@
 
     find_faces(picture) -> [Face]              embed_face(picture, face) -> 128 numbers
     read_pose(picture) -> 18 joints or None    person_mask(picture) -> mode L
+    read_looks(picture, face) -> words for hair, beard and glasses
 
-Two modules of detectors have these same four functions: ``generation.vision.real_people`` for photographs,
+Two modules of detectors have these same five functions: ``generation.vision.real_people`` for photographs,
 and ``generation.miniature.detectors`` for the drawn people of the miniature. The profile says which are used:
 
     from generation.vision import detectors

@@ -5,6 +5,7 @@
     python -m generation.vision pose PICTURE       18 joints with their confidence
     python -m generation.vision mask PICTURE OUT   the person's outline, as a PNG
     python -m generation.vision skin PICTURE       the tone of the largest face's skin
+    python -m generation.vision looks PICTURE      hair, beard and glasses of the largest face
     python -m generation.vision likeness A B       how near the largest faces of two pictures are
 
 Prints JSON on stdout. Exits 1 with one line on stderr when nothing is seen or the file is no picture.
@@ -56,6 +57,10 @@ def skin_tone(picture: Image.Image) -> dict:
     return {"lab": lab, "tone": skin.tone([lab])}
 
 
+def looks(picture: Image.Image) -> dict:
+    return detectors().read_looks(picture, _face(picture))
+
+
 def pose(picture: Image.Image) -> dict:
     joints = detectors().read_pose(picture)
     if joints is None:
@@ -75,7 +80,7 @@ def likeness(picture: Image.Image, other: str) -> dict:
 
 
 COMMANDS = {"faces": (faces, 1), "embed": (embed, 1), "pose": (pose, 1), "mask": (mask, 2)}
-COMMANDS["skin"] = (skin_tone, 1)
+COMMANDS |= {"skin": (skin_tone, 1), "looks": (looks, 1)}
 COMMANDS["likeness"] = (likeness, 2)
 
 

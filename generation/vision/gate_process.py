@@ -4,8 +4,8 @@
 
 reads FOLDER/NUMBER, writes the clean photo to FOLDER/NUMBER.clean, and prints one JSON line for each when it
 is done with it: {"number", "seconds", "refused"} or {"number", "seconds", "findings", "fingerprint",
-"embedding", "skin"}. The seconds are those that the processor worked for it. With ``clean`` it only opens and
-cleans. NUMBER:KIND is a picture of an editor: it becomes what the catalogue stores of this kind
+"embedding", "skin", "looks"}. The seconds are those that the processor worked for it. With ``clean`` it only
+opens and cleans. NUMBER:KIND is a picture of an editor: it becomes what the catalogue stores of this kind
 (``decode.STORED``), and isn't looked at. Memory and time are limited here, before the first byte is read. A
 signal that ends it is the fault of the photo whose line is missing.
 """
@@ -28,7 +28,7 @@ MEMORY_MB = 600  # of data; the shared libraries' code doesn't count
 SECONDS_EACH = 10  # of the processor, so that a busy machine refuses nobody
 FILE_MB = 64
 CLEAN = ".clean"  # the ending of a file that was let through
-NOTHING_SEEN = {"findings": [], "fingerprint": None, "embedding": None, "skin": None}
+NOTHING_SEEN = {"findings": [], "fingerprint": None, "embedding": None, "skin": None, "looks": None}
 
 
 def limit_process() -> None:
@@ -63,6 +63,7 @@ def look_at(path: Path, megapixels: int, look: bool) -> dict:
         if face:
             seen["embedding"] = [round(float(number), 5) for number in detectors().embed_face(picture, face)]
             seen["skin"] = skin.measure(picture, face)
+            seen["looks"] = detectors().read_looks(picture, face)
     return seen
 
 

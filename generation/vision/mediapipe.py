@@ -73,6 +73,11 @@ def _load(file: ModelFile):
     return interpreter
 
 
+def unload() -> None:
+    """The models of bodies hold 90 MB; whoever needs one again loads it in milliseconds."""
+    _load.cache_clear()
+
+
 def run(file: ModelFile, values: np.ndarray) -> list[np.ndarray]:
     """The outputs, in the file's order, for one picture (side, side, 3)."""
     interpreter = _load(file)

@@ -31,7 +31,8 @@ from generation.poses.openpose import (
     R_SHOULDER,
     R_WRIST,
 )
-from generation.vision import mediapipe
+from generation.vision import mediapipe, real_looks
+from generation.vision.looks import Looks, shrunk
 from generation.vision.model_files import BODY, FACE_FAR, FACE_NEAR, FIVE_POINTS, IDENTITY
 from generation.vision.types import Face, Joint, Point, Pose
 
@@ -101,6 +102,15 @@ def embed_face(picture: Image.Image, face: Face) -> np.ndarray:
     box = dlib.rectangle(*(round(v / times) for v in face.box))
     chip = dlib.get_face_chip(pixels, dlib.full_object_detection(box, points), 150)
     return np.array(_identity().compute_face_descriptor(chip))
+
+
+def read_looks(picture: Image.Image, face: Face) -> Looks:
+    """Hair and beard of the person with this face, as far as they are sure."""
+    picture, face = shrunk(picture, face)
+    mediapipe.unload()  # the photo gate has no room for the models of faces and bodies at once,
+    outline = person_mask(picture)
+    mediapipe.unload()  # nor for a body's beside the next photo
+    return real_looks.read(picture, face, outline)
 
 
 def _body(picture: Image.Image, square: Square | None = None) -> tuple[mediapipe.Body, float] | None:

@@ -98,11 +98,13 @@ def said(code: str) -> str:
     return out.getvalue()
 
 
-def test_privacy_prints_all_that_is_kept_of_a_face(catalogue):
+def test_privacy_prints_all_that_is_kept_of_a_face(catalogue, settings):
+    settings.PHOTO_CHECKS = "warn"  # so that the photos are looked at
     Browser().post("/you/", {"images": photos(), **CONSENT})
     job = Job.objects.get()
     text = said(job.code)
     assert consent.VERSION in text and text.count("photo ") == 5 and f"visitor {job.visitor}" in text
+    assert "numbers that describe it\n  looks: hair " in text
     retention.delete(job.code)
     with pytest.raises(CommandError, match="nothing is kept"):
         said(job.code)
