@@ -41,9 +41,9 @@ def _claim_all(way: str, begin, results) -> None:
 
     look = queue.in_turn
 
-    def counted_look():
+    def counted_look(*steps):
         looks[0] += 1
-        return look()
+        return look(*steps)
 
     queue.in_turn = counted_look
     connection.ensure_connection()
@@ -59,7 +59,7 @@ def _look_again():
     from diffuser_api.jobs import queue, status_changes
 
     while waiting := queue.in_turn():
-        if job := status_changes._claim(status_changes.Job.objects.filter(pk=waiting[0][0])):
+        if job := status_changes._claim(status_changes.Job.objects.filter(pk=waiting[0].pk)):
             return job
     return None
 

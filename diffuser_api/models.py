@@ -99,6 +99,8 @@ class Job(Owned):
     seed = models.PositiveBigIntegerField(null=True, blank=True)
     step = models.CharField(max_length=20, blank=True)
     steps = models.JSONField(default=list)
+    # of ``steps``, the one for which the job was handed on to another worker; empty: the first
+    next_step = models.CharField(max_length=20, blank=True, db_default="", editable=False)
     progress = models.FloatField(default=0.0)  # of the whole job, 0..1
     timings = models.JSONField(default=list)
     tree_peak_mb = models.FloatField(default=0.0)  # of the worker's processes together, seen at heartbeats
@@ -131,6 +133,17 @@ class Job(Owned):
     @property
     def is_finished(self) -> bool:
         return self.status not in (self.Status.QUEUED, self.Status.RUNNING)
+
+
+class Worker(models.Model):
+    """A process that runs jobs, and the steps that it takes them for; kept by ``operations.workers``."""
+
+    name = models.CharField(max_length=64, unique=True)  # processes.name()
+    steps = models.JSONField(default=list)
+    seen_at = models.DateTimeField()
+
+    def __str__(self):
+        return self.name
 
 
 class IdempotencyKey(models.Model):

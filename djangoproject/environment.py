@@ -91,6 +91,14 @@ class Environment:
         found = [part.strip() for part in self.text(name).split(",")]
         return [part for part in found if part] or list(default)
 
+    def some_of(self, name: str, values: Collection[str]) -> list[str]:
+        """All of ``values`` by default, and always in their order."""
+        found = self.names(name, values)
+        for part in found:
+            if part not in values:
+                raise _refused(name, part, f"some of {', '.join(values)}, separated by commas")
+        return [value for value in values if value in found]
+
     def hosts(self, name: str, default: Collection[str]) -> list[str]:
         sentence = "host names without https:// and port, separated by commas, such as cartolina.example"
         return self._matching(HOST, name, default, sentence)

@@ -15,6 +15,7 @@ from generation import VERSION
 from generation.marking import label
 from generation.models.profiles import VARIABLES, get_profile
 from generation.processes import isolation
+from generation.step_table import STEPS, TRAIN
 
 os.umask(0o077)  # what is stored here is nobody else's on this machine
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -42,6 +43,7 @@ env.number("TEMPLATE_MEMORY_MB", 0, 0)
 MAX_UPLOAD_MB = env.number("MAX_UPLOAD_MB", 15, 1)  # each picture
 MIN_FREE_MB = env.number("MIN_FREE_MB", 200, 0)  # on each disk; with less, no new job is taken
 MAX_PIXELS_MP = env.number("MAX_PIXELS_MP", 40, 1)  # megapixels of each picture
+WORKER_STEPS = env.some_of("WORKER_STEPS", (TRAIN, *STEPS))  # for which a worker takes jobs
 STEP_TIMEOUT = env.number("STEP_TIMEOUT", 3600, 0)  # seconds, loading included; 0: no limit
 TRAINING_TIMEOUT = env.number("TRAINING_TIMEOUT", 86_400, 0)  # seconds
 WAITING_REQUESTS = env.number("WAITING_REQUESTS", 3, 0)  # each holds a thread of the web server

@@ -15,7 +15,7 @@ import logging
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from generation import job_folder, repaint
@@ -26,7 +26,7 @@ from generation.picture.compositing import paste_back
 from generation.processes import isolation
 from generation.record import new_record
 from generation.request import GenerationRequest, InvalidRequest
-from generation.step_table import planned
+from generation.step_table import ORDER, planned
 
 ROOT = Path(__file__).resolve().parent.parent
 log = logging.getLogger(__name__)
@@ -44,14 +44,24 @@ class StepFailed(RuntimeError):
         self.step, self.reason, self.killed = step, reason, killed
 
 
+class NotServed(Exception):
+    """The next step is none that this caller does. The folder holds everything that another needs for it."""
+
+    def __init__(self, step: str):
+        super().__init__(step)
+        self.step = step
+
+
 def generate(
     job: Path,
     on_event: Callable[[dict], None] | None = None,
     request: GenerationRequest | None = None,
+    served: Collection[str] = ORDER,
 ) -> Path:
     """Run the steps that are not done yet in folder ``job``. Returns the path of the finished picture.
 
-    ``request`` is the content of the folder's request.json, if the caller has read it already.
+    ``request`` is the content of the folder's request.json, if the caller has read it already. ``served``
+    are the steps that this call may do. Another call, here or elsewhere, goes on from the folder.
 
     ``on_event`` is called in the caller's thread:
 
@@ -64,7 +74,7 @@ def generate(
 
     If ``on_event`` raises an exception, the step's process is ended, and then the exception leaves this call.
     Raises InvalidRequest if the folder's files can't be used, StepFailed if a step fails, PictureRefused if
-    the safety check refuses the finished picture.
+    the safety check refuses the finished picture, NotServed before a step that isn't ``served``.
     """
     tell = on_event or (lambda event: None)
     request = request or GenerationRequest.load(job)
@@ -73,25 +83,40 @@ def generate(
     if job_folder.newest_index(job) is None:
         job_folder.write_picture(canvas.background, job_folder.picture_path(job, 0), new_record(request))
     tell({"event": "plan", "steps": plan})
-    run_steps(plan, job, profile, tell)
-    while request.lora and (first := repaint.due(job, request, profile)):
+    is_painted = run_steps(plan, job, request, profile, tell, served)
+    while is_painted and request.lora and (first := repaint.due(job, request, profile)):
         why = repaint.reason(job_folder.read_likeness(job))
         request = repaint.begin(job, request, first)
         tell({"event": "again", "number": repaint.number(job, request), "first": first, "reason": why})
-        try:
-            run_steps(plan, job, profile, tell)
-        except safety.PictureRefused:  # one that was painted before was not
-            break
+        is_painted = run_steps(plan, job, request, profile, tell, served)
     if request.lora:
         repaint.keep_best(job)
     return finish(job, request, profile, canvas)
 
 
-def run_steps(plan: list[str], job: Path, profile: ModelProfile, tell: Callable[[dict], None]) -> None:
-    """The steps that are still to do."""
+def run_steps(
+    plan: list[str],
+    job: Path,
+    request: GenerationRequest,
+    profile: ModelProfile,
+    tell: Callable[[dict], None],
+    served: Collection[str],
+) -> bool:
+    """The steps that are still to do. Raises NotServed before the first that isn't ``served``.
+
+    False if the safety check refused the picture, but not one that was painted before.
+    """
     for index in range(job_folder.newest_index(job) + 1, len(plan) + 1):
+        if plan[index - 1] not in served:
+            raise NotServed(plan[index - 1])
         tell({"event": "begin", "step": plan[index - 1], "index": index})
-        run_step(plan[index - 1], index, job, profile, tell)
+        try:
+            run_step(plan[index - 1], index, job, profile, tell)
+        except safety.PictureRefused:
+            if not repaint.number(job, request):
+                raise
+            return False
+    return True
 
 
 def finish(job: Path, request: GenerationRequest, profile: ModelProfile, canvas: Canvas) -> Path:

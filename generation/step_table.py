@@ -29,6 +29,7 @@ _TABLE = (
 )
 STEPS = {step.name: step for step in _TABLE}
 ORDER = tuple(step.name for step in _TABLE for _ in range(step.times))
+TRAIN = "train"  # the one step of a training, which is no step of a picture
 
 
 def planned(with_lora: bool) -> list[str]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from urllib.parse import quote
 
 import psutil
-from django.conf import settings
+from django import conf
 from django.db import connection
 
 from benchmarks.harness import ROOT
@@ -28,17 +28,17 @@ def database_url() -> str:
 def environment() -> dict[str, str]:
     return os.environ | {
         "DATABASE_URL": database_url(),
-        "DATA_DIR": str(settings.DATA_DIR),
-        "TMP_DATA_DIR": str(settings.TMP_DATA_DIR),
-        "TRAINING_APP_DIR": str(settings.TRAINING_APP_DIR),
+        "DATA_DIR": str(conf.settings.DATA_DIR),
+        "TMP_DATA_DIR": str(conf.settings.TMP_DATA_DIR),
+        "TRAINING_APP_DIR": str(conf.settings.TRAINING_APP_DIR),
     }
 
 
 @contextmanager
-def worker():
+def worker(**settings: str):
     """Killed, if it still runs at the end."""
     command = [sys.executable, "manage.py", "worker", "--interval", "0.1"]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=ROOT, env=environment() | settings, stdin=subprocess.DEVNULL)
     try:
         yield process
     finally:

@@ -20,7 +20,7 @@ from diffuser_api.photos.consent import Consent
 from diffuser_api.photos.gate import Seen
 from diffuser_api.storage import transaction_with_files
 from diffuser_api.webhooks import outbox
-from generation.step_table import planned
+from generation.step_table import TRAIN, planned
 
 log = logging.getLogger(__name__)
 # The exceptions that say why no job can be made now. Their texts are for the caller.
@@ -91,7 +91,7 @@ class TrainingOrder(Order):
 
     def job(self, code: str) -> Job:
         parameters = {"consent": self.consent.as_dict()} if self.consent else {}
-        return Job(code=code, kind=Job.Kind.TRAINING, steps=["train"], parameters=parameters)
+        return Job(code=code, kind=Job.Kind.TRAINING, steps=[TRAIN], parameters=parameters)
 
 
 def create_job(order: GenerationOrder | TrainingOrder) -> Job:

@@ -5,8 +5,10 @@ This module only reads the rows. ``status_changes`` changes them.
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections import defaultdict
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -15,6 +17,8 @@ from django.db.models import Exists, Max, OuterRef, Q
 from django.utils import timezone
 
 from diffuser_api.models import Job, LoraModel
+from diffuser_api.operations import workers
+from diffuser_api.operations.workers import ALL_STEPS, FIRST_STEPS, Serving
 
 SECONDS_TO_RETRY = 60  # told to a client with too many jobs, as long as no job's duration is known
 TURN_MEMORY = timedelta(days=1)  # a client whose last turn began longer ago counts as new
@@ -25,6 +29,7 @@ SHARE = 0.2  # of MAX_JOBS_WAITING, for one visitor
 # doesn't look at a subquery again after it has waited for another UPDATE of the row. Both would win.
 LORA_IS_ERASED = Exists(LoraModel.with_erased.filter(pk=OuterRef("lora"), is_erased=True))
 CLAIMABLE = Q(status=Job.Status.QUEUED) & ~LORA_IS_ERASED
+ANY_WORKER = Serving("", frozenset(ALL_STEPS))  # stands in as long as no worker is there
 JOBS_TO_LEARN_FROM = 20  # the estimate is the median duration of so many jobs of the same kind
 
 
@@ -83,26 +88,48 @@ class Waiting(NamedTuple):
     visitor: str
     pk: int
     kind: str
+    steps: list[str]
+    next_step: str
+    progress: float
+
+    @classmethod
+    def of(cls, job: Job) -> Waiting:
+        return cls(job.client_id, *(getattr(job, name) for name in cls._fields[1:]))
+
+    @property
+    def steps_left(self) -> list[str]:
+        """From the step on for which the job waits. The steps that an interrupted run has done count too."""
+        steps = self.steps or [FIRST_STEPS[self.kind]]
+        return steps[steps.index(self.next_step) :] if self.next_step in steps else steps
 
 
 OWNERS = 3  # how many of the fields of Waiting are owners
 
 
-def in_turn() -> list[tuple[int, str]]:
-    """(pk, kind) of the queued jobs in the order in which they will be claimed.
+def waits_for(steps: Collection[str]) -> Q:
+    """The condition that a job waits for one of these steps."""
+    if set(ALL_STEPS) <= set(steps):
+        return Q()
+    kinds = [kind for kind, first in FIRST_STEPS.items() if first in steps]
+    return Q(next_step__in=steps) | Q(next_step="", kind__in=kinds)
 
-    Interrupted jobs come first. Among the others, the owners take turns: every owner's first job comes before
-    any owner's second job. Between two first jobs, the owner whose last turn began earlier goes first. A
-    visitor's own jobs keep the order in which they were requested.
+
+def in_turn(steps: Collection[str] = ALL_STEPS) -> list[Waiting]:
+    """The queued jobs in the order in which workers that serve ``steps`` will claim them.
+
+    Jobs that were interrupted or handed on come first. Among the others, the owners take turns: every owner's
+    first job comes before any owner's second job. Between two first jobs, the owner whose last turn began
+    earlier goes first. A visitor's own jobs keep the order in which they were requested.
     """
-    rows = Job.objects.filter(CLAIMABLE).order_by("pk").values_list(*Waiting._fields, "started_at")
+    waiting = Job.objects.filter(CLAIMABLE & waits_for(steps)).order_by("pk")
+    rows = waiting.values_list(*Waiting._fields, "started_at")
     begun, new = [], []
     for *fields, started_at in rows:
         (new if started_at is None else begun).append(Waiting(*fields))
     if not begun and not new:
         return []
     last = _last_turns()
-    return [(job.pk, job.kind) for job in _take_turns(begun, last) + _take_turns(new, last)]
+    return _take_turns(begun, last) + _take_turns(new, last)
 
 
 def _last_turns() -> dict[tuple, datetime]:
@@ -131,41 +158,88 @@ def _take_turns(jobs: list[Waiting], last: dict[tuple, datetime], depth: int = 1
     return [job for *_, job in sorted(order)]
 
 
-def queued_before(job: Job) -> list[str]:
-    """The kinds of the queued jobs whose turn comes before that of this one."""
+def queued_before(job: Job) -> list[Waiting]:
+    """The queued jobs whose turn comes before that of this one, as far as the same workers take them."""
     turns = in_turn()
-    pks = [pk for pk, _ in turns]
-    return [kind for _, kind in turns[: pks.index(job.pk)]] if job.pk in pks else []
+    mine = next((n for n, one in enumerate(turns) if one.pk == job.pk), 0)
+    before = turns[:mine]
+    able = _able(workers.serving(), turns[mine].steps_left[0]) if before else []
+    return [one for one in before if not able or any(one.steps_left[0] in worker.steps for worker in able)]
 
 
-def position(job: Job, before: list[str] | None = None) -> int | None:
-    """How many jobs come before this one; None if it isn't queued. ``before``: from ``queued_before``."""
+def _able(serving: list[Serving], step: str) -> list[Serving]:
+    return [worker for worker in serving if step in worker.steps]
+
+
+def position(job: Job, before: list[Waiting] | None = None) -> int | None:
+    """How many jobs come before this one; None if it isn't queued. ``before``: from ``queued_before``.
+
+    A running job counts if its worker could take this one after it.
+    """
     if job.status != Job.Status.QUEUED:
         return None
     before = queued_before(job) if before is None else before
-    return Job.objects.filter(status=Job.Status.RUNNING).count() + len(before)
+    running = Job.objects.filter(status=Job.Status.RUNNING)
+    serving = workers.serving()
+    if able := _able(serving, Waiting.of(job).steps_left[0]):
+        running = running.exclude(worker__in={one.name for one in serving} - {one.name for one in able})
+    return running.count() + len(before)
+
+
+# --- estimates ----------------------------------------------------------------------------------------------
 
 
 def typical_seconds(kind: str) -> float | None:
     """The median duration of the last succeeded jobs of this kind; None if none has succeeded yet."""
     finished = Job.objects.filter(kind=kind, status=Job.Status.SUCCEEDED, started_at__isnull=False)
-    times = finished.order_by("-finished_at").values_list("started_at", "finished_at")[:JOBS_TO_LEARN_FROM]
-    # Never below 0: the clock may have been set back during a job.
-    seconds = [max(0.0, (end - start).total_seconds()) for start, end in times]
+    last = finished.order_by("-finished_at").values_list("started_at", "finished_at", "next_step", "timings")
+    seconds = [_duration(*row) for row in last[:JOBS_TO_LEARN_FROM]]
     return statistics.median(seconds) if seconds else None
 
 
-def eta_seconds(job: Job, before: list[str] | None = None) -> int | None:
-    """Estimated seconds until the job ends, from earlier jobs. 0 if it has ended; None if nothing is
-    known."""
+def _duration(start: datetime, end: datetime, next_step: str, timings: list[dict]) -> float:
+    """Of a job that was handed on, without the time for which it waited in between."""
+    if next_step:
+        return sum(value or 0 for one in timings for key, value in one.items() if key.endswith("_seconds"))
+    return max(0.0, (end - start).total_seconds())  # never below 0: the clock may have been set back
+
+
+def eta_seconds(job: Job, before: list[Waiting] | None = None) -> int | None:
+    """Estimated seconds until the job ends, from earlier jobs. 0 if it has ended; None if nothing is known,
+    or if no worker takes one of its steps."""
     if job.is_finished:
         return 0
-    left = [(job.kind, 1 - job.progress)]
+    running: list[tuple[str, str, float]] = [(job.worker, job.kind, job.progress)]
+    waiting: list[Waiting] = []
     if job.status == Job.Status.QUEUED:
-        running = Job.objects.filter(status=Job.Status.RUNNING).values_list("kind", "progress")
-        before = queued_before(job) if before is None else before
-        left += [(kind, 1 - done) for kind, done in running] + [(kind, 1.0) for kind in before]
-    typical = {kind: typical_seconds(kind) for kind in {kind for kind, _ in left}}
+        rows = Job.objects.filter(status=Job.Status.RUNNING)
+        running = list(rows.values_list("worker", "kind", "progress"))
+        waiting = [*(queued_before(job) if before is None else before), Waiting.of(job)]
+    kinds = {kind for _, kind, _ in running} | {one.kind for one in waiting}
+    typical = {kind: typical_seconds(kind) for kind in kinds}
     if None in typical.values():
         return None
-    return round(sum(typical[kind] * share for kind, share in left))
+    if not waiting:
+        return round(typical[job.kind] * (1 - job.progress))
+    serving = workers.serving() or [ANY_WORKER]
+    busy = {worker.name: 0.0 for worker in serving}  # for so many seconds from now on
+    for name, kind, progress in running:
+        busy[name if name in busy else min(busy, key=busy.get)] += typical[kind] * (1 - progress)
+    ends = [_end_of(one, typical[one.kind] * (1 - one.progress), serving, busy) for one in waiting]
+    return None if ends[-1] is None else round(ends[-1])
+
+
+def _end_of(job: Waiting, seconds: float, serving: list[Serving], busy: dict[str, float]) -> float | None:
+    """Give the job to the workers that are free first, from worker to worker, and say when it ends. None if
+    no worker takes one of its steps. ``busy`` grows by what the job takes."""
+    end, left = 0.0, job.steps_left
+    while left:
+        able = _able(serving, left[0])
+        if not able:
+            return None
+        worker = min(able, key=lambda one: max(busy[one.name], end))
+        done = list(itertools.takewhile(lambda step, worker=worker: step in worker.steps, left))
+        end = max(busy[worker.name], end) + seconds * len(done) / len(job.steps_left)
+        busy[worker.name] = end
+        left = left[len(done) :]
+    return end

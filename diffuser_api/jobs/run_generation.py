@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from django.conf import settings
@@ -24,9 +25,9 @@ from generation.request import GenerationRequest, InvalidRequest
 from generation.step_table import ORDER
 
 
-def run(job: Job, lease: Lease) -> None:
-    """Run the job until it has succeeded, has failed or is queued again. Steps that an earlier attempt has
-    finished are not repeated.
+def run(job: Job, lease: Lease, steps: Collection[str] = ORDER) -> None:
+    """Run the job until it has succeeded, has failed or is queued again. Steps that an earlier attempt or
+    another worker has finished are not repeated. Before a step that is none of ``steps``, it is handed on.
 
     Raises Lost, Stopped or TimedOut if the run must end early.
     """
@@ -40,11 +41,12 @@ def run(job: Job, lease: Lease) -> None:
     try:
         folders.make(folder)
         request = unfinished_request(folder)
-        if request is None:
+        is_new = request is None
+        if is_new:
             folders.remove(job.code)
             folders.make(folder)
             request = fill(folder, job)
-        picture = generator.generate(folder, lambda event: follow(job, event, lease), request)
+        picture = generator.generate(folder, lambda event: follow(job, event, lease), request, steps)
         finished = finish(folder, picture, request)
         insist(lambda: status_changes.finish_generation(job, finished))
     except InvalidRequest as error:
@@ -53,6 +55,10 @@ def run(job: Job, lease: Lease) -> None:
     except PictureRefused as error:
         text = str(error)
         insist(lambda: status_changes.fail(job, "picture_refused", text))
+    except generator.NotServed as other:
+        step = other.step
+        is_lost = is_new and step == ORDER[0]
+        insist(lambda: begin_elsewhere(job) if is_lost else status_changes.hand_on(job, step))
     except generator.StepFailed as error:
         text = str(error)
         if not error.killed:
@@ -61,6 +67,14 @@ def run(job: Job, lease: Lease) -> None:
         # If the worker is being stopped, the same signal may have ended the step: no attempt is lost.
         lease.check()
         insist(lambda: status_changes.retry(job, "step_failed", text))
+
+
+def begin_elsewhere(job: Job) -> bool:
+    """Another worker has begun the job, but not in a folder that this one sees. That costs an attempt, or two
+    such workers would hand the job on to each other for ever."""
+    folders.remove(job.code)
+    text = f"The picture so far is not in {settings.TMP_DATA_DIR}: workers that share the steps share it too."
+    return status_changes.retry(job, "internal_error", text, next_step="")
 
 
 def unfinished_request(folder: Path) -> GenerationRequest | None:

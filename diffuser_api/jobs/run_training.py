@@ -27,6 +27,7 @@ from diffuser_api.models import Job
 from generation import training_set
 from generation.models.profiles import ModelProfile, get_profile
 from generation.processes import lifeline, omp
+from generation.step_table import TRAIN
 from generation.vision import detectors
 
 LAUNCH = Path(settings.BASE_DIR) / "training-app" / "launch.bash"
@@ -131,7 +132,7 @@ def follow(job: Job, process: subprocess.Popen, log: collections.deque[str], lea
 
 def write_progress(job: Job, values: dict) -> None:
     if "done" in values:
-        status_changes.progress(job, step="train", done=values["done"], of=values["of"])
+        status_changes.progress(job, step=TRAIN, done=values["done"], of=values["of"])
     else:
         status_changes.add_timing(job, values)
 
@@ -181,7 +182,7 @@ def parse_progress(line: str) -> dict | None:
         values = json.loads(line)
     except ValueError:
         return None
-    return values if isinstance(values, dict) and values.get("step") == "train" else None
+    return values if isinstance(values, dict) and values.get("step") == TRAIN else None
 
 
 def find_reason(log: collections.deque[str], status: int) -> str:

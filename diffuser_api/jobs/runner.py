@@ -7,24 +7,30 @@ folders are removed. A job that is queued again keeps them, and continues from t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from diffuser_api.jobs import run_generation, run_training, status_changes
 from diffuser_api.jobs.lease import Lease, Lost, Stopped, TimedOut, database_errors_tolerated, insist
 from diffuser_api.models import Job
 from diffuser_api.operations import database, disk
+from diffuser_api.operations.workers import ALL_STEPS
 
 log = logging.getLogger(__name__)
 REASON = "Something went wrong on our side; the log of the worker tells what."
-RUNS = {Job.Kind.GENERATION: run_generation, Job.Kind.TRAINING: run_training}
 
 
-def run(job: Job, is_stopping: Callable[[], bool] = lambda: False) -> None:
-    """Run the job. If ``is_stopping`` says that the worker was asked to end, the job is queued again."""
+def run(
+    job: Job, is_stopping: Callable[[], bool] = lambda: False, steps: Collection[str] = ALL_STEPS
+) -> None:
+    """Run the job. If ``is_stopping`` says that the worker was asked to end, the job is queued again. It is
+    also queued before a step that is none of ``steps``, for a worker that serves it."""
     lease = Lease(job, is_stopping)
     try:
         with lease.heartbeat():
-            RUNS[job.kind].run(job, lease)
+            if job.kind == Job.Kind.TRAINING:
+                run_training.run(job, lease)
+            else:
+                run_generation.run(job, lease, steps)
     except Stopped:
         insist(lambda: status_changes.requeue(job, attempt=job.attempt))
     except Lost:

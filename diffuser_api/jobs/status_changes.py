@@ -11,13 +11,14 @@ import functools
 import logging
 import secrets
 import time
+from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
 
 from django.core.files import File
 from django.core.files.base import ContentFile
 from django.db import transaction
-from django.db.models import Q, QuerySet, Value
+from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
@@ -26,6 +27,7 @@ from diffuser_api.jobs import folders, processes, queue, wake_up, write_ahead_lo
 from diffuser_api.jobs.queue import UNFINISHED
 from diffuser_api.models import Job, LoraModel, TrainingPhoto
 from diffuser_api.operations import disk
+from diffuser_api.operations.workers import ALL_STEPS
 from diffuser_api.storage import transaction_with_files
 from diffuser_api.webhooks import outbox
 from generation.vision import looks, skin
@@ -47,13 +49,13 @@ def claim(code: str) -> Job | None:
     return _claim(Job.objects.filter(code=code))
 
 
-def claim_next() -> Job | None:
-    """Take the queued job whose turn it is. None if no job is queued.
+def claim_next(steps: Collection[str] = ALL_STEPS) -> Job | None:
+    """Take the queued job whose turn it is, of those that wait for one of ``steps``. None if there is none.
 
     Workers that look at the same moment see the same order. The one that comes second takes the next job.
     """
-    for pk, _ in queue.in_turn():
-        if job := _claim(Job.objects.filter(pk=pk)):
+    for waiting in queue.in_turn(steps):
+        if job := _claim(Job.objects.filter(queue.waits_for(steps), pk=waiting.pk)):
             return job
     return None
 
@@ -64,8 +66,9 @@ def _claim(row: QuerySet[Job]) -> Job | None:
     with transaction.atomic():
         free = row.filter(queue.CLAIMABLE)
         code = free.select_for_update(skip_locked=True, no_key=True).values_list("code", flat=True).first()
+        started = Case(When(next_step="", then=Now()), default=F("started_at"))  # the first worker's claim
         if not code or not free.update(
-            status=Job.Status.RUNNING, worker=processes.name(), started_at=Now(), heartbeat_at=Now()
+            status=Job.Status.RUNNING, worker=processes.name(), started_at=started, heartbeat_at=Now()
         ):
             return None
         outbox.announce(code)
@@ -130,12 +133,12 @@ def add_log(job: Job, line: str) -> None:
     _held(job).update(log=job.log)
 
 
-def requeue(job: Job, attempt: int) -> bool:
+def requeue(job: Job, attempt: int, **fields) -> bool:
     """Queue a running job again, ahead of jobs that never ran. The next run continues from the job's
     folder."""
     with transaction.atomic():
         changed = _held(job).update(
-            status=Job.Status.QUEUED, attempt=attempt, worker="", heartbeat_at=None, token_hash=""
+            status=Job.Status.QUEUED, attempt=attempt, worker="", heartbeat_at=None, token_hash="", **fields
         )
         if changed:
             outbox.announce(job.code)
@@ -144,10 +147,15 @@ def requeue(job: Job, attempt: int) -> bool:
     return bool(changed)
 
 
-def retry(job: Job, error_code: str, error_message: str) -> bool:
+def hand_on(job: Job, step: str) -> bool:
+    """Queue a running job for a worker that serves ``step``."""
+    return requeue(job, job.attempt, next_step=step)
+
+
+def retry(job: Job, error_code: str, error_message: str, **fields) -> bool:
     """Give the job another attempt, because a process was killed. After the last attempt, the job fails."""
     if job.attempt < MAX_ATTEMPTS:
-        return requeue(job, job.attempt + 1)
+        return requeue(job, job.attempt + 1, **fields)
     return fail(job, error_code, error_message + GAVE_UP, gave_up=True)
 
 

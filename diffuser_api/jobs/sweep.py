@@ -19,20 +19,13 @@ from django.utils import timezone
 
 from diffuser_api.jobs import folders, processes, retention, status_changes, write_ahead_log
 from diffuser_api.models import Job, LoraModel, TrainingPhoto
-from diffuser_api.operations import installation
+from diffuser_api.operations import installation, workers
 from diffuser_api.photos import gate
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_SWEEPS = 30.0
 WRITING_SECONDS = 120.0  # a younger file may still get its row: files are written before their rows
 UPLOAD_SECONDS = 600.0  # an upload without new bytes for so long belongs to no request any more
-
-
-def forever() -> None:
-    """For a thread: sweeps until the process ends."""
-    while True:
-        time.sleep(SECONDS_BETWEEN_SWEEPS)
-        attempt()
 
 
 def attempt() -> None:
@@ -52,6 +45,7 @@ def sweep() -> None:
     remove_folders()
     remove_files()
     remove_uploads()
+    workers.forget_silent()
     retention.forget_keys()
     retention.apply()
     write_ahead_log.empty()

@@ -8,7 +8,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from diffuser_api.models import Job
-from diffuser_api.operations import disk
+from diffuser_api.operations import disk, workers
 from diffuser_api.operations.checks import missing_models
 
 LONGEST_SILENCE = timedelta(minutes=2)  # a job that waits longer while none runs: no worker is there
@@ -56,6 +56,12 @@ def _worker() -> str:
         ended = Job.objects.filter(finished_at__gte=since)
         if waiting.exists() and not at_work.exists() and not ended.exists():
             return "jobs wait and none runs; start a worker"
+        if served := frozenset().union(*(worker.steps for worker in workers.serving())):
+            rows = waiting.order_by().values_list("next_step", "kind").distinct()
+            unserved = {step or workers.FIRST_STEPS[kind] for step, kind in rows} - served
+            if unserved:
+                steps = ", ".join(sorted(unserved))
+                return f"jobs wait for {steps}, which no worker serves; start one with it in WORKER_STEPS"
     except DatabaseError:
         return "unknown while the database doesn't answer"
     return "ok"

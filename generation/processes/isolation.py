@@ -17,13 +17,14 @@ import atexit
 import functools
 import os
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO
 
 from generation.models.profiles import ModelProfile, get_profile
 from generation.processes.polling import OnWait, read_lines, wait_until_readable
 from generation.processes.step_server import OnLine, Server, end, start_module
-from generation.step_table import STEPS
+from generation.step_table import ORDER, STEPS
 
 # Also on CUDA, where it is not measured yet. Each child must start CUDA and move its models to the GPU. But
 # it leaves the GPU empty, so a card that can't hold all models at once is enough.
@@ -33,7 +34,7 @@ DEFAULT = "template"
 class Spawn:
     """A new interpreter for each step."""
 
-    def prepare(self, profile: ModelProfile) -> None:
+    def prepare(self, profile: ModelProfile, steps: Collection[str]) -> None:
         pass
 
     def run(
@@ -62,8 +63,10 @@ class Template:
     def __init__(self) -> None:
         self.server = Server("generation.processes.fork_server", list(STEPS))
 
-    def prepare(self, profile: ModelProfile) -> None:
-        self.server.start(profile)
+    def prepare(self, profile: ModelProfile, steps: Collection[str]) -> None:
+        self.server.steps = [name for name in STEPS if name in steps]
+        if self.server.steps:
+            self.server.start(profile)
 
     def run(
         self, profile: ModelProfile, name: str, job: Path, stderr: IO, on_line: OnLine, on_wait: OnWait
@@ -80,9 +83,10 @@ class Resident:
     def __init__(self) -> None:
         self.servers: dict[str, Server] = {}  # by step
 
-    def prepare(self, profile: ModelProfile) -> None:
+    def prepare(self, profile: ModelProfile, steps: Collection[str]) -> None:
         for name in STEPS:
-            self._server(name, profile).start(profile)
+            if name in steps:
+                self._server(name, profile).start(profile)
 
     def run(
         self, profile: ModelProfile, name: str, job: Path, stderr: IO, on_line: OnLine, on_wait: OnWait
@@ -123,10 +127,10 @@ def chosen() -> Template | Spawn | Resident:
     return _way(chosen_name())
 
 
-def prepare() -> None:
-    """Start importing and loading for the settings' profile. Returns at once.
+def prepare(steps: Collection[str] = ORDER) -> None:
+    """Start importing and loading for the settings' profile, the models of these steps only. Returns at once.
 
-    A worker calls this when it starts, from its main thread, because the processes end when the thread that
-    started them ends.
+    A worker calls this when it starts, from a thread that lives as long as the worker, because the processes
+    end when the thread that started them ends.
     """
-    chosen().prepare(get_profile())
+    chosen().prepare(get_profile(), steps)

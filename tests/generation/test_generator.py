@@ -53,6 +53,15 @@ def test_classic_makes_the_same_picture_pixel_for_pixel(whole_run, family, tmp_p
     assert same_pixels(generator_classic.generate(job), whole_run[1])
 
 
+def test_workers_that_do_a_part_of_the_steps_each_make_the_same_picture(whole_run, family, tmp_path):
+    job = make_job(tmp_path / "12345678", lora=family / "lora.safetensors")
+    for served, other in ((("pose", "detail"), "harmonize"), (("harmonize",), "face")):
+        with pytest.raises(generator.NotServed) as handed_on:
+            generator.generate(job, served=served)
+        assert handed_on.value.step == other
+    assert same_pixels(generator.generate(job, served=["face"]), whole_run[1])
+
+
 def test_both_generators_give_a_large_background_back_at_its_size(family, tmp_path, monkeypatch):
     monkeypatch.setenv("FULL_SIZE", "1")
     jobs = [make_job(tmp_path / name, size=(1000, 800)) for name in ("one", "classic")]

@@ -154,7 +154,7 @@ def test_resident_makes_the_picture_of_classic_also_after_another_lora(
     way = isolation.Resident()
     monkeypatch.setattr(isolation, "chosen", lambda: way)
     try:
-        way.prepare(get_profile("miniature"))
+        way.prepare(get_profile("miniature"), list(step_table.STEPS))
         pids = []
         for name, lora, same in (("1", "lora-2", False), ("2", "lora", True), ("3", "lora", True)):
             job = make_job(tmp_path / name, lora=family / f"{lora}.safetensors")

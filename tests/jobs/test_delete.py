@@ -100,7 +100,7 @@ def test_a_running_job_is_taken_from_its_worker(client, catalogue):
 def test_a_worker_outlives_the_deletion_of_the_job_that_it_runs(client, catalogue, monkeypatch):
     job = ask(None)
 
-    def delete_meanwhile(running, lease):
+    def delete_meanwhile(running, lease, steps):
         assert client.delete(f"/api/jobs/{running.code}/").status_code == 204
 
     monkeypatch.setattr(run_generation, "run", delete_meanwhile)

@@ -106,7 +106,7 @@ def test_a_sweep_goes_on_while_this_workers_own_job_is_broken_off(job, monkeypat
     Job.objects.filter(pk=dead.pk).update(worker="ffffffff-1-1-1", heartbeat_at=long_ago)
     finished = []
 
-    def run(job, mine):
+    def run(job, mine, steps):
         status_changes.cancel(job.code)
         try:
             mine.check()

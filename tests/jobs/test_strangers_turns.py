@@ -52,7 +52,7 @@ def test_visitors_of_a_front_end_with_one_token_take_turns(rows, client):
         headers = token | {"X-Visitor": visitor}
         url = "/api/generate-image/"
         assert client.post(url, a_request(), "application/json", headers=headers).status_code == 202
-    order = [Job.objects.get(pk=pk).visitor for pk, _ in queue.in_turn()]
+    order = [waiting.visitor for waiting in queue.in_turn()]
     assert order == ["bruno", "anna", "bruno", "bruno"]
 
 

@@ -7,16 +7,14 @@ import sys
 import threading
 import time
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import Error, close_old_connections, connection
 
-from diffuser_api.jobs import processes, runner, status_changes, sweep, wake_up
-from diffuser_api.operations import database, delivery
-from generation.processes import isolation
+from diffuser_api.jobs import wake_up, worker
 
 log = logging.getLogger(__name__)
 SECONDS_AFTER_ERROR = 5.0
-SECONDS_TO_LEAVE = 15.0  # after which the worker ends whatever it is at; the next sweep puts the rest right
 
 
 class Worker:
@@ -40,10 +38,7 @@ class Worker:
 
     def run_next(self) -> bool:
         """False when no job is queued."""
-        job = status_changes.claim_next()
-        if job:
-            runner.run(job, lambda: self.is_stopping)
-        return job is not None
+        return worker.run_next(settings.WORKER_STEPS, lambda: self.is_stopping)
 
     def pause(self, wait, seconds: float) -> None:
         """A signal ends it at once: nothing is claimed meanwhile."""
@@ -58,7 +53,7 @@ class Worker:
         if self.is_stopping or self.is_idle:
             sys.exit(int(self.is_stopping))
         self.is_stopping = True
-        last_resort = threading.Timer(SECONDS_TO_LEAVE, os._exit, [1])
+        last_resort = threading.Timer(worker.SECONDS_TO_LEAVE, os._exit, [1])
         last_resort.daemon = True
         last_resort.start()
 
@@ -72,14 +67,11 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args, interval, **options):
-        os.environ.update(processes.mark())  # for all that is started here
-        worker = Worker(interval)
+        this = Worker(interval)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, worker.stop)
-        database.wait_briefly()
-        isolation.prepare()  # models are loaded before the first job is there
-        sweep.attempt()
-        threading.Thread(target=sweep.forever, daemon=True).start()
-        threading.Thread(target=delivery.report, daemon=True).start()
-        log.info("worker %s takes jobs", processes.name())
-        worker.run()
+            signal.signal(number, this.stop)
+        try:
+            worker.begin(settings.WORKER_STEPS)
+            this.run()
+        finally:
+            worker.leave()
