@@ -28,7 +28,7 @@ from generation.miniature.world import joints, people, scenes
 from generation.miniature.world.people import Person
 from generation.miniature.world.scenes import HELD_OUT, Scene
 from generation.request import GenerationRequest
-from generation.vision import skin
+from generation.vision import looks, skin
 
 ROOT = Path(__file__).resolve().parent.parent
 SHEET_COLUMNS, SHEET_PAIRS = 10, 5
@@ -54,6 +54,7 @@ def write_job(
     lora: Path | None = None,
     faces: list[list[float]] | None = None,
     skin_tone: str = "",
+    visitor_looks: dict[str, str] | None = None,
 ) -> None:
     """The folder of a generation that asks for ``scene``, in words, skeleton and masks."""
     job.mkdir(parents=True)
@@ -80,11 +81,12 @@ def write_job(
         lora_code="00000000" if lora else None,
         faces=faces,
         skin_tone=skin_tone,
+        looks=visitor_looks or {},
     ).save(job)
 
 
 def paint(work: Path, name: str, scene: Scene, seed: int, *visitor) -> Painted:
-    """``visitor``: their LoRA's file, their photos' embeddings, and the tone of their skin."""
+    """``visitor``: their LoRA's file, then what ``seen_in_photos`` found."""
     job = work / name
     write_job(job, scene, seed, *visitor)
     began = time.perf_counter()
@@ -97,11 +99,13 @@ def paint(work: Path, name: str, scene: Scene, seed: int, *visitor) -> Painted:
     return Painted(scene, steps, seconds)
 
 
-def seen_in_photos(person: Person, seed: int) -> tuple[list[list[float]], str]:
-    """What the photo gate keeps of a person's five photos: embeddings, and the tone of the skin."""
+def seen_in_photos(person: Person, seed: int) -> tuple[list[list[float]], str, dict[str, str]]:
+    """What the photo gate keeps of a person's five photos: embeddings, skin tone and looks."""
     photos = [(photo, detectors.find_faces(photo)) for photo in demo_content.photos_of(person, seed)]
-    faces = [detectors.embed_face(photo, found[0]).tolist() for photo, found in photos if found]
-    return faces, skin.tone([skin.measure(photo, found[0]) for photo, found in photos if found])
+    seen = [(photo, found[0]) for photo, found in photos if found]
+    faces = [detectors.embed_face(photo, face).tolist() for photo, face in seen]
+    tone = skin.tone([skin.measure(photo, face) for photo, face in seen])
+    return faces, tone, looks.settled([detectors.read_looks(photo, face) for photo, face in seen])
 
 
 def paint_visitors(
@@ -119,11 +123,11 @@ def paint_visitors(
         lora, seconds = kept_lora(loras, person, seed)
         training_seconds.append(seconds)
         say(f"trained person {done} of {count} in {seconds:.0f} s")
-        faces, tone = seen_in_photos(person, seed)
+        seen = seen_in_photos(person, seed)
         for shot in joints.SHOT_TYPES:
             for k in range(each):
                 scene = held_out_scene(200 + k * 3, person, shot)
-                painted = paint(work, f"face-{number}-{shot}-{k}", scene, 7 + k, lora, faces, tone)
+                painted = paint(work, f"face-{number}-{shot}-{k}", scene, 7 + k, lora, *seen)
                 pictures.append(PaintedVisitor(number, shot, painted))
     return pictures, training_seconds
 
