@@ -5,6 +5,8 @@ import uuid
 
 from django.core.validators import RegexValidator
 from django.db import models
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from diffuser_api.catalogue_tables import (  # noqa: F401  Django looks for tables in this module
     NAME_LENGTH,
@@ -18,20 +20,21 @@ from diffuser_api.catalogue_tables import (  # noqa: F401  Django looks for tabl
 
 VISITOR_LENGTH = 64
 URL_LENGTH = 500
-code_validator = RegexValidator(r"^\d{8}$", "A code is eight digits.")
+code_validator = RegexValidator(r"^\d{8}$", _("A code is eight digits."))
 
 
 class Client(models.Model):
     """A front-end that calls the API. Its jobs and LoRAs are its own; no other client sees them."""
 
-    name = models.CharField(max_length=NAME_LENGTH, unique=True)
+    name = models.CharField(_("name"), max_length=NAME_LENGTH, unique=True)
     is_active = models.BooleanField(
-        default=True, help_text="Off: its tokens are refused, nothing is deleted."
+        _("active"), default=True, help_text=_("Off: its tokens are refused, nothing is deleted.")
     )
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:
         ordering = ["name"]
+        verbose_name, verbose_name_plural = _("client"), _("clients")
 
     def __str__(self):
         return self.name
@@ -40,14 +43,17 @@ class Client(models.Model):
 class ApiToken(models.Model):
     """One of a client's tokens; deleting it withdraws it. Only its hash is kept."""
 
-    client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="tokens")
+    client = models.ForeignKey(
+        Client, on_delete=models.CASCADE, related_name="tokens", verbose_name=_("client")
+    )
     hash = models.CharField(max_length=64, unique=True, editable=False)  # sha256
-    start = models.CharField(max_length=12, editable=False)  # of the token, to tell it from others
-    created_at = models.DateTimeField(auto_now_add=True)
+    # of the token, to tell it from others
+    start = models.CharField(_("start"), max_length=12, editable=False)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:
         ordering = ["created_at"]
-        verbose_name = "API token"
+        verbose_name, verbose_name_plural = _("API token"), _("API tokens")
 
     def __str__(self):
         return f"{self.start}..."
@@ -64,8 +70,11 @@ class Owned(models.Model):
     """A row that belongs to a client, and perhaps to one of its visitors; to none if OPEN_API let it in."""
 
     # A client with jobs or LoRAs can't be deleted: with no client, everybody on this host could see them.
-    client = models.ForeignKey(Client, null=True, blank=True, on_delete=models.PROTECT)
-    visitor = models.CharField(max_length=VISITOR_LENGTH, blank=True)  # X-Visitor of the request
+    client = models.ForeignKey(
+        Client, null=True, blank=True, on_delete=models.PROTECT, verbose_name=_("client")
+    )
+    # X-Visitor of the request
+    visitor = models.CharField(_("visitor"), max_length=VISITOR_LENGTH, blank=True)
     objects = OwnedQuerySet.as_manager()
 
     class Meta:
@@ -76,54 +85,67 @@ class Job(Owned):
     """One training or generation. Its row is the truth; only ``jobs.status_changes`` changes the status."""
 
     class Kind(models.TextChoices):
-        TRAINING = "training"
-        GENERATION = "generation"
+        TRAINING = "training", _("training")
+        GENERATION = "generation", _("generation")
 
     class Status(models.TextChoices):
-        QUEUED = "queued"
-        RUNNING = "running"
-        SUCCEEDED = "succeeded"
-        FAILED = "failed"
-        CANCELLED = "cancelled"
+        QUEUED = "queued", _("queued")
+        RUNNING = "running", _("running")
+        SUCCEEDED = "succeeded", _("succeeded")
+        FAILED = "failed", _("failed")
+        CANCELLED = "cancelled", _("cancelled")
 
-    code = models.CharField(max_length=8, unique=True, validators=[code_validator])
-    kind = models.CharField(max_length=10, choices=Kind)
-    status = models.CharField(max_length=9, choices=Status, default=Status.QUEUED, db_index=True)
-    attempt = models.PositiveSmallIntegerField(default=1)
+    code = models.CharField(_("code"), max_length=8, unique=True, validators=[code_validator])
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind)
+    status = models.CharField(_("status"), max_length=9, choices=Status, default=Status.QUEUED, db_index=True)
+    attempt = models.PositiveSmallIntegerField(_("attempt"), default=1)
     # processes.name() of the run that is at it, also when the job has ended; empty when the run has left it
     worker = models.CharField(max_length=64, blank=True, editable=False)
-    parameters = models.JSONField(default=dict)
-    poi_image = models.ForeignKey(PoiImage, null=True, blank=True, on_delete=models.SET_NULL)
-    action_image = models.ForeignKey(ActionImage, null=True, blank=True, on_delete=models.SET_NULL)
-    lora = models.ForeignKey("LoraModel", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
-    seed = models.PositiveBigIntegerField(null=True, blank=True)
-    step = models.CharField(max_length=20, blank=True)
-    steps = models.JSONField(default=list)
+    parameters = models.JSONField(_("parameters"), default=dict)
+    poi_image = models.ForeignKey(
+        PoiImage, null=True, blank=True, on_delete=models.SET_NULL, verbose_name=_("place image")
+    )
+    action_image = models.ForeignKey(
+        ActionImage, null=True, blank=True, on_delete=models.SET_NULL, verbose_name=_("action image")
+    )
+    lora = models.ForeignKey(
+        "LoraModel",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        verbose_name=_("LoRA"),
+    )
+    seed = models.PositiveBigIntegerField(_("seed"), null=True, blank=True)
+    step = models.CharField(_("step"), max_length=20, blank=True)
+    steps = models.JSONField(_("steps"), default=list)
     # of ``steps``, the one for which the job was handed on to another worker; empty: the first
     next_step = models.CharField(max_length=20, blank=True, db_default="", editable=False)
-    progress = models.FloatField(default=0.0)  # of the whole job, 0..1
-    timings = models.JSONField(default=list)
+    progress = models.FloatField(_("progress"), default=0.0)  # of the whole job, 0..1
+    timings = models.JSONField(_("timings"), default=list)
     tree_peak_mb = models.FloatField(default=0.0)  # of the worker's processes together, seen at heartbeats
-    log = models.TextField(blank=True)
-    error_code = models.CharField(max_length=40, blank=True)
-    error_message = models.TextField(blank=True)
+    log = models.TextField(_("log"), blank=True)
+    error_code = models.CharField(_("error code"), max_length=40, blank=True)
+    error_message = models.TextField(_("error message"), blank=True)
     gave_up = models.BooleanField(default=False, editable=False)  # failed since every attempt's process died
     token_hash = models.CharField(max_length=64, blank=True)  # sha256 of the one-time token of a training
-    output = models.FileField(upload_to="outputs/", blank=True)
-    webhook_url = models.CharField(max_length=URL_LENGTH, blank=True)
+    output = models.FileField(_("picture"), upload_to="outputs/", blank=True)
+    webhook_url = models.CharField(_("webhook URL"), max_length=URL_LENGTH, blank=True)
     # addresses.mark_of, if it is known
     sender = models.CharField(max_length=16, blank=True, db_default="", editable=False)
-    shared_until = models.DateTimeField(null=True, blank=True)  # by its visitor, see studio.sharing
-    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
-    started_at = models.DateTimeField(null=True, blank=True, db_index=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
-    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    # by its visitor, see studio.sharing
+    shared_until = models.DateTimeField(_("shared until"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True, db_index=True)
+    started_at = models.DateTimeField(_("started"), null=True, blank=True, db_index=True)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+    heartbeat_at = models.DateTimeField(_("last heartbeat"), null=True, blank=True)
 
     class Meta:
         ordering = ["-created_at"]
+        verbose_name, verbose_name_plural = _("job"), _("jobs")
 
     def __str__(self):
-        return f"{self.kind} {self.code}"
+        return f"{self.get_kind_display()} {self.code}"
 
     @property
     def action_name(self) -> str:
@@ -156,6 +178,7 @@ class IdempotencyKey(models.Model):
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
     class Meta:
+        verbose_name, verbose_name_plural = _("idempotency key"), _("idempotency keys")
         constraints = [models.UniqueConstraint(fields=["owner", "key"], name="unique_key_of_owner")]
 
     def __str__(self):
@@ -165,18 +188,19 @@ class IdempotencyKey(models.Model):
 class TrainingPhoto(models.Model):
     """One of the five cleaned photos of a training, kept until the training ends."""
 
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="photos")
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="photos", verbose_name=_("job"))
     index = models.PositiveSmallIntegerField()
-    file = models.FileField(upload_to="photos/")
+    file = models.FileField(_("file"), upload_to="photos/")
     face = models.JSONField(null=True, blank=True)  # embedding, 128 numbers
     skin = models.JSONField(null=True, blank=True)  # CIE L*a*b*
     looks = models.JSONField(null=True, blank=True)  # hair, beard, glasses: generation.vision.looks
 
     class Meta:
         ordering = ["index"]
+        verbose_name, verbose_name_plural = _("training photo"), _("training photos")
 
     def __str__(self):
-        return f"photo {self.index} of {self.job_id}"
+        return gettext("photo {number} of {job}").format(number=self.index, job=self.job_id)
 
 
 class UsableLoras(models.Manager.from_queryset(OwnedQuerySet)):
@@ -187,25 +211,32 @@ class UsableLoras(models.Manager.from_queryset(OwnedQuerySet)):
 class LoraModel(Owned):
     """A visitor's trained face model. It has the code of the training that made it."""
 
-    code = models.CharField(max_length=8, unique=True, validators=[code_validator])
-    file = models.FileField(upload_to="loras/")
+    code = models.CharField(_("code"), max_length=8, unique=True, validators=[code_validator])
+    file = models.FileField(_("file"), upload_to="loras/")
     faces = models.JSONField(default=list, blank=True)  # the photos' embeddings
-    skin_tone = models.CharField(max_length=16, blank=True)  # of the photos, for the body's prompt
+    # of the photos, for the body's prompt
+    skin_tone = models.CharField(_("skin tone"), max_length=16, blank=True)
     # Hair, beard and glasses, likewise. The default in the database is for the version before.
-    looks = models.JSONField(default=dict, db_default={}, blank=True)
-    step = models.PositiveIntegerField(null=True, blank=True)  # of the chosen checkpoint, if one was chosen
+    looks = models.JSONField(_("looks"), default=dict, db_default={}, blank=True)
+    # of the chosen checkpoint, if one was chosen
+    step = models.PositiveIntegerField(_("step"), null=True, blank=True)
     distances = models.JSONField(default=dict, blank=True)  # step: distance of its pictures to the photos
     job = models.OneToOneField(
-        Job, null=True, blank=True, on_delete=models.SET_NULL, related_name="trained_lora"
+        Job,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="trained_lora",
+        verbose_name=_("job"),
     )
     is_erased = models.BooleanField(default=False, editable=False)  # no job is made or goes on with it
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
     objects = UsableLoras()  # one that is being erased is gone for everybody
     with_erased = OwnedQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created_at"]
-        verbose_name = "LoRA"
+        verbose_name, verbose_name_plural = _("LoRA"), _("LoRAs")
 
     def __str__(self):
         return self.code
@@ -215,25 +246,26 @@ class Webhook(models.Model):
     """One message to a job's webhook_url, about a change of its status."""
 
     class Status(models.TextChoices):
-        PENDING = "pending"
-        DELIVERED = "delivered"
-        DEAD = "dead"
+        PENDING = "pending", _("pending")
+        DELIVERED = "delivered", _("delivered")
+        DEAD = "dead", _("dead")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="webhooks")
-    event = models.CharField(max_length=20)  # job.succeeded
-    host = models.CharField(max_length=255)  # of the URL
-    body = models.TextField()  # as it is signed and sent
-    status = models.CharField(max_length=9, choices=Status, default=Status.PENDING)
-    attempts = models.PositiveSmallIntegerField(default=0)
-    next_try_at = models.DateTimeField()
-    last_result = models.CharField(max_length=300, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-    ended_at = models.DateTimeField(null=True, blank=True)
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="webhooks", verbose_name=_("job"))
+    event = models.CharField(_("event"), max_length=20)  # job.succeeded
+    host = models.CharField(_("host"), max_length=255)  # of the URL
+    body = models.TextField(_("body"))  # as it is signed and sent
+    status = models.CharField(_("status"), max_length=9, choices=Status, default=Status.PENDING)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    next_try_at = models.DateTimeField(_("next try"))
+    last_result = models.CharField(_("last result"), max_length=300, blank=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
 
     class Meta:
         ordering = ["-created_at"]
+        verbose_name, verbose_name_plural = _("webhook"), _("webhooks")
         indexes = [models.Index(fields=["status", "next_try_at"], name="webhooks_due")]
 
     def __str__(self):
-        return f"{self.event} of {self.job_id}"
+        return gettext("{event} of {job}").format(event=self.event, job=self.job_id)

@@ -13,6 +13,7 @@ from django import forms
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext, ngettext
 
 from diffuser_api.access import throttles
 from diffuser_api.access.addresses import address_of
@@ -46,11 +47,12 @@ def _mark_of(name: str) -> str:
 def _sentence(wait: float) -> str:
     minutes = math.ceil(wait / 60)
     when = timezone.localtime(timezone.now() + timedelta(seconds=wait))
-    span = "a minute" if minutes == 1 else f"{minutes} minutes"
-    return (
-        f"There were too many attempts. Try again in {span}, after {when:%H:%M:%S} {when.tzname()}. Until "
-        "then, the right password isn't looked at, either."
+    span = ngettext("a minute", "{count} minutes", minutes).format(count=minutes)
+    text = gettext(
+        "There were too many attempts. Try again in {span}, after {when}. Until then, the right password "
+        "isn't looked at, either."
     )
+    return text.format(span=span, when=f"{when:%H:%M:%S} {when.tzname()}")
 
 
 def limited(log_in):

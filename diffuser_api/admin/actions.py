@@ -13,21 +13,25 @@ from django.http import HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
 
 from diffuser_api.admin import trials
-from diffuser_api.admin.in_languages import form_for
+from diffuser_api.admin.in_languages import ShownWords, form_for
+from diffuser_api.admin.joint_names import JOINT_NAMES
 from diffuser_api.admin.pages import DeskAdmin, FileInput, module, thumbnail
 from diffuser_api.catalogue import entrance, head_masks, proposals
 from diffuser_api.models import Action, ActionImage, ShotType
 from generation.poses.mask_drawing import height_of
-from generation.poses.openpose import COLOURS, LIMBS, NAMES
+from generation.poses.openpose import COLOURS, LIMBS
 
-NOBODY = (
+NOBODY = _(
     "No person was found. Place the joints by hand, which needs JavaScript, or upload a picture that shows "
     "the body clearly."
 )
-GONE = "The picture is gone or broken; upload it again."
+GONE = _("The picture is gone or broken; upload it again.")
+UNREADABLE = _("The joints can't be read.")
 # A body's standing height in heights of the picture, from which a shot is close, and medium.
 CLOSE_FROM, MEDIUM_FROM = 1.1, 0.68
 
@@ -35,12 +39,12 @@ CLOSE_FROM, MEDIUM_FROM = 1.1, 0.68
 class ActionImageForm(forms.ModelForm):
     """One picture is enough: the skeleton, and masks that are missing, are made from it."""
 
-    image = forms.FileField(label="picture", widget=FileInput)
+    image = forms.FileField(label=_("picture"), widget=FileInput)
     kind = forms.ChoiceField(
         required=False,
-        choices=[("", "found out by looking"), *ActionImage.Kind.choices],
-        label="it is",
-        help_text="A picture that is called a skeleton, with both masks given, is used as it is.",
+        choices=[("", _("found out by looking")), *ActionImage.Kind.choices],
+        label=_("it is"),
+        help_text=_("A picture that is called a skeleton, with both masks given, is used as it is."),
     )
     joints = forms.CharField(required=False, widget=forms.HiddenInput)
 
@@ -48,7 +52,7 @@ class ActionImageForm(forms.ModelForm):
         model = ActionImage
         fields = ["shot_type", "image", "kind", "subject_mask", "face_mask", "joints"]
         widgets = dict.fromkeys(entrance.MASKS, FileInput)
-        help_texts = {"face_mask": "White on the head: the face, room for any hair, and the upper neck."}
+        help_texts = {"face_mask": _("White on the head: the face, room for any hair, and the upper neck.")}
         field_classes = dict.fromkeys(entrance.MASKS, forms.FileField)  # an ImageField would decode them here
 
     def __init__(self, *args, **kwargs):
@@ -66,7 +70,7 @@ class ActionImageForm(forms.ModelForm):
         try:
             return proposals.read_joints(text) if (text := self.cleaned_data["joints"]) else None
         except (ValueError, TypeError) as error:
-            raise ValidationError(f"The joints can't be read: {error}.") from error
+            raise ValidationError(UNREADABLE) from error
 
     def clean(self):
         """Makes the skeleton if joints were moved or the picture has changed, and masks that are missing."""
@@ -156,10 +160,10 @@ class ActionImageInline(admin.StackedInline):
 
 
 @admin.register(Action)
-class ActionAdmin(DeskAdmin):
+class ActionAdmin(ShownWords, DeskAdmin):
     form = form_for(Action, "name", "description")
     inlines = [ActionImageInline]
-    list_display = ["name", "description", "shots", "try_it"]
+    list_display = ["shown_name", "shown_description", "shots", "try_it"]
     search_fields = ["name", "description"]
     change_form_template = "desk/action.html"
     actions = ["propose_head_masks"]
@@ -180,34 +184,40 @@ class ActionAdmin(DeskAdmin):
         return kwargs
 
     def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
-        drawing = {"names": NAMES, "limbs": LIMBS, "colours": COLOURS}
+        drawing = {"names": [str(name) for name in JOINT_NAMES], "limbs": LIMBS, "colours": COLOURS}
         action = self.get_object(request, object_id) if object_id and request.method == "GET" else None
         stored = action.images.all() if action else []
         hairless = [image.pk for image in stored if head_masks.leaves_out_hair(image)]
-        context = {"drawing": drawing, "shown": list(proposals.MADE), "hairless": hairless}
+        shown = {name: ActionImage._meta.get_field(name).verbose_name for name in proposals.MADE}
+        context = {"drawing": drawing, "shown": shown, "hairless": hairless}
         context |= extra_context or {}
         return super().changeform_view(request, object_id, form_url, context)
 
+    @admin.display(description=_("shots"))
     def shots(self, action):
         images = action.images.all()
         pictures = (thumbnail("action-thumbnail", image.pk, "skeleton", 60) for image in images)
-        return format_html("{} {} {}", *[*pictures, "", "", ""][:3]) if images else "none yet: add them"
+        return (
+            format_html("{} {} {}", *[*pictures, "", "", ""][:3]) if images else gettext("none yet: add them")
+        )
 
-    @admin.display(description="try")
+    @admin.display(description=_("try"))
     def try_it(self, action):
         images = list(action.images.all())
         url = reverse("admin:diffuser_api_action_try")
-        return format_html('<a href="{}?shot={}">Try it</a>', url, images[0].pk) if images else ""
+        label = gettext("Try it")
+        return format_html('<a href="{}?shot={}">{}</a>', url, images[0].pk, label) if images else ""
 
     # --- face masks that leave out hair ---------------------------------------------------------------------
 
-    @admin.action(permissions=["change"], description="Propose face masks that leave out hair anew")
+    @admin.action(permissions=["change"], description=_("Propose face masks that leave out hair anew"))
     def propose_head_masks(self, request, queryset):
         images = ActionImage.objects.filter(action__in=queryset)
         done = [
             image for image in images if head_masks.leaves_out_hair(image) and head_masks.propose_anew(image)
         ]
-        self.message_user(request, f"Face masks that now hold the head with its hair: {len(done)}.")
+        text = gettext("Face masks that now hold the head with its hair: {count}.")
+        self.message_user(request, text.format(count=len(done)))
 
     def head_mask(self, request, pk):
         """Of one stored shot: the face mask proposed anew."""
@@ -215,7 +225,8 @@ class ActionAdmin(DeskAdmin):
             raise PermissionDenied
         image = get_object_or_404(ActionImage, pk=pk)
         if head_masks.propose_anew(image):
-            self.message_user(request, f"The face mask of {image} now holds the head with its hair.")
+            text = gettext("The face mask of {shot} now holds the head with its hair.")
+            self.message_user(request, text.format(shot=image))
         else:
             self.message_user(request, GONE, messages.ERROR)
         return HttpResponseRedirect(reverse("admin:diffuser_api_action_change", args=[image.action_id]))
@@ -257,7 +268,7 @@ class ActionAdmin(DeskAdmin):
         self._check(request)
         file = request.FILES.get("picture")
         if file is None:
-            return JsonResponse({"message": "Choose a picture first."}, status=400)
+            return JsonResponse({"message": gettext("Choose a picture first.")}, status=400)
         try:
             return JsonResponse(_as_json(proposals.propose(file)))
         except proposals.NoProposal as error:
@@ -280,7 +291,7 @@ class ActionAdmin(DeskAdmin):
         except (ValueError, TypeError):
             size = (0, 0)
         if not all(0 < side <= 2 * proposals.MOST for side in size):
-            return JsonResponse({"message": "The joints can't be read."}, status=400)
+            return JsonResponse({"message": str(UNREADABLE)}, status=400)
         subject, face = proposals.masks_of(joints, size)
         return JsonResponse({"subject_mask": _url(subject), "face_mask": _url(face)})
 

@@ -11,16 +11,19 @@ from django.http import FileResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from diffuser_api.catalogue import transfer
 
 SHOWN = 20  # sentences about what is missing; the commands show all
+NOTHING = _("Nothing was imported.")
 MODELS = ("poi", "poiimage", "action", "actionimage")
 
 
 class ImportForm(forms.Form):
-    file = forms.FileField(label="zip file", widget=forms.FileInput({"accept": ".zip,application/zip"}))
+    file = forms.FileField(label=_("zip file"), widget=forms.FileInput({"accept": ".zip,application/zip"}))
 
 
 def _require(request, *verbs: str) -> None:
@@ -30,7 +33,11 @@ def _require(request, *verbs: str) -> None:
 
 def _some(sentences: list[str]) -> list[str]:
     more = len(sentences) - SHOWN
-    return sentences if more <= 0 else [*sentences[:SHOWN], f"and {more} more."]
+    return (
+        sentences
+        if more <= 0
+        else [*sentences[:SHOWN], ngettext("and {count} more.", "and {count} more.", more).format(count=more)]
+    )
 
 
 @require_GET
@@ -40,7 +47,7 @@ def export(request):
     done = transfer.write(file)
     file.seek(0)
     for sentence in _some(done.missing):  # the answer is the file: the next page shows them
-        messages.warning(request, f"Not in the exported file: {sentence}")
+        messages.warning(request, gettext("Not in the exported file: {reason}").format(reason=sentence))
     name = f"catalogue-{timezone.localdate()}.zip"
     return FileResponse(file, as_attachment=True, filename=name, content_type="application/zip")
 
@@ -53,20 +60,20 @@ def import_page(request):
         try:
             done = transfer.read(form.cleaned_data["file"])
         except transfer.CatalogueRefused as refused:
-            form.add_error("file", f"{refused} Nothing was imported.")
+            form.add_error("file", f"{refused} {NOTHING}")
         else:
             if done.nothing:
-                form.add_error("file", ["Nothing was imported.", *_some(done.left_out)])
+                form.add_error("file", [NOTHING, *_some(done.left_out)])
                 return _import_page(request, form)
             messages.success(request, str(done))
             for sentence in _some(done.left_out):
-                messages.warning(request, f"Left out: {sentence}")
+                messages.warning(request, gettext("Left out: {reason}").format(reason=sentence))
             return HttpResponseRedirect(reverse("admin:app_list", args=["diffuser_api"]))
     return _import_page(request, form)
 
 
 def _import_page(request, form: ImportForm) -> TemplateResponse:
-    context = {**admin.site.each_context(request), "title": "Import a catalogue", "form": form}
+    context = {**admin.site.each_context(request), "title": gettext("Import a catalogue"), "form": form}
     return TemplateResponse(request, "desk/import.html", context)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from django.contrib import admin, messages
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from diffuser_api.access import tokens
 from diffuser_api.admin.jobs import ReadOnlyAdmin
@@ -29,7 +31,7 @@ class ClientAdmin(admin.ModelAdmin):
     actions = ["issue_token"]
     readonly_fields = ["webhook_key"]
 
-    @admin.display(description="key of its webhooks")
+    @admin.display(description=_("key of its webhooks"))
     def webhook_key(self, client):
         return outbox.key_of(client) if client.pk else "-"
 
@@ -38,13 +40,14 @@ class ClientAdmin(admin.ModelAdmin):
         if not change:
             self.show_token(request, client)
 
-    @admin.action(description="Issue one more token", permissions=["change"])
+    @admin.action(description=_("Issue one more token"), permissions=["change"])
     def issue_token(self, request, clients):
         for client in clients:
             self.show_token(request, client)
 
     def show_token(self, request, client):
-        text = f'Token of "{client}", shown only now: {tokens.issue_token(client)}'
+        text = gettext('Token of "{client}", shown only now: {token}')
+        text = text.format(client=client, token=tokens.issue_token(client))
         self.message_user(request, text, messages.WARNING)
 
 
@@ -55,6 +58,8 @@ class WebhookAdmin(ReadOnlyAdmin):
     search_fields = ["job__code", "host"]
     actions = ["send_again"]
 
-    @admin.action(description="Send again those that are dead or delivered", permissions=["view"])
+    @admin.action(description=_("Send again those that are dead or delivered"), permissions=["view"])
     def send_again(self, request, queryset):
-        self.message_user(request, f"{outbox.send_again(queryset)} webhooks will be sent again")
+        count = outbox.send_again(queryset)
+        text = ngettext("{count} webhook will be sent again", "{count} webhooks will be sent again", count)
+        self.message_user(request, text.format(count=count))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from django import forms
+from django.contrib import admin
 from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from diffuser_api import languages
 
@@ -43,3 +45,15 @@ def form_for(model, *fields: str, own_form: type[forms.ModelForm] = forms.ModelF
         names.insert(names.index(field) + 1, name)
     meta = type("Meta", (getattr(own_form, "Meta", object),), {"model": model, "fields": names})
     return type(own_form)(f"Translated{model.__name__}", (TranslatedForm, own_form), {**added, "Meta": meta})
+
+
+class ShownWords:
+    """Columns of a list in the reader's language."""
+
+    @admin.display(description=_("name"), ordering="name")
+    def shown_name(self, row):
+        return row.shown_name
+
+    @admin.display(description=_("description"), ordering="description")
+    def shown_description(self, row):
+        return row.shown_description

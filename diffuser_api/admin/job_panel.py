@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from diffuser_api.admin import once
 from diffuser_api.jobs import queue
@@ -11,8 +13,22 @@ from diffuser_api.models import Job
 from generation.job_folder import picture_path
 
 # Of a step's seconds, in their order; a training's step has one more.
+PART_NAMES = {"import": _("import"), "load": _("load"), "work": _("work")}
 PARTS = {"import": ("import",), "load": ("load",), "work": ("inference", "train")}
 WIDTH, LEFT, RIGHT, ROW = 640, 100, 60, 26  # of the chart, in its own units
+
+
+STEP_NAMES = {
+    "pose": _("pose"),
+    "detail": _("detail"),
+    "harmonize": _("harmonize"),
+    "face": _("face"),
+    "train": _("training"),
+}
+
+
+def _called(step: str) -> str:
+    return str(STEP_NAMES.get(step, step))
 
 
 def context(job: Job, request) -> dict:
@@ -22,6 +38,7 @@ def context(job: Job, request) -> dict:
         "job": job,
         "percent": round(100 * job.progress),
         "live": not job.is_finished,
+        "step": _called(job.step),
         "position": queue.position(job),
         "eta": None if job.is_finished else queue.eta_seconds(job),
         "chart": chart(job.timings),
@@ -40,7 +57,7 @@ def step_pictures(job: Job) -> list[dict]:
     there = [k for k in range(len(job.steps) + 1) if picture_path(generation_folder(job.code), k).exists()]
     return [
         {
-            "name": job.steps[index - 1] if index else "the place",
+            "name": _called(job.steps[index - 1]) if index else gettext("the place"),
             "url": reverse("admin:diffuser_api_job_step", args=[job.pk, index]),
         }
         for index in there
@@ -53,7 +70,7 @@ def chart(timings: list[dict]) -> dict | None:
     for timing in timings:
         seconds = [sum(float(timing.get(f"{name}_seconds") or 0) for name in part) for part in PARTS.values()]
         if sum(seconds):
-            rows.append((str(timing.get("step", "")), seconds))
+            rows.append((_called(str(timing.get("step", ""))), seconds))
     if not rows:
         return None
     longest, space = max(sum(seconds) for _, seconds in rows), WIDTH - LEFT - RIGHT
@@ -62,11 +79,13 @@ def chart(timings: list[dict]) -> dict | None:
         x, bars = float(LEFT), []
         for part, value in zip(PARTS, seconds, strict=True):
             width = round(value / longest * space, 1)
-            bars.append({"part": part, "seconds": value, "x": round(x, 1), "width": width})
+            bars.append(
+                {"part": part, "name": PART_NAMES[part], "seconds": value, "x": round(x, 1), "width": width}
+            )
             x += width
         total = sum(seconds)
         drawn.append(
             {"name": name, "total": total, "bars": bars, "y": k * ROW, "text_y": k * ROW + 17, "end": x + 6}
         )
     total = sum(row["total"] for row in drawn)
-    return {"rows": drawn, "parts": list(PARTS), "width": WIDTH, "height": len(drawn) * ROW, "total": total}
+    return {"rows": drawn, "parts": PART_NAMES, "width": WIDTH, "height": len(drawn) * ROW, "total": total}

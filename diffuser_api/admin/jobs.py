@@ -12,7 +12,10 @@ from django.http import FileResponse, Http404, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils.formats import number_format
 from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
 
 from diffuser_api.admin import job_panel, once
@@ -23,6 +26,22 @@ from diffuser_api.jobs.folders import generation_folder
 from diffuser_api.models import Job
 from generation.job_folder import picture_path
 from generation.step_table import ORDER
+
+ERROR_NAMES = {
+    "disk_full": _("disk full"),
+    "internal_error": _("internal error"),
+    "lora_unusable": _("LoRA unusable"),
+    "picture_refused": _("picture refused"),
+    "step_failed": _("step failed"),
+    "timed_out": _("timed out"),
+    "training_failed": _("training failed"),
+    "unusable_files": _("unusable files"),
+    "worker_died": _("worker died"),
+}
+
+
+def called(error_code: str) -> str:
+    return str(ERROR_NAMES.get(error_code, error_code.replace("_", " ")))
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -48,11 +67,11 @@ class CodeAdmin(ReadOnlyAdmin):
 
 
 class WithError(admin.SimpleListFilter):
-    title, parameter_name = "error", "error_code"
+    title, parameter_name = _("error"), "error_code"
 
     def lookups(self, request, model_admin):
         codes = Job.objects.exclude(error_code="").order_by("error_code").values_list("error_code", flat=True)
-        return [(code, code.replace("_", " ")) for code in codes.distinct()]
+        return [(code, called(code)) for code in codes.distinct()]
 
     def queryset(self, request, queryset):
         return queryset.filter(error_code=self.value()) if self.value() else queryset
@@ -75,11 +94,11 @@ class JobAdmin(CodeAdmin):
     date_hierarchy = "created_at"
     fieldsets = [
         (
-            "Asked",
+            _("Asked"),
             {"fields": ["poi_image", "action_image", "lora", "parameters", "seed", "client", "visitor"]},
         ),
-        ("Run", {"fields": ["attempt", "created_at", "started_at", "finished_at", "heartbeat_at"]}),
-        ("Details", {"classes": ["collapse"], "fields": ["error_code", "webhook_url", "timings", "log"]}),
+        (_("Run"), {"fields": ["attempt", "created_at", "started_at", "finished_at", "heartbeat_at"]}),
+        (_("Details"), {"classes": ["collapse"], "fields": ["error_code", "webhook_url", "timings", "log"]}),
     ]
     readonly_fields = ["created_at"]
     actions = ["cancel_selected", "run_selected_again"]
@@ -89,31 +108,36 @@ class JobAdmin(CodeAdmin):
         css = {"all": ["desk/desk.css"]}
         js = [module("desk/job.js")]
 
-    @admin.display(description="status", ordering="status")
+    @admin.display(description=_("status"), ordering="status")
     def state(self, job):
-        state = format_html('<span class="state state-{}">{}</span>', job.status, job.status)
-        more = job.error_code.replace("_", " ")
+        state = format_html('<span class="state state-{}">{}</span>', job.status, job.get_status_display())
+        more = called(job.error_code)
         if job.status == Job.Status.RUNNING:
             more = f"{job.progress:.0%}"
         return format_html('{}<div class="state-more" title="{}">{}</div>', state, job.error_message, more)
 
-    @admin.display(description="took")
+    @admin.display(description=_("took"))
     def seconds(self, job):
         if not (job.started_at and job.finished_at):
             return ""
-        return f"{(job.finished_at - job.started_at).total_seconds():.1f} s"
+        return f"{number_format((job.finished_at - job.started_at).total_seconds(), 1)} s"
 
     # --- cancel and run again, of many or of one ------------------------------------------------------------
 
     def has_steer_permission(self, request):
         return request.user.has_perm("diffuser_api.change_job")
 
-    @admin.action(description="Cancel those that wait or run", permissions=["steer"])
+    @admin.action(description=_("Cancel those that wait or run"), permissions=["steer"])
     def cancel_selected(self, request, queryset):
         cancelled = sum(status_changes.cancel(code) for code in queryset.values_list("code", flat=True))
-        self.message_user(request, f"{cancelled} jobs were cancelled; the others had finished.")
+        text = ngettext(
+            "{count} job was cancelled; the others had finished.",
+            "{count} jobs were cancelled; the others had finished.",
+            cancelled,
+        )
+        self.message_user(request, text.format(count=cancelled))
 
-    @admin.action(description="Run again, with the same seeds", permissions=["steer"])
+    @admin.action(description=_("Run again, with the same seeds"), permissions=["steer"])
     def run_selected_again(self, request, queryset):
         for job in queryset.order_by("pk"):
             self._run_again(request, job)
@@ -124,9 +148,12 @@ class JobAdmin(CodeAdmin):
         try:
             again = idempotency.create_job(replace(orders.order_again(job, job.seed), idempotency_key=key))
         except (orders.CantRunAgain, *orders.REFUSALS) as error:
-            self.message_user(request, f"{job.code} can't be run again. {error}", messages.ERROR)
+            text = gettext("{code} can't be run again. {reason}").format(code=job.code, reason=error)
+            self.message_user(request, text, messages.ERROR)
             return None
-        self.message_user(request, f"{job.code} runs again as {again.code}.")
+        self.message_user(
+            request, gettext("{code} runs again as {new}.").format(code=job.code, new=again.code)
+        )
         return again
 
     # --- one job's page -------------------------------------------------------------------------------------
@@ -171,9 +198,10 @@ class JobAdmin(CodeAdmin):
     def cancel(self, request, pk):
         job = self._get(request, pk, self.has_steer_permission)
         if status_changes.cancel(job.code):
-            self.message_user(request, f"{job.code} was cancelled.")
+            self.message_user(request, gettext("{code} was cancelled.").format(code=job.code))
         else:
-            self.message_user(request, f"{job.code} had finished already.", messages.WARNING)
+            text = gettext("{code} had finished already.").format(code=job.code)
+            self.message_user(request, text, messages.WARNING)
         return HttpResponseRedirect(reverse("admin:diffuser_api_job_change", args=[pk]))
 
     def again(self, request, pk):

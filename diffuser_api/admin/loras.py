@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.template.loader import render_to_string
+from django.utils.translation import gettext_lazy as _
 
 from diffuser_api.admin.jobs import CodeAdmin
 from diffuser_api.models import LoraModel
@@ -20,7 +21,7 @@ class LoraModelAdmin(CodeAdmin):
     class Media:
         css = {"all": ["desk/desk.css"]}
 
-    @admin.display(description="likeness")
+    @admin.display(description=_("likeness"))
     def likeness(self, lora):
         return render_to_string("desk/likeness_chart.html", drawn) if (drawn := chart(lora)) else "-"
 

@@ -6,15 +6,17 @@ from django import forms
 from django.contrib import admin
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from diffuser_api.admin import catalogue
-from diffuser_api.admin.in_languages import form_for
+from diffuser_api.admin.in_languages import ShownWords, form_for
 from diffuser_api.admin.pages import DeskAdmin, PictureField, module, thumbnail
 from diffuser_api.models import Poi, PoiImage
 
 
 class PoiImageForm(forms.ModelForm):
-    image = PictureField(label="picture")
+    image = PictureField(label=_("picture"))
 
     class Meta:
         model = PoiImage
@@ -26,14 +28,14 @@ class PoiImageInline(admin.StackedInline):
     form = form_for(PoiImage, own_form=PoiImageForm)
     template = "desk/place_images.html"
     extra = 1
-    verbose_name = "picture"
+    verbose_name = _("picture")
 
 
 @admin.register(Poi)
-class PoiAdmin(DeskAdmin):
+class PoiAdmin(ShownWords, DeskAdmin):
     form = form_for(Poi, "name")
     inlines = [PoiImageInline]
-    list_display = ["name", "first_image", "pictures", "try_it"]
+    list_display = ["shown_name", "first_image", "pictures", "try_it"]
     search_fields = ["name"]
 
     class Media:
@@ -46,16 +48,20 @@ class PoiAdmin(DeskAdmin):
     def get_queryset(self, request):
         return super().get_queryset(request).prefetch_related("images")
 
-    @admin.display(description="first picture")
+    @admin.display(description=_("first picture"))
     def first_image(self, poi):
         images = list(poi.images.all())
-        return thumbnail("poi-thumbnail", images[0].pk, "image", 60) if images else "none yet: add one"
+        return (
+            thumbnail("poi-thumbnail", images[0].pk, "image", 60) if images else gettext("none yet: add one")
+        )
 
+    @admin.display(description=_("pictures"))
     def pictures(self, poi):
         return len(poi.images.all())
 
-    @admin.display(description="try")
+    @admin.display(description=_("try"))
     def try_it(self, poi):
         images = list(poi.images.all())
         url = reverse("admin:diffuser_api_action_try")
-        return format_html('<a href="{}?place={}">Try it</a>', url, images[0].pk) if images else ""
+        label = gettext("Try it")
+        return format_html('<a href="{}?place={}">{}</a>', url, images[0].pk, label) if images else ""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
 
-from diffuser_api.admin.in_languages import form_for
+from diffuser_api.admin.in_languages import ShownWords, form_for
 from diffuser_api.admin.pages import FileInput
 from diffuser_api.catalogue import entrance
 from diffuser_api.models import PostcardLayout
@@ -35,12 +36,12 @@ class PostcardLayoutForm(forms.ModelForm):
             try:
                 fonts.check(font.read())
             except fonts.NotAFont as error:
-                raise ValidationError("This is no TrueType font that can be embedded.") from error
+                raise ValidationError(gettext("This is no TrueType font that can be embedded.")) from error
             font.seek(0)
         return font
 
 
 @admin.register(PostcardLayout)
-class PostcardLayoutAdmin(admin.ModelAdmin):
+class PostcardLayoutAdmin(ShownWords, admin.ModelAdmin):
     form = form_for(PostcardLayout, own_form=PostcardLayoutForm)
-    list_display = ["name", "style", "position"]
+    list_display = ["shown_name", "style", "position"]

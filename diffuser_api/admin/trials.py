@@ -10,6 +10,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from diffuser_api.admin import job_panel, once
@@ -24,13 +26,26 @@ from generation.request import AGES, GENDERS
 VISITOR = "desk"  # whose the test pictures are
 
 
+# In the order and with the values of the generation's own lists.
+AGE_NAMES = {"young": _("young"), "adult": _("adult"), "old": _("old")}
+GENDER_NAMES = {"woman": _("woman"), "man": _("man")}
+
+
 class TrialForm(forms.Form):
-    place = forms.ModelChoiceField(PoiImage.objects.none())
-    shot = forms.ModelChoiceField(ActionImage.objects.none(), label="action")
-    age = forms.ChoiceField(choices=[(age, age) for age in AGES], initial="adult")
-    gender = forms.ChoiceField(choices=[(gender, gender) for gender in GENDERS])
-    wearing = forms.CharField(required=False, max_length=TEXT_LENGTH)
-    seed = forms.IntegerField(required=False, min_value=0, max_value=2**32 - 1, help_text="Empty: any.")
+    place = forms.ModelChoiceField(PoiImage.objects.none(), label=_("place"))
+    shot = forms.ModelChoiceField(ActionImage.objects.none(), label=_("action"))
+    age = forms.ChoiceField(
+        label=_("age"), choices=[(age, AGE_NAMES.get(age, age)) for age in AGES], initial="adult"
+    )
+    gender = forms.ChoiceField(
+        label=_("gender"), choices=[(gender, GENDER_NAMES.get(gender, gender)) for gender in GENDERS]
+    )
+    wearing = forms.CharField(
+        label=_("wearing"), required=False, max_length=TEXT_LENGTH, help_text=_("In English.")
+    )
+    seed = forms.IntegerField(
+        label=_("seed"), required=False, min_value=0, max_value=2**32 - 1, help_text=_("Empty: any.")
+    )
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -74,7 +89,7 @@ def try_page(request):
     query = f"place={form.cleaned_data['place'].pk}&shot={form.cleaned_data['shot'].pk}" if valid else ""
     context = {
         **admin.site.each_context(request),
-        "title": "Try an action in a place",
+        "title": gettext("Try an action in a place"),
         "form": form,
         "preview": f"{reverse('admin:diffuser_api_action_preview')}?{query}" if query else "",
         "may_paint": may_paint,
@@ -113,7 +128,9 @@ def preview(request):
         raise PermissionDenied
     form = _form(request.GET)
     if not form.is_valid():
-        return HttpResponse("There is no such place or action.", status=404, content_type="text/plain")
+        return HttpResponse(
+            gettext("There is no such place or action."), status=404, content_type="text/plain"
+        )
     try:
         content = previews.preview(form.cleaned_data["place"], form.cleaned_data["shot"])
     except previews.NoPreview as error:

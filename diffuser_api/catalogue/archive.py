@@ -12,6 +12,7 @@ import zipfile
 import zlib
 
 from django.conf import settings
+from django.utils.translation import gettext
 
 from diffuser_api.catalogue.entrance import STORED_MB
 
@@ -48,19 +49,29 @@ class Archive:
         parts: dict[str, zipfile.ZipInfo] = {}
         listed = [part for part in self._zip.infolist() if not part.is_dir()]
         if len(listed) > MAX_FILES:
-            raise CatalogueRefused(f"The zip holds {len(listed)} files; at most {MAX_FILES} are taken.")
+            raise CatalogueRefused(
+                gettext("The zip holds {count} files; at most {most} are taken.").format(
+                    count=len(listed), most=MAX_FILES
+                )
+            )
         for part in listed:
             if part.filename in parts:
-                raise CatalogueRefused(f"{part.filename!r} is in the zip twice.")
+                raise CatalogueRefused(
+                    gettext("{name} is in the zip twice.").format(name=repr(part.filename))
+                )
             if part.flag_bits & 1:
-                raise CatalogueRefused(f"{part.filename!r} is encrypted.")
+                raise CatalogueRefused(gettext("{name} is encrypted.").format(name=repr(part.filename)))
             if part.filename != INDEX and not NAME.fullmatch(part.filename):
-                raise CatalogueRefused(f"{part.filename!r} is no name that a picture of a catalogue has.")
+                raise CatalogueRefused(
+                    gettext("{name} is no name that a picture of a catalogue has.").format(
+                        name=repr(part.filename)
+                    )
+                )
             parts[part.filename] = part
         if sum(part.file_size for part in listed) > MAX_TOTAL_MB * 2**20:
-            raise CatalogueRefused(f"The zip holds more than {MAX_TOTAL_MB} MB.")
+            raise CatalogueRefused(gettext("The zip holds more than {most} MB.").format(most=MAX_TOTAL_MB))
         if INDEX not in parts:
-            raise CatalogueRefused(f"The zip has no {INDEX}.")
+            raise CatalogueRefused(gettext("The zip has no {name}.").format(name=INDEX))
         return parts
 
     def index(self) -> dict:
@@ -69,29 +80,41 @@ class Archive:
         except ItemRefused as refused:
             raise CatalogueRefused(str(refused)) from refused
         except (ValueError, RecursionError) as error:
-            raise CatalogueRefused(f"{INDEX} is no JSON: {error}") from error
+            raise CatalogueRefused(
+                gettext("{name} is no JSON: {reason}").format(name=INDEX, reason=error)
+            ) from error
         if not isinstance(index, dict) or (index.get("format"), index.get("version")) != (FORMAT, VERSION):
-            raise CatalogueRefused(f"{INDEX} doesn't say that it is {FORMAT!r}, version {VERSION}.")
+            raise CatalogueRefused(
+                gettext("{name} doesn't say that it is {format}, version {version}.").format(
+                    name=INDEX, format=repr(FORMAT), version=VERSION
+                )
+            )
         return index
 
     def picture(self, name: str) -> bytes:
         """Raises ItemRefused."""
         if name not in self._parts or name == INDEX:
-            raise ItemRefused(f"{INDEX} names {name!r}, which isn't in the zip.")
+            raise ItemRefused(
+                gettext("{index} names {name}, which isn't in the zip.").format(index=INDEX, name=repr(name))
+            )
         return self._content(name, most_mb())
 
     def _content(self, name: str, limit_mb: int) -> bytes:
         """A part's bytes. It never reads more bytes than the zip's directory says."""
         part = self._parts[name]
         if part.file_size > limit_mb * 2**20:
-            raise ItemRefused(f"{name!r} is larger than {limit_mb} MB.")
+            raise ItemRefused(
+                gettext("{name} is larger than {most} MB.").format(name=repr(name), most=limit_mb)
+            )
         try:
             with self._zip.open(part) as file:
                 content = file.read(part.file_size + 1)
         except BROKEN as error:
-            raise ItemRefused(f"{name!r} is damaged in the zip: {error}") from error
+            raise ItemRefused(
+                gettext("{name} is damaged in the zip: {reason}").format(name=repr(name), reason=error)
+            ) from error
         if len(content) != part.file_size:
-            raise ItemRefused(f"{name!r} is not as large as the zip says.")
+            raise ItemRefused(gettext("{name} is not as large as the zip says.").format(name=repr(name)))
         return content
 
 
@@ -99,7 +122,9 @@ def items(entry: dict, field: str) -> list[dict]:
     """The list ``field`` of the index or of one of its entries. Raises ItemRefused."""
     found = entry.get(field)
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-        raise ItemRefused(f"{INDEX}: {field!r} must be a list of objects.")
+        raise ItemRefused(
+            gettext("{index}: {field} must be a list of objects.").format(index=INDEX, field=repr(field))
+        )
     return found
 
 
@@ -107,7 +132,11 @@ def text(entry: dict, field: str) -> str:
     """Raises ItemRefused."""
     found = entry.get(field)
     if not isinstance(found, str) or UNTEXT.search(found):
-        raise ItemRefused(f"{INDEX}: {field!r} must be a text, not {json.dumps(found)[:60]}.")
+        raise ItemRefused(
+            gettext("{index}: {field} must be a text, not {value}.").format(
+                index=INDEX, field=repr(field), value=json.dumps(found)[:60]
+            )
+        )
     return found
 
 
@@ -116,7 +145,11 @@ def translations(entry: dict, fields: tuple[str, ...]) -> dict[str, dict]:
     none. Raises ItemRefused."""
     found = entry.get("translations", {})
     if not isinstance(found, dict) or not all(isinstance(texts, dict) for texts in found.values()):
-        raise ItemRefused(f"{INDEX}: 'translations' must be an object of objects.")
+        raise ItemRefused(
+            gettext("{index}: {field} must be an object of objects.").format(
+                index=INDEX, field="'translations'"
+            )
+        )
     kept = {
         code: {field: text(texts, field) for field in fields if field in texts}
         for code, texts in found.items()

@@ -7,6 +7,8 @@ import zipfile
 from dataclasses import dataclass, field
 from typing import IO
 
+from django.utils.translation import gettext
+
 from diffuser_api.catalogue.archive import FORMAT, INDEX, VERSION
 from diffuser_api.languages import Translated
 from diffuser_api.models import Action, ActionImage, Poi, PoiImage
@@ -83,11 +85,13 @@ def _translations(row: Translated) -> dict:
 
 
 def _content(row: PoiImage | ActionImage, field_name: str) -> bytes:
-    field_file, called = getattr(row, field_name), field_name.replace("_", " ")
+    field_file = getattr(row, field_name)
+    called = row._meta.get_field(field_name).verbose_name
     try:
         with field_file.open("rb") as file:
             return file.read()
     except ValueError as error:  # the row names none
-        raise _Gone(f"it has no {called}.") from error
+        raise _Gone(gettext("it has no {file}.").format(file=called)) from error
     except OSError as error:
-        raise _Gone(f"its {called}, {field_file.name}, is gone or can't be read.") from error
+        sentence = gettext("its {file}, {name}, is gone or can't be read.")
+        raise _Gone(sentence.format(file=called, name=field_file.name)) from error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext
 from PIL import Image
 
+from diffuser_api.catalogue.mask_rules import too_small
 from diffuser_api.models import ActionImage, PoiImage
 from diffuser_api.photos.pictures import open_stored
 from generation.models.profiles import get_profile
@@ -24,15 +26,15 @@ def check(place: PoiImage, shot: ActionImage, with_face: bool) -> None:
         with place.image.open("rb") as file, Image.open(file) as picture:
             size = canvas_size(*picture.size, profile.pixel_budget)
             if min(size) * MOST_TIMES < max(size):
-                text = (
-                    f"The place's picture is {picture.width} x {picture.height} pixels, too narrow to paint"
+                text = gettext(
+                    "The place's picture is {size} pixels, too narrow to paint in. Choose another place."
                 )
-                raise TooSmall(f"{text} in. Choose another place.")
+                raise TooSmall(text.format(size=f"{picture.width} x {picture.height}"))
         masks = {
             field: open_stored(getattr(shot, field), "mask") for field in paintable.MASKS[: 1 + with_face]
         }
     except (OSError, ValueError, SyntaxError):
         return  # a file is missing or damaged: the job will fail at once, and its error names the file
     for field, mask in masks.items():
-        if problem := paintable.problem(field, fit_mask(mask, size), profile.feather):
-            raise TooSmall(f"{problem} Choose another shot type, or another place.")
+        if problem := too_small(field, fit_mask(mask, size), profile.feather):
+            raise TooSmall(f"{problem} {gettext('Choose another shot type, or another place.')}")

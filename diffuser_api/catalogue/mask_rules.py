@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from PIL import Image, ImageChops
 
 from generation.models.profiles import get_profile
@@ -23,6 +25,7 @@ MAX_FACE_OUTSIDE = 0.02  # share of the face mask that may lie outside the subje
 MOST_SUBJECT, MOST_FACE = 0.93, 0.6  # share of the frame that may be white
 MOST_EDGE = 0.9  # share of the frame's edge that may be white
 LEAST_JOINTS = 0.5  # share of the skeleton's joints that must lie in the subject mask
+NAMES = {"subject_mask": _("subject mask"), "face_mask": _("face mask")}
 HEAD = (openpose.NOSE, openpose.R_EYE, openpose.L_EYE)
 
 
@@ -92,28 +95,31 @@ def _share_of_edge(mask: Image.Image) -> float:
 
 
 def _of_another_size(shot: Shot) -> dict[str, str]:
-    def sizes(picture: Image.Image) -> str:
-        return (
-            f"{picture.width} x {picture.height} pixels, the picture {shot.image.width} x {shot.image.height}"
-        )
+    def sizes(picture: Image.Image) -> dict[str, str]:
+        whole = f"{shot.image.width} x {shot.image.height}"
+        return {"size": f"{picture.width} x {picture.height}", "picture": whole}
 
     found = {}
     if shot.skeleton.size != shot.image.size:
-        found["image"] = f"The skeleton is {sizes(shot.skeleton)}: draw both on the same frame."
+        found["image"] = gettext(
+            "The skeleton is {size} pixels, the picture {picture}: draw both on the same frame."
+        ).format(**sizes(shot.skeleton))
     for field, mask in shot.masks.items():
         if mask.size != shot.image.size:
-            found[field] = f"The mask is {sizes(mask)}: draw both on the same frame."
+            found[field] = gettext(
+                "The mask is {size} pixels, the picture {picture}: draw both on the same frame."
+            ).format(**sizes(mask))
     return found
 
 
 def _empty(shot: Shot) -> dict[str, str]:
-    sentence = (
-        "The {} is empty: its brightest pixel is {} of 255. Paint white where something may be painted; "
-        "black on a transparent ground is empty too."
+    sentence = gettext(
+        "The {mask} is empty: its brightest pixel is {level} of 255. Paint white where something may be "
+        "painted; black on a transparent ground is empty too."
     )
     brightest = {field: mask.getextrema()[1] for field, mask in shot.masks.items()}
     return {
-        field: sentence.format(field.replace("_", " "), level)
+        field: sentence.format(mask=NAMES[field], level=level)
         for field, level in brightest.items()
         if level < 128
     }
@@ -124,20 +130,35 @@ def _too_small(shot: Shot) -> dict[str, str]:
     profile, found = get_profile(), {}
     for field, mask in shot.masks.items():
         fitted = fit_mask(mask, canvas_size(*mask.size, profile.pixel_budget))
-        if problem := paintable.problem(field, fitted, profile.feather):
-            found[field] = f"{problem} Draw it larger."
+        if problem := too_small(field, fitted, profile.feather):
+            found[field] = f"{problem} {gettext('Draw it larger.')}"
     return found
 
 
-def _too_much(shot: Shot) -> dict[str, str]:
-    sentence = (
-        "{:.0%} of the mask is white: the place itself would be painted over. Paint white only where {} may "
-        "be; if black and white are exchanged, invert the mask."
+def too_small(field: str, mask: Image.Image, feather: int) -> str | None:
+    """The sentence of ``paintable.problem`` in the reader's language."""
+    if not (found := paintable.too_small(field, mask, feather)):
+        return None
+    sentence = gettext(
+        "The {mask} is too small: in a picture painted at {size} pixels its thickest part is {side} wide; "
+        "{least} are needed."
     )
-    limits = {"subject_mask": (MOST_SUBJECT, "the subject"), "face_mask": (MOST_FACE, "the face")}
+    size = f"{mask.width} x {mask.height}"
+    return sentence.format(mask=NAMES[field], size=size, side=found.side, least=found.least)
+
+
+def _too_much(shot: Shot) -> dict[str, str]:
+    sentence = gettext(
+        "{share} of the mask is white: the place itself would be painted over. Paint white only where "
+        "{meant} may be; if black and white are exchanged, invert the mask."
+    )
+    limits = {
+        "subject_mask": (MOST_SUBJECT, gettext("the subject")),
+        "face_mask": (MOST_FACE, gettext("the face")),
+    }
     shares = {field: _share(mask) for field, mask in shot.masks.items()}
     return {
-        field: sentence.format(shares[field], meant)
+        field: sentence.format(share=f"{shares[field]:.0%}", meant=meant)
         for field, (most, meant) in limits.items()
         if shares[field] > most or _share_of_edge(shot.masks[field]) > MOST_EDGE
     }
@@ -149,12 +170,15 @@ def _beside_the_figure(shot: Shot) -> dict[str, str]:
     seen = [joint for joint in joints if joint]
     if seen and _held(shot.subject_mask, seen) < LEAST_JOINTS * len(seen):
         return {
-            "subject_mask": "The skeleton's joints lie in the mask's black: paint white where the subject "
-            "is, or invert the mask if black and white are exchanged."
+            "subject_mask": gettext(
+                "The skeleton's joints lie in the mask's black: paint white where the subject is, or invert "
+                "the mask if black and white are exchanged."
+            )
         }
     head = [joints[joint] for joint in HEAD if joints and joints[joint]]
     if head and not _held(_box_of(shot.face_mask), head):
-        return {"face_mask": "The skeleton's face lies in the mask's black: paint white where the face is."}
+        sentence = gettext("The skeleton's face lies in the mask's black: paint white where the face is.")
+        return {"face_mask": sentence}
     return {}
 
 
@@ -180,5 +204,7 @@ def _face_outside(shot: Shot) -> dict[str, str]:
     if outside <= MAX_FACE_OUTSIDE * _area(shot.face_mask):
         return {}
     return {
-        "face_mask": "The face mask leaves the subject mask: draw it inside, or enlarge the subject mask."
+        "face_mask": gettext(
+            "The face mask leaves the subject mask: draw it inside, or enlarge the subject mask."
+        )
     }

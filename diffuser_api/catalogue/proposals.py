@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
+from django.utils.translation import gettext
 from PIL import Image
 
 from diffuser_api.catalogue import entrance
@@ -102,10 +103,11 @@ def _look_at(folder: Path) -> dict:
     try:
         done = gate.run_module("generation.poses.proposal", *arguments, seconds=SECONDS, passed_on=PASSED_ON)
     except subprocess.TimeoutExpired as error:
-        raise NoProposal("Finding the pose took too long; upload an OpenPose skeleton instead.") from error
+        sentence = gettext("Finding the pose took too long; upload an OpenPose skeleton instead.")
+        raise NoProposal(sentence) from error
     if not done.stdout:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
-        raise NoProposal(lines[-1] if lines else "The picture can't be looked at; try another one.")
+        raise NoProposal(lines[-1] if lines else gettext("The picture can't be looked at; try another one."))
     return json.loads(done.stdout)
 
 
@@ -116,7 +118,8 @@ def of_stored(image: ActionImage) -> Proposal:
         with Image.open(io.BytesIO(content["skeleton"])) as skeleton:
             size, joints = skeleton.size, openpose.read(skeleton)
     except (OSError, ValueError) as error:
-        raise NoProposal("A file of this shot is gone or broken; upload its picture again.") from error
+        sentence = gettext("A file of this shot is gone or broken; upload its picture again.")
+        raise NoProposal(sentence) from error
     joints = joints or [None] * len(openpose.NAMES)
     return Proposal(
         picture=content.pop("image"),

@@ -16,6 +16,7 @@ from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.db import transaction
 from django.db.models import Model
+from django.utils.translation import gettext
 
 from diffuser_api.catalogue import archive, entrance
 from diffuser_api.catalogue.archive import Archive, CatalogueRefused, ItemRefused, items, text, translations
@@ -37,7 +38,8 @@ class Imported:
     left_out: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        return f"{self.added} added, {self.changed} changed, {self.same} as they were."
+        text = gettext("{added} added, {changed} changed, {same} as they were.")
+        return text.format(added=self.added, changed=self.changed, same=self.same)
 
     @property
     def nothing(self) -> bool:
@@ -76,7 +78,9 @@ def read(source: IO[bytes]) -> Imported:
         with zipfile.ZipFile(source) as opened:
             return _Import(Archive(opened)).run()
     except archive.BROKEN as error:
-        raise CatalogueRefused(f"This is no zip file that can be read: {error}") from error
+        raise CatalogueRefused(
+            gettext("This is no zip file that can be read: {reason}").format(reason=error)
+        ) from error
 
 
 class _Import:
@@ -90,8 +94,8 @@ class _Import:
     def run(self) -> Imported:
         index = self.archive.index()
         try:
-            found = [(_place, "place", entry) for entry in items(index, "places")]
-            found += [(_action, "action", entry) for entry in items(index, "actions")]
+            found = [(_place, Poi._meta.verbose_name, entry) for entry in items(index, "places")]
+            found += [(_action, Action._meta.verbose_name, entry) for entry in items(index, "actions")]
         except ItemRefused as refused:
             raise CatalogueRefused(str(refused)) from refused
         groups = []
@@ -99,7 +103,8 @@ class _Import:
             try:
                 groups.append(parse(entry))
             except ItemRefused as refused:
-                self.done.left_out.append(f"Entry {number}, which is {called}: {refused}")
+                entry = gettext("Entry {number} ({kind})").format(number=number, kind=called)
+                self.done.left_out.append(f"{entry}: {refused}")
         for start in range(0, len(groups), AT_ONCE):
             some = groups[start : start + AT_ONCE]
             try:
@@ -108,7 +113,8 @@ class _Import:
                     self._save(group)
             except OSError as error:  # the disk is full, as a rule: what is here already stays
                 names = ", ".join(group.name for group in groups[start:])
-                self.done.left_out.append(f"The import stopped at one of these: {names}. {error}")
+                stopped = gettext("The import stopped at one of these: {names}.").format(names=names)
+                self.done.left_out.append(f"{stopped} {error}")
                 break
         return self.done
 
@@ -236,7 +242,8 @@ def _items(entry: dict, listed: str, make) -> list[_Item]:
         try:
             made.append(make(found))
         except ItemRefused as refused:
-            made.append(_Item(f"number {number}", {}, {}, {}, refused=str(refused)))
+            label = gettext("number {number}").format(number=number)
+            made.append(_Item(label, {}, {}, {}, refused=str(refused)))
     return made
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
 from django.db.models.fields.files import FieldFile
+from django.utils.translation import gettext
 
 from diffuser_api.access import addresses
 from diffuser_api.catalogue import fitting
@@ -198,11 +199,13 @@ def run_again(job: Job, seed: int | None) -> Job:
 def order_again(job: Job, seed: int | None) -> GenerationOrder:
     """An order for the same picture. Raises CantRunAgain."""
     if job.kind != Job.Kind.GENERATION:
-        raise CantRunAgain("A training's photos are deleted when it ends: they have to be sent again.")
+        raise CantRunAgain(
+            gettext("A training's photos are deleted when it ends: they have to be sent again.")
+        )
     if not (job.poi_image and job.action_image):
-        raise CantRunAgain("The place's or the action's picture was deleted meanwhile.")
+        raise CantRunAgain(gettext("The place's or the action's picture was deleted meanwhile."))
     if "face" in job.steps and (job.lora is None or job.lora.is_erased):
-        raise CantRunAgain("The visitor's LoRA was deleted meanwhile.")
+        raise CantRunAgain(gettext("The visitor's LoRA was deleted meanwhile."))
     if job.lora and (misfit := lora_file.misfit(job.lora)):
         raise CantRunAgain(str(misfit))
     return GenerationOrder(

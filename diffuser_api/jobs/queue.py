@@ -15,6 +15,7 @@ from typing import NamedTuple
 from django.conf import settings
 from django.db.models import Exists, Max, OuterRef, Q
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from diffuser_api.models import Job, LoraModel
 from diffuser_api.operations import workers
@@ -37,7 +38,9 @@ class QueueFull(Exception):
     """The caller has the highest allowed number of jobs in the queue. ``seconds``: when to try again."""
 
     def __init__(self, number: int, seconds: int):
-        super().__init__(f"{number} of your jobs are waiting, and no more are taken.")
+        super().__init__(
+            gettext("{count} of your jobs are waiting, and no more are taken.").format(count=number)
+        )
         self.seconds = seconds
 
 

@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.core.checks import Error, Info, Tags, Warning, register
+from django.utils.translation import gettext
 
 from diffuser_api.marking import keys
 from diffuser_api.operations import delivery, installation
@@ -19,8 +20,10 @@ class ModelsMissing(Exception):
 
     def __init__(self):
         super().__init__(
-            "The server's models are not all there: its operator has to run `manage.py models`, which says "
-            "what to do. After that, send this again."
+            gettext(
+                "The server's models are not all there: its operator has to run `manage.py models`, which "
+                "says what to do. After that, send this again."
+            )
         )
 
 

@@ -12,17 +12,18 @@ import sqlite3
 from pathlib import Path
 
 from django.conf import settings
+from django.utils.translation import gettext, gettext_noop
 
 POSTGRESQL_FULL = "53100"  # its code of the error disk_full
 FULL_MB = 1  # with less left, any error is taken to come from the full disk
-TEXT = "The server's disk is full. Its operator has to make room; after that, send this again."
+TEXT = gettext_noop("The server's disk is full. Its operator has to make room; after that, send this again.")
 
 
 class NoRoom(Exception):
     """There is too little room to begin another job."""
 
     def __init__(self):
-        super().__init__(TEXT)
+        super().__init__(gettext(TEXT))
 
 
 def free_mb() -> dict[Path, int]:

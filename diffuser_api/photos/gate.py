@@ -21,7 +21,6 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.files import File
-from django.utils import translation
 
 from diffuser_api.access import throttles
 from diffuser_api.operations import disk
@@ -113,16 +112,15 @@ def check_photo(file, sender: str = "") -> tuple[bool, list[dict]]:
 def clean_pictures(files: Sequence[tuple[str, File]], most_mb: int) -> list[bytes | PictureRefused]:
     """An editor's pictures, each with its kind, as the catalogue stores them (``decode.STORED``).
 
-    A file that is refused has an English sentence in its place.
+    A file that is refused has a sentence in its place.
     """
     seen = _look_at([file for _, file in files], kinds=[kind for kind, _ in files], most_mb=most_mb)
-    with translation.override("en"):  # the admin is in English only
-        return [
-            PictureRefused(sentence(picture.refusals[0]["code"], **picture.refusals[0]["values"]))
-            if picture.refusals
-            else picture.clean
-            for picture in seen
-        ]
+    return [
+        PictureRefused(sentence(picture.refusals[0]["code"], **picture.refusals[0]["values"]))
+        if picture.refusals
+        else picture.clean
+        for picture in seen
+    ]
 
 
 def _reason(index: int, code: str, **values: int) -> dict:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from PIL import Image
 
@@ -9,22 +11,31 @@ LEAST_SUBJECT = 16  # pixels: two of the models' latents, which stand for 8 x 8 
 MASKS = ("subject_mask", "face_mask")
 
 
-def problem(field: str, mask: Image.Image, feather: int) -> str | None:
-    """A sentence if the mask is too small, otherwise None.
+class TooSmall(NamedTuple):
+    """Of a mask's thickest part: its side, and the least that can be painted, in pixels."""
 
-    ``mask`` has the canvas's size. ``feather`` pixels of its edge fade into the picture.
-    """
+    side: int
+    least: int
+
+
+def problem(field: str, mask: Image.Image, feather: int) -> str | None:
+    """A sentence if the mask is too small, otherwise None."""
+    if not (found := too_small(field, mask, feather)):
+        return None
+    name, size = field.replace("_", " "), f"{mask.width} x {mask.height}"
+    return (
+        f"The {name} is too small: in a picture painted at {size} pixels its thickest part is {found.side} "
+        f"wide; {found.least} are needed."
+    )
+
+
+def too_small(field: str, mask: Image.Image, feather: int) -> TooSmall | None:
+    """``mask`` has the canvas's size. ``feather`` pixels of its edge fade into the picture."""
     least = 2 * feather + 2  # the fading edges on both sides, and two pixels between them
     if field == "subject_mask":
         least = max(least, LEAST_SUBJECT)
     side = thickness(mask)
-    if side >= least:
-        return None
-    name, size = field.replace("_", " "), f"{mask.width} x {mask.height}"
-    return (
-        f"The {name} is too small: in a picture painted at {size} pixels its thickest part is {side} wide; "
-        f"{least} are needed."
-    )
+    return None if side >= least else TooSmall(side, least)
 
 
 def thickness(mask: Image.Image) -> int:

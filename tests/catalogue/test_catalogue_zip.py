@@ -151,7 +151,7 @@ def test_the_desk_exports_what_is_there_and_shows_what_is_missing(catalogue, adm
     answer = admin_client.get(EXPORT)
     assert answer.status_code == 200
     assert image.image.name not in parts_of(b"".join(answer.streaming_content))
-    assert "Piazza: dusk: its image" in admin_client.get("/admin/diffuser_api/poi/").content.decode()
+    assert "Piazza: dusk: its picture" in admin_client.get("/admin/diffuser_api/poi/").content.decode()
 
 
 def test_the_desk_restores_what_is_good_and_shows_what_is_not(catalogue, admin_client):

@@ -55,7 +55,7 @@ def test_all_actions_are_mended_together_and_the_check_names_them(admin_client, 
         found = run_checks(include_deployment_checks=True)
         return " ".join(message.msg for message in found if message.id == "cartolina.W006")
 
-    assert "sitting MES" in names() and "waving" not in names()
+    assert "sitting, medium" in names() and "waving" not in names()
     chosen = {"action": "propose_head_masks", "_selected_action": [one.pk for one in Action.objects.all()]}
     answer = admin_client.post(f"{DESK}/action/", chosen, follow=True)
     assert "Face masks that now hold the head with its hair: 1" in answer.content.decode()

@@ -1,15 +1,9 @@
 """The studio without a browser: whose things are whose, codes that are typed in, languages, markup."""
 
-import gettext
 import html
 import io
-import os
 import re
-import shutil
-import subprocess
-import sys
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -17,7 +11,6 @@ from django.test import Client as Browser
 from PIL import Image
 
 import studio.urls
-from benchmarks.harness import ROOT
 from benchmarks.harness.catalogue import make_catalogue, make_photos
 from benchmarks.harness.clients import CONSENT, make_job, make_lora
 from diffuser_api.jobs import folders, status_changes
@@ -27,7 +20,6 @@ from diffuser_api.photos.pictures import as_png
 from generation.job_folder import picture_path
 from studio import clothes, forms, visitors
 
-ITALIAN = ROOT / "studio" / "locale" / "it" / "LC_MESSAGES"
 MARKUP = "<img src=x onerror=alert(1)>\"'><script>alert(2)</script>"
 
 
@@ -444,45 +436,6 @@ def test_nothing_typed_or_uploaded_comes_back_as_markup(catalogue, settings):
     assert any("&lt;img src=x" in page.content.decode() for page in pages)  # it does come back, as text
     check = anna.post("/you/check/", {"image": SimpleUploadedFile(f"{MARKUP}.png", b"x")})
     assert check["Content-Type"] == "application/json" and "<img" not in check.content.decode()
-
-
-def entries(path: Path) -> dict[str, list[str]]:
-    """Each msgid of a .po file with its msgstrs."""
-    found = {}
-    for block in path.read_text().split("\n\n")[1:]:
-        assert "fuzzy" not in block, block
-        texts = {}
-        for line in block.splitlines():
-            if match := re.match(r'(msg\w+(?:\[\d\])?) "(.*)"$', line):
-                key = match[1]
-                texts[key] = match[2]
-            elif line.startswith('"'):
-                texts[key] += line[1:-1]
-        found[texts["msgid"]] = [text for name, text in texts.items() if name.startswith("msgstr")]
-    return found
-
-
-def test_italian_is_complete():
-    known = entries(ITALIAN / "django.po")
-    assert len(known) > 100
-    assert [text for text, translated in known.items() if not all(translated)] == []
-    compiled = gettext.GNUTranslations((ITALIAN / "django.mo").open("rb"))
-    for text, translated in known.items():
-        text = text.encode().decode("unicode_escape").encode("latin1").decode() if "\\" in text else text
-        plural = compiled._catalog.get((text, 0))
-        assert (plural or compiled._catalog.get(text)) == translated[0].replace('\\"', '"'), text
-
-
-def test_every_text_of_the_studio_is_in_the_catalogue(tmp_path):
-    if not shutil.which("xgettext"):
-        pytest.skip("needs gettext: apt-get install gettext")
-    shutil.copytree(ROOT / "studio", tmp_path / "studio", ignore=shutil.ignore_patterns("locale", "static"))
-    (tmp_path / "studio" / "locale").mkdir()
-    command = [sys.executable, "-m", "django", "makemessages", "-l", "it", "--no-location"]
-    plain = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
-    subprocess.run(command, cwd=tmp_path / "studio", env=plain, check=True, capture_output=True)
-    used = entries(tmp_path / "studio" / "locale" / "it" / "LC_MESSAGES" / "django.po")
-    assert set(used) == set(entries(ITALIAN / "django.po"))
 
 
 def test_the_language_is_chosen_by_the_browser_or_by_hand(catalogue):

@@ -77,14 +77,14 @@ class Shot {
     const shot = this.section.getAttribute("aria-label").split(" ").at(-1);
     const keys =
       this.editor.mode === "joints"
-        ? "arrow keys move the chosen joint, Delete takes it out"
-        : "arrow keys move the brush, with the space bar held it paints";
-    this.editor.canvas.setAttribute("aria-label", `Pose and masks of shot ${shot}: ${keys}; with Shift, farther`);
+        ? gettext("Pose of shot %s: arrow keys move the chosen joint, with Shift farther; Delete takes it out")
+        : gettext("Masks of shot %s: arrow keys move the brush, with Shift farther; with the space bar held it paints");
+    this.editor.canvas.setAttribute("aria-label", interpolate(keys, [shot]));
   }
 
   #resize() {
     const isLarge = this.section.classList.toggle("desk-larger");
-    this.part.querySelector("[data-do=larger]").textContent = isLarge ? "Smaller" : "Larger";
+    this.part.querySelector("[data-do=larger]").textContent = isLarge ? gettext("Smaller") : gettext("Larger");
     this.editor.draw();
   }
 
@@ -101,7 +101,7 @@ class Shot {
 
   /** Has the picture looked at, and shows what was proposed. */
   take(file) {
-    this.status.textContent = "Looking at the picture ...";
+    this.status.textContent = gettext("Looking at the picture ...");
     this.part.setAttribute("aria-busy", "true");
     this.busy = propose(file)
       .then((found) => this.put(file, found))
@@ -162,16 +162,18 @@ class Shot {
   #show() {
     const { editor } = this;
     this.jointList.value = editor.chosen;
-    this.part.querySelector("[data-do=toggle]").textContent = editor.joints[editor.chosen].seen ? "Take it out" : "Put it in";
+    this.part.querySelector("[data-do=toggle]").textContent = editor.joints[editor.chosen].seen ? gettext("Take it out") : gettext("Put it in");
     this.part.querySelector("[data-do=undo]").disabled = !editor.history.length;
     const { missing } = editor;
-    const masks = this.found.has_outline ? "the masks follow the person's outline" : "the masks follow the joints";
     if (missing.length === this.drawing.names.length) {
-      this.status.textContent = "No person was found. Drag the dotted joints to where they are.";
+      this.status.textContent = gettext("No person was found. Drag the dotted joints to where they are.");
     } else if (missing.length) {
-      const which = missing.length > 3 ? `${missing.length} joints are` : `${missing.join(", ")} ${missing.length > 1 ? "are" : "is"}`;
-      this.status.textContent = `${which} not in the picture; if one is, drag its dotted circle into place.`;
-    } else this.status.textContent = this.made ? `All 18 joints were found; ${masks}.` : "All 18 joints are there.";
+      const which = missing.length > 3 ? missing.length : missing.join(", ");
+      const text = gettext("Joints that are not in the picture: %s. If one is, drag its dotted circle into place.");
+      this.status.textContent = interpolate(text, [which]);
+    } else if (!this.made) this.status.textContent = gettext("All 18 joints are there.");
+    else if (this.found.has_outline) this.status.textContent = gettext("All 18 joints were found; the masks follow the person's outline.");
+    else this.status.textContent = gettext("All 18 joints were found; the masks follow the joints.");
     editor.draw();
   }
 
@@ -219,7 +221,7 @@ if (template) {
   const share = async (files) => {
     const taken = files.slice(0, free().length);
     zone.setAttribute("aria-busy", "true");
-    status.textContent = taken.length > 1 ? `Looking at ${taken.length} pictures ...` : "Looking at the picture ...";
+    status.textContent = taken.length > 1 ? gettext("Looking at the pictures ...") : gettext("Looking at the picture ...");
     const refused = [];
     const looked = await Promise.all(
       taken.map((file) => propose(file).then((found) => ({ file, found }), (error) => void refused.push(`${file.name}: ${error.message}`))),
@@ -228,7 +230,7 @@ if (template) {
     const room = TYPES.flatMap((type) => free().filter((shot) => typeOf(shot) === type));
     const alone = seen.length === 1 && room.find((shot) => typeOf(shot) === seen[0].found.shot_type);
     await Promise.all(seen.map(({ file, found }, k) => (alone || room[k]).put(file, found)));
-    if (files.length > taken.length) refused.push("There are three shots; pictures beyond that were left out.");
+    if (files.length > taken.length) refused.push(gettext("There are three shots; pictures beyond that were left out."));
     status.textContent = refused.join(" ");
     zone.removeAttribute("aria-busy");
     zone.hidden = !free().length && !refused.length;

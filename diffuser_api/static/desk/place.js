@@ -30,7 +30,7 @@ if (group) {
       return row;
     });
     const rest = files.length - taken.length;
-    status.textContent = rest ? `At most ${MOST} at once; ${rest} were left out.` : "";
+    status.textContent = rest ? interpolate(gettext("At most %s at once; left out: %s."), [MOST, rest]) : "";
     const next = taken.map((row) => fieldOf(row, "description")).find((field) => !field.value);
     if (next) next.focus();
   };

@@ -1,19 +1,21 @@
 // Talking to the server: JSON in answers, the CSRF token in requests, sentences where something is wrong.
 
-const LOGGED_OUT = "You are no longer logged in, or may not do this. Log in in another tab, then do it again.";
+const LOGGED_OUT = () => gettext("You are no longer logged in, or may not do this. Log in in another tab, then do it again.");
 
 /** The cookie's, which is a new one after somebody has logged in again in another tab. */
 const token = () =>
   /(?:^|; )csrftoken=([^;]+)/.exec(document.cookie)?.[1] ?? document.querySelector("[name=csrfmiddlewaretoken]").value;
+
+const failed = ({ status }) => interpolate(gettext("The server answered with an error (%s)."), [status]);
 
 async function reach(url, options) {
   let answer;
   try {
     answer = await fetch(url, { ...options, redirect: "manual" });
   } catch {
-    throw new Error("The server can't be reached; try again in a moment.");
+    throw new Error(gettext("The server can't be reached; try again in a moment."));
   }
-  if (answer.type === "opaqueredirect" || answer.status === 403) throw new Error(LOGGED_OUT);
+  if (answer.type === "opaqueredirect" || answer.status === 403) throw new Error(LOGGED_OUT());
   return answer;
 }
 
@@ -24,9 +26,9 @@ export async function ask(url, body) {
   try {
     said = await answer.json();
   } catch {
-    throw new Error(`The server answered with an error (${answer.status}).`);
+    throw new Error(failed(answer));
   }
-  if (!answer.ok) throw new Error(said.message || `The server answered with an error (${answer.status}).`);
+  if (!answer.ok) throw new Error(said.message || failed(answer));
   return said;
 }
 
@@ -59,7 +61,7 @@ async function send(form, body) {
   body.set("csrfmiddlewaretoken", token());
   const answer = await reach(form.action, { method: "POST", body, headers: { "X-Desk": "1" } });
   const said = await answer.json().catch(() => {
-    throw new Error(`The server answered with an error (${answer.status}); nothing was saved.`);
+    throw new Error(`${failed(answer)} ${gettext("Nothing was saved.")}`);
   });
   if (said.location) window.location.assign(said.location);
   else showErrors(form, said.errors);
@@ -74,7 +76,7 @@ export function showErrors(form, errors) {
   note.className = "errornote";
   note.tabIndex = -1;
   const count = Object.keys(errors).length;
-  note.textContent = errors[""] ? errors[""].join(" ") : `Please correct the ${count > 1 ? `${count} errors` : "error"} below.`;
+  note.textContent = errors[""] ? errors[""].join(" ") : interpolate(ngettext("Please correct the error below.", "Please correct the %s errors below.", count), [count]);
   form.prepend(note);
   for (const [name, sentences] of Object.entries(errors)) {
     if (!name) continue;
