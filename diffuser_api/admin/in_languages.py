@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.widgets import AdminTextInputWidget
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -41,7 +42,9 @@ def form_for(model, *fields: str, own_form: type[forms.ModelForm] = forms.ModelF
     for name, (field, code) in translated_fields(model).items():
         original = model._meta.get_field(field).formfield()
         label = format_lazy("{} ({})", original.label, languages.others()[code])
-        added[name] = type(original)(label=label, max_length=original.max_length, required=False)
+        added[name] = type(original)(
+            label=label, max_length=original.max_length, required=False, widget=AdminTextInputWidget
+        )
         names.insert(names.index(field) + 1, name)
     meta = type("Meta", (getattr(own_form, "Meta", object),), {"model": model, "fields": names})
     return type(own_form)(f"Translated{model.__name__}", (TranslatedForm, own_form), {**added, "Meta": meta})

@@ -1,6 +1,7 @@
 """The catalogue in the language of its reader, while names and prompts stay what they are."""
 
 import json
+import re
 
 import pytest
 from django.core.management import call_command
@@ -44,6 +45,9 @@ def test_editors_write_names_and_descriptions_for_each_language(admin_client):
     assert place.name == "Lake" and place.translations == {"it": {"name": "Lago"}}
     assert image.translations == {"it": {"name": "mezzogiorno", "description": "un lago"}}
     page = admin_client.get(f"{DESK}/poi/{place.pk}/change/").content.decode()
+    assert re.search(r'name="name_it"[^>]*class="vTextField"', page)  # as wide as the name itself
+    italian = admin_client.get(f"{DESK}/poi/{place.pk}/change/", headers=ITALIAN).content.decode()
+    assert '<span class="inline_label">mezzogiorno</span>' in italian
     assert 'value="Lago"' in page and 'value="un lago"' in page
     body = management(TOTAL_FORMS="0") | {"name": "bowing", "description": "bowing", "name_it": "inchino"}
     assert admin_client.post(f"{DESK}/action/add/", body).status_code == 302
