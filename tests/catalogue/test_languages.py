@@ -181,7 +181,7 @@ def test_dates_are_written_as_italians_write_them(catalogue, tmp_path):
     anna, _, _ = come()
     finish(ask(anna, catalogue), tmp_path)
     Job.objects.update(created_at="2026-11-07T09:05:00Z", finished_at="2026-11-07T09:05:00Z")
-    assert "7 novembre 2026" in anna.get("/pictures/", headers=ITALIAN).content.decode()
+    assert ", 7 novembre 2026" in anna.get("/pictures/", headers=ITALIAN).content.decode()
     assert "Nov. 7, 2026" in anna.get("/pictures/").content.decode()
 
 
