@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev database demo run test test-fast test-scale lint bench bench-quality bench-sd15 bench-gpu screenshots clean
+.PHONY: help setup setup-dev database demo run test test-fast test-scale lint bench bench-quality bench-safety bench-sd15 bench-gpu screenshots clean
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -33,6 +33,7 @@ help:
 	@echo "make lint    style, types of file, which folder imports which, migrations, settings"
 	@echo "make bench   measurements, printed as tables"
 	@echo "make bench-quality   what the pictures are worth: a table and a contact sheet, in two hours"
+	@echo "make bench-safety   which forbidden and which harmless words of visitors are refused, in half a minute"
 	@echo "make bench-sd15   the whole road at Stable Diffusion 1.5's size, with random weights (7 GB of disk)"
 	@echo "make bench-gpu    every step, isolation and training on a GPU, next to plain diffusers: table, CSV, plot"
 	@echo "make screenshots   every page and state of studio and desk, in screenshots/"
@@ -109,6 +110,9 @@ bench: setup-dev
 
 bench-quality: setup-dev
 	$(RUN) -m benchmarks.quality
+
+bench-safety: setup-dev
+	$(RUN) -m benchmarks.safety
 
 bench-sd15: setup-dev
 	$(RUN) -m benchmarks.sd15

@@ -48,6 +48,7 @@ STEP_TIMEOUT = env.number("STEP_TIMEOUT", 3600, 0)  # seconds, loading included;
 TRAINING_TIMEOUT = env.number("TRAINING_TIMEOUT", 86_400, 0)  # seconds
 WAITING_REQUESTS = env.number("WAITING_REQUESTS", 3, 0)  # each holds a thread of the web server
 
+ALLOW_SWIMWEAR = env.flag("ALLOW_SWIMWEAR", False)  # in the words for a picture
 PHOTO_CHECKS = env.choice("PHOTO_CHECKS", ("strict", "warn", "off"))  # do findings refuse a visitor's photos?
 CLIENT_RATE = env.rate("CLIENT_RATE", "6000/minute")  # requests with a client's token
 ADDRESS_RATE = env.rate("ADDRESS_RATE", "600/minute")  # other requests of one address

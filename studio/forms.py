@@ -5,6 +5,7 @@ from __future__ import annotations
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from diffuser_api import wording
 from diffuser_api.api.serializers import TEXT_LENGTH
 from diffuser_api.catalogue import lookup
 from diffuser_api.jobs.orders import GenerationOrder
@@ -87,6 +88,12 @@ class PostcardForm(forms.Form):
         unused = "action" if self.in_words else "words"
         super().__init__(values | {"clothes": phrase, unused: ""})
 
+    def clean_words(self) -> str:
+        return _judged(self.cleaned_data["words"])
+
+    def clean_clothes(self) -> str:
+        return _judged(self.cleaned_data["clothes"])
+
     def clean(self) -> dict:
         """Adds the figure, ``action_image``, and ``action_score``."""
         values = self.cleaned_data
@@ -125,6 +132,14 @@ class PostcardForm(forms.Form):
             address=visitor.caller.address,
             at_once=JOBS_AT_ONCE,
         )
+
+
+def _judged(text: str) -> str:
+    try:
+        wording.check(text, painted=True)
+    except wording.WordsRefused as error:
+        raise forms.ValidationError(str(error), wording.CODE) from error
+    return text
 
 
 def figure_of(values: dict[str, str]) -> ActionImage | None:

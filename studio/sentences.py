@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
+from diffuser_api import wording
 from diffuser_api.catalogue import fitting
 from diffuser_api.jobs import queue
 from diffuser_api.models import Job
@@ -82,6 +83,8 @@ def not_taken(error: Exception) -> str:
         return gettext("Very many are waiting just now. Try again in a minute.")
     if isinstance(error, fitting.TooSmall):
         return gettext("There is no figure for this from here. Choose another distance.")
+    if isinstance(error, wording.WordsRefused):
+        return str(error)
     return str(_OTHER_ERROR)
 
 

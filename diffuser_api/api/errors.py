@@ -11,6 +11,7 @@ from django.views import defaults
 from rest_framework.exceptions import APIException, NotFound, ParseError, Throttled, ValidationError
 from rest_framework.views import exception_handler
 
+from diffuser_api import wording
 from diffuser_api.catalogue import fitting
 from diffuser_api.jobs import queue
 from diffuser_api.operations import checks, database, disk
@@ -43,6 +44,8 @@ def _as_api_error(error: Exception) -> Exception:
             return refusal
         case fitting.TooSmall():
             return ValidationError({"action_shot_type": [str(error)]})
+        case wording.WordsRefused():
+            return ValidationError({"other_details": [str(error)]})
         case TooManyFilesSent() | TooManyFieldsSent():
             return ParseError(_too_many(error))
         case RequestDataTooBig():

@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from diffuser_api.api.serializers import OneOf, OptionalText
+from diffuser_api.api.fields import FreeText, OneOf, OptionalText
 from diffuser_api.marking import signing
 from diffuser_api.models import NAME_LENGTH, Job
 from diffuser_api.postcards import front, printing, wish
@@ -56,11 +56,11 @@ class PostcardSerializer(serializers.Serializer):
         help_text="trimmed: 15 x 10 cm exactly; bleed: 3 mm more on each side; crop_marks: 10 mm more, with "
         "bleed and marks where to cut.",
     )
-    greeting = OptionalText(GREETING_LENGTH, "On the front.")
+    greeting = FreeText(GREETING_LENGTH, "On the front.", painted=False)
     show_place = Switch("The place's name, on the front.")
     show_logo = Switch("The layout's logo, if it has one.")
-    message = OptionalText(MESSAGE_LENGTH, "On the back; line breaks stay.", trim_whitespace=False)
-    address = OptionalText(_ANY_LENGTH, f"On the back: up to {ADDRESS_LINES} lines.")
+    message = FreeText(MESSAGE_LENGTH, "On the back; line breaks stay.", painted=False, trim_whitespace=False)
+    address = FreeText(_ANY_LENGTH, f"On the back: up to {ADDRESS_LINES} lines.", painted=False)
     stamp = Switch("A field for the stamp, on the back.")
     qr = Switch("A QR code, on the back.")
     link = OptionalText(LINK_LENGTH, "What the QR code leads to; empty: the picture.")

@@ -9,6 +9,7 @@ from rest_framework.reverse import reverse
 
 from diffuser_api.access import tokens
 from diffuser_api.api.field_names import NamingSerializer
+from diffuser_api.api.fields import FreeText, OneOf, OptionalText
 from diffuser_api.catalogue import lookup
 from diffuser_api.jobs import queue
 from diffuser_api.jobs.orders import GenerationOrder
@@ -27,20 +28,6 @@ from generation.models import lora_fit
 from generation.request import AGES, GENDERS
 
 TEXT_LENGTH = 300
-
-
-class OneOf(serializers.ChoiceField):
-    """A choice. Its error lists the valid values, and doesn't repeat the sent one."""
-
-    def __init__(self, choices, **options):
-        super().__init__(choices, **options)
-        self.error_messages["invalid_choice"] = f"Choose one of: {', '.join(self.choices)}."
-
-
-class OptionalText(serializers.CharField):
-    def __init__(self, max_length: int, help_text: str, **options):
-        options |= {"max_length": max_length, "help_text": help_text}
-        super().__init__(required=False, allow_blank=True, default="", **options)
 
 
 class WebhookSerializer(serializers.Serializer):
@@ -66,10 +53,12 @@ class GenerateImageSerializer(NamingSerializer, WebhookSerializer):
     action_shot_type = OneOf(ShotType.choices)
     age = OneOf(AGES)
     gender = OneOf(GENDERS)
-    other_details = OptionalText(
+    other_details = FreeText(
         TEXT_LENGTH,
         'Clothes; they follow "wearing" in the prompt, which has room for 30 to 50 words. If there are '
-        "more, the last words are left out, and the job's left_out names them.",
+        "more, the last words are left out, and the job's left_out names them. Nudity, violence and "
+        "the like are refused with a reason.",
+        painted=True,
     )
     selected_lora = OptionalText(
         NAME_LENGTH,
@@ -80,7 +69,7 @@ class GenerateImageSerializer(NamingSerializer, WebhookSerializer):
     dynamic_action_selection = serializers.BooleanField(
         required=False, default=False, help_text="Pick the action from action_prompt instead of by name."
     )
-    action_prompt = OptionalText(TEXT_LENGTH, "What the subject does.")
+    action_prompt = FreeText(TEXT_LENGTH, "What the subject does.", painted=True)
     seed = serializers.IntegerField(
         min_value=0, max_value=2**32 - 1, required=False, allow_null=True, default=None
     )

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models.fields.files import FieldFile
 from django.utils.translation import gettext
 
+from diffuser_api import wording
 from diffuser_api.access import addresses
 from diffuser_api.catalogue import fitting
 from diffuser_api.jobs import lora_file, queue, wake_up
@@ -25,7 +26,7 @@ from generation.step_table import TRAIN, planned
 
 log = logging.getLogger(__name__)
 # The exceptions that say why no job can be made now. Their texts are for the caller.
-REFUSALS = (queue.QueueFull, disk.NoRoom, checks.ModelsMissing, fitting.TooSmall)
+REFUSALS = (queue.QueueFull, disk.NoRoom, checks.ModelsMissing, fitting.TooSmall, wording.WordsRefused)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +102,8 @@ def create_job(order: GenerationOrder | TrainingOrder) -> Job:
     Raises REFUSALS, and IntegrityError if another request has saved the same idempotency key in the meantime.
     """
     check(order)
+    if isinstance(order, GenerationOrder):  # also one that repeats an older picture, or is the staff's
+        wording.check(order.other_details, painted=True)
     while True:
         job = _new_job(order)
         if isinstance(order, GenerationOrder):

@@ -5,6 +5,7 @@ from dataclasses import replace
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
+from diffuser_api import wording
 from diffuser_api.api import idempotency
 from diffuser_api.catalogue import lookup
 from diffuser_api.jobs import lora_file, orders
@@ -84,13 +85,14 @@ def _figure(values):
         return forms.figure_of(values)
     try:
         return _in_words(values["words"], values["shot"])
-    except lookup.NotInCatalogue:
+    except (lookup.NotInCatalogue, wording.WordsRefused):
         return None
 
 
 def _in_words(words: str, shot: str):
     if not words.strip():
         return None
+    wording.check(words[: forms.TEXT_LENGTH], painted=True)
     action, _ = lookup.action_pick(words[: forms.TEXT_LENGTH])
     return lookup.action_image_get(action, shot)
 
@@ -104,5 +106,7 @@ def figure_in_words(request):
         figure = _in_words(words.replace("\0", ""), request.GET.get("shot", ""))
     except lookup.NotInCatalogue as error:
         problem = forms.sentence_of(error.field)
+    except wording.WordsRefused as error:
+        problem = str(error)
     context = {"figure": figure, "problem": problem}
     return render(request, "studio/_figure_in_words.html", context)
