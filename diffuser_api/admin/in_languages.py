@@ -37,7 +37,7 @@ class TranslatedForm(forms.ModelForm):
 
 
 def form_for(model, *fields: str, own_form: type[forms.ModelForm] = forms.ModelForm) -> type[TranslatedForm]:
-    """``fields`` of the model, or those of ``own_form``, each with a field for each language after it."""
+    """``fields`` of the model, or those of ``own_form``, and after them a field for each language."""
     names, added = list(fields or own_form._meta.fields), {}
     for name, (field, code) in translated_fields(model).items():
         original = model._meta.get_field(field).formfield()
@@ -45,8 +45,7 @@ def form_for(model, *fields: str, own_form: type[forms.ModelForm] = forms.ModelF
         added[name] = type(original)(
             label=label, max_length=original.max_length, required=False, widget=AdminTextInputWidget
         )
-        names.insert(names.index(field) + 1, name)
-    meta = type("Meta", (getattr(own_form, "Meta", object),), {"model": model, "fields": names})
+    meta = type("Meta", (getattr(own_form, "Meta", object),), {"model": model, "fields": [*names, *added]})
     return type(own_form)(f"Translated{model.__name__}", (TranslatedForm, own_form), {**added, "Meta": meta})
 
 

@@ -125,7 +125,7 @@ def test_a_place_and_an_action_of_four_files_are_made_and_painted(page, site, pi
     page.select_option("#id_place", label="Porto <i>Nuovo</i>, porto al tramonto")
     page.click("[name=paint]")
     page.wait_for_selector(".state-succeeded", timeout=90_000)
-    picture = page.locator("img[alt='The picture']").get_attribute("src")
+    picture = page.locator("img[alt='the picture']").get_attribute("src")
     painted = Image.open(io.BytesIO(page.request.get(f"{site.url}{picture}").body()))
     assert painted.size == (256, 256)
     assert np.asarray(painted).std() > 10
