@@ -23,6 +23,7 @@ PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 HOST = re.compile(r"\*|\.?[\w-]+(\.[\w-]+)*\.?|\[[\da-fA-F:.]+\]")
 ORIGIN = re.compile(r"https?://[^/\s]+")
 PATH = re.compile(r"(/[\w.~-]+)+")
+BROKER = re.compile(r"(amqps?|rediss?)://\S+")
 ADDRESS = re.compile(r"https?://\S+")
 ALIKE = 0.8  # of two names, by difflib: one may be meant where the other is written
 
@@ -182,6 +183,15 @@ class Environment:
                 f"{name} must be a URL such as postgres://user:password@host/name or sqlite:////folder/file; "
                 "write special characters with a percent sign, such as %23 for #"
             ) from None
+
+    def broker(self, name: str) -> str:
+        """A URL of RabbitMQ or Redis; empty if none is set. It may hold a password, so no error says it."""
+        word = self._word(name)
+        if word and not BROKER.fullmatch(word):
+            raise ImproperlyConfigured(
+                f"{name} must be a URL such as amqp://user:password@host:5672/vhost or redis://host:6379/0"
+            )
+        return word
 
     def look_alikes(self, others: Collection[str] = ()) -> list[str]:
         """A sentence for each variable that is no setting, but named much like one. ``others``: settings that

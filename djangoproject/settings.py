@@ -1,6 +1,7 @@
 """Settings. Those that differ between installations come from the environment or .env (see .env.example)."""
 
 import contextlib
+import importlib.util
 import os
 import secrets
 import tempfile
@@ -223,6 +224,11 @@ elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
     cut_off = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
     options = cut_off | {"tcp_user_timeout": 20_000} | DATABASES["default"].get("OPTIONS", {})
     DATABASES["default"]["OPTIONS"] = options
+
+# --- messages -------------------------------------------------------------------------------------------
+CELERY_BROKER_URL = env.broker("CELERY_BROKER_URL")
+if CELERY_BROKER_URL and not importlib.util.find_spec("celery"):
+    raise ImproperlyConfigured("CELERY_BROKER_URL needs Celery: pip install -r requirements-scale.txt")
 
 # --- API ----------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

@@ -37,8 +37,23 @@ def environment() -> dict[str, str]:
 @contextmanager
 def worker(**settings: str):
     """Killed, if it still runs at the end."""
-    command = [sys.executable, "manage.py", "worker", "--interval", "0.1"]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment() | settings, stdin=subprocess.DEVNULL)
+    with running(["manage.py", "worker", "--interval", "0.1"], settings) as process:
+        yield process
+
+
+@contextmanager
+def celery_worker(*options: str, **settings: str):
+    """As ``worker``, with Celery."""
+    command = ["-m", "celery", "--app", "djangoproject", "--quiet", "worker", "--without-mingle"]
+    with running([*command, *options], settings) as process:
+        yield process
+
+
+@contextmanager
+def running(arguments: list[str], settings: dict[str, str]):
+    process = subprocess.Popen(
+        [sys.executable, *arguments], cwd=ROOT, env=environment() | settings, stdin=subprocess.DEVNULL
+    )
     try:
         yield process
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import secrets
 from collections.abc import Sequence
@@ -161,7 +162,7 @@ def _save(job: Job, order: GenerationOrder | TrainingOrder) -> None:
             key.job = job
             key.save(force_insert=True)
         outbox.announce(job.code)
-        transaction.on_commit(wake_up.notify)
+        transaction.on_commit(functools.partial(wake_up.notify, job.steps[0]))
 
 
 def _take_the_clients_turn(client: Client | None) -> None:

@@ -142,7 +142,8 @@ def requeue(job: Job, attempt: int, **fields) -> bool:
         )
         if changed:
             outbox.announce(job.code)
-            transaction.on_commit(wake_up.notify)
+            step = fields.get("next_step", job.next_step) or job.steps[0]
+            transaction.on_commit(functools.partial(wake_up.notify, step))
             log.info("job %s: queued again, attempt %d", job.code, attempt)
     return bool(changed)
 

@@ -31,7 +31,7 @@ from generation.processes.streams import log_to_stderr
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # No step needs these variables. Without them, a security hole in a step's library can't reveal the secrets.
-SECRETS = {"SECRET_KEY", "DATABASE_URL", "METRICS_TOKEN", "CALLBACK_TOKEN"}
+SECRETS = {"SECRET_KEY", "DATABASE_URL", "CELERY_BROKER_URL", "METRICS_TOKEN", "CALLBACK_TOKEN"}
 END_SECONDS = 5.0  # from SIGTERM until a process gets SIGKILL
 _LONGEST = 16_384  # the largest message, in bytes
 OnLine = Callable[[str], None]

@@ -23,7 +23,7 @@ def wake_ups(monkeypatch) -> list[list[str]]:
     """The codes of the queued jobs that can be seen at each wake-up."""
     seen = []
 
-    def notify():
+    def notify(step):
         seen.append(list(Job.objects.filter(status="queued").values_list("code", flat=True)))
 
     monkeypatch.setattr(wake_up, "notify", notify)
