@@ -95,6 +95,8 @@ class Job(Owned):
         FAILED = "failed", _("failed")
         CANCELLED = "cancelled", _("cancelled")
 
+    NOT_CHOSEN = "-"  # the group of a candidate that is being deleted, since another one is kept
+
     code = models.CharField(_("code"), max_length=8, unique=True, validators=[code_validator])
     kind = models.CharField(_("kind"), max_length=10, choices=Kind)
     status = models.CharField(_("status"), max_length=9, choices=Status, default=Status.QUEUED, db_index=True)
@@ -130,6 +132,14 @@ class Job(Owned):
     gave_up = models.BooleanField(default=False, editable=False)  # failed since every attempt's process died
     token_hash = models.CharField(max_length=64, blank=True)  # sha256 of the one-time token of a training
     output = models.FileField(_("picture"), upload_to="outputs/", blank=True)
+    # the finished picture's step before the face, so that the face can be painted again alone
+    body = models.FileField(upload_to="bodies/", blank=True, default="", db_default="", editable=False)
+    # the first step that this job paints; its body is another job's if it is the face
+    first = models.PositiveSmallIntegerField(default=1, db_default=1, editable=False)
+    # the code of the first of several candidates for one picture, as long as none is chosen
+    group = models.CharField(
+        max_length=8, blank=True, default="", db_default="", db_index=True, editable=False
+    )
     webhook_url = models.CharField(_("webhook URL"), max_length=URL_LENGTH, blank=True)
     # addresses.mark_of, if it is known
     sender = models.CharField(max_length=16, blank=True, db_default="", editable=False)

@@ -4,6 +4,9 @@ The face's step measures how near its face is to those in the visitor's photos. 
 face is painted again; if there is no face, the whole picture is. That is done ``profile.repaints`` times at
 most. Everything needed to go on is in the job's folder: the seed in its request, and for each picture that
 was painted before, a file with the picture and one with its likeness.
+
+A visitor can also ask for the face alone. That picture begins with the last step, on the kept picture of the
+step before it, and never paints the earlier steps.
 """
 
 from __future__ import annotations
@@ -15,9 +18,12 @@ import os
 import shutil
 from pathlib import Path
 
+from PIL import Image
+
 from generation import job_folder
 from generation.models.profiles import ModelProfile
-from generation.request import GenerationRequest
+from generation.record import new_record
+from generation.request import GenerationRequest, InvalidRequest
 from generation.step_table import ORDER
 from generation.vision.compare import SAME_PERSON
 
@@ -61,7 +67,8 @@ def due(folder: Path, request: GenerationRequest, profile: ModelProfile) -> int 
     """The step from which the finished picture has to be painted again; None if it stays."""
     if number(folder, request) >= profile.repaints:
         return None
-    return first_step(job_folder.read_likeness(folder))
+    first = first_step(job_folder.read_likeness(folder))
+    return first and max(first, request.first)
 
 
 def begin(folder: Path, request: GenerationRequest, first: int) -> GenerationRequest:
@@ -72,15 +79,23 @@ def begin(folder: Path, request: GenerationRequest, first: int) -> GenerationReq
     kept = folder / f"try-{number(folder, request)}"
     os.replace(job_folder.likeness_path(folder), kept.with_suffix(".json"))
     os.replace(job_folder.picture_path(folder, LAST), kept.with_suffix(".png"))
-    for index in range(LAST - 1, first - 1, -1):  # the newest first: what is left is always whole
+    if first < LAST:
+        os.replace(job_folder.picture_path(folder, LAST - 1), _body(folder, number(folder, request)))
+    for index in range(LAST - 2, first - 1, -1):  # the newest first: what is left is always whole
         job_folder.picture_path(folder, index).unlink(missing_ok=True)
     again = dataclasses.replace(request, seed=next_seed(request.seed))
     again.save(folder)
     return again
 
 
+def _body(folder: Path, number: int) -> Path:
+    """The picture of the step before the face, put aside when the whole picture was begun again."""
+    return folder / f"body-{number}.png"
+
+
 def keep_best(folder: Path) -> None:
-    """The best of all that were painted becomes the last step's picture; the first of equals."""
+    """The best of all that were painted becomes the last step's picture, and its body the picture of the step
+    before; the first of equals."""
     painted = [(kept.with_suffix(".png"), kept) for kept in sorted(folder.glob("try-*.json"))]
     last = job_folder.picture_path(folder, LAST)
     if not painted:
@@ -88,7 +103,36 @@ def keep_best(folder: Path) -> None:
     if last.exists():
         painted.append((last, job_folder.likeness_path(folder)))
     best, _ = min(painted, key=lambda one: badness(json.loads(one[1].read_text("utf-8"))))
-    if best != last:
-        aside = last.with_suffix(".tmp")
-        shutil.copyfile(best, aside)
-        os.replace(aside, last)
+    if best == last:
+        return
+    tries = range(int(best.stem.partition("-")[2]), len(painted))
+    body = next((_body(folder, n) for n in tries if _body(folder, n).exists()), None)
+    if body:
+        _copy(body, job_folder.picture_path(folder, LAST - 1))
+    _copy(best, last)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Whole or not at all."""
+    aside = target.with_suffix(".tmp")
+    shutil.copyfile(source, aside)
+    os.replace(aside, target)
+
+
+# --- the face alone -----------------------------------------------------------------------------------------
+
+
+def begin_with_face(folder: Path, request: GenerationRequest, profile: ModelProfile, body: Path) -> None:
+    """Lay ``body``, the kept picture of the step before the face, into a new folder. Call it before the
+    request is saved, which says that the folder is whole. Raises InvalidRequest."""
+    canvas = job_folder.read_canvas(folder, request, profile)
+    try:
+        with Image.open(body) as picture:
+            picture.load()
+            size = picture.size
+    except (OSError, SyntaxError) as error:
+        raise InvalidRequest(f"the kept picture can't be read: {error}") from error
+    if size != canvas.size:
+        raise InvalidRequest("the kept picture has another size than the place's picture has now")
+    job_folder.write_picture(canvas.background, job_folder.picture_path(folder, 0), new_record(request))
+    os.replace(body, job_folder.picture_path(folder, LAST - 1))

@@ -44,6 +44,7 @@ class GenerationRequest:
     faces: list[list[float]] | None = None  # embeddings of the visitor's photos
     skin_tone: str = ""  # a word for the visitor's skin, so that neck and hands fit the face
     looks: dict[str, str] = field(default_factory=dict)  # their hair, beard and glasses: vision.looks
+    first: int = 1  # the step with which it begins; the picture of the step before lies in the folder
 
     def __post_init__(self) -> None:
         if self.age not in AGES:

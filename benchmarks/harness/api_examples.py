@@ -96,6 +96,20 @@ def run(api: Api, photos: list[bytes], wait: Callable[[str], dict]) -> dict:
     api.call(card, path, json=CARD, token="")
     api.call(card, path.replace(code, "00000000"), json=CARD)
     api.call(card, path.replace(code, other), json=CARD)
+    face, path = "POST /api/jobs/{code}/face/", f"/api/jobs/{code}/face/"
+    another = api.call(face, path, json={"seed": 5}, headers={"Idempotency-Key": "b"}).json()["code"]
+    api.call(face, path, json={"seed": 6}, headers={"Idempotency-Key": "b"})
+    api.call(face, path, json={"seed": -1})
+    api.call(face, path.replace(code, other), json={})
+    wait(another)
+    keep, path = "POST /api/jobs/{code}/keep/", f"/api/jobs/{code}/keep/"
+    three = api.call("POST /api/generate-image/", json=WISH | {"candidates": 3}).json()["candidates"]
+    api.call(keep, path.replace(code, three[0]["code"]))
+    api.call(keep, path)
+    for row, path in ((face, f"/api/jobs/{code}/face/"), (keep, path)):
+        options = {"json": {}} if row == face else {}
+        api.call(row, path, token="", **options)
+        api.call(row, path.replace(code, "00000000"), **options)
     for row in ("GET /api/jobs/", "GET /api/loras/"):
         api.call(row)
         api.call(row, token="")

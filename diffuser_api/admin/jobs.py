@@ -21,7 +21,7 @@ from django.views.decorators.http import require_GET, require_POST
 from diffuser_api.admin import job_panel, once
 from diffuser_api.admin.pages import module
 from diffuser_api.api import idempotency
-from diffuser_api.jobs import orders, retention, status_changes
+from diffuser_api.jobs import choosing, orders, retention, status_changes
 from diffuser_api.jobs.folders import generation_folder
 from diffuser_api.models import Job
 from generation.job_folder import picture_path
@@ -146,7 +146,7 @@ class JobAdmin(CodeAdmin):
         if again := idempotency.find_job(key):
             return again
         try:
-            again = idempotency.create_job(replace(orders.order_again(job, job.seed), idempotency_key=key))
+            again = idempotency.create_job(replace(choosing.same_order(job), idempotency_key=key))
         except (orders.CantRunAgain, *orders.REFUSALS) as error:
             text = gettext("{code} can't be run again. {reason}").format(code=job.code, reason=error)
             self.message_user(request, text, messages.ERROR)

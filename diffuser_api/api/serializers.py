@@ -11,7 +11,7 @@ from diffuser_api.access import tokens
 from diffuser_api.api.field_names import NamingSerializer
 from diffuser_api.api.fields import FreeText, OneOf, OptionalText
 from diffuser_api.catalogue import lookup
-from diffuser_api.jobs import queue
+from diffuser_api.jobs import choosing
 from diffuser_api.jobs.orders import GenerationOrder
 from diffuser_api.models import (
     NAME_LENGTH,
@@ -23,7 +23,6 @@ from diffuser_api.models import (
 )
 from diffuser_api.photos import consent, sentences, verify
 from diffuser_api.webhooks import guarded_post
-from generation import repaint
 from generation.models import lora_fit
 from generation.request import AGES, GENDERS
 
@@ -42,6 +41,12 @@ class WebhookSerializer(serializers.Serializer):
             return url and guarded_post.check_url(url, settings.WEBHOOK_ALLOW_HTTP).geturl()
         except ValueError as error:
             raise serializers.ValidationError(f"This can't be used: {error}.") from error
+
+
+def seed_field() -> serializers.IntegerField:
+    return serializers.IntegerField(
+        min_value=0, max_value=2**32 - 1, required=False, allow_null=True, default=None
+    )
 
 
 class GenerateImageSerializer(NamingSerializer, WebhookSerializer):
@@ -70,8 +75,12 @@ class GenerateImageSerializer(NamingSerializer, WebhookSerializer):
         required=False, default=False, help_text="Pick the action from action_prompt instead of by name."
     )
     action_prompt = FreeText(TEXT_LENGTH, "What the subject does.", painted=True)
-    seed = serializers.IntegerField(
-        min_value=0, max_value=2**32 - 1, required=False, allow_null=True, default=None
+    seed = seed_field()
+    candidates = serializers.IntegerField(
+        min_value=1,
+        max_value=choosing.MOST,
+        default=1,
+        help_text="So many pictures with different seeds, of which one can be kept.",
     )
 
     def validate(self, values):
@@ -102,6 +111,7 @@ class GenerateImageSerializer(NamingSerializer, WebhookSerializer):
         """The order that the request describes. The serializer must be valid."""
         values = self.validated_data
         copied = ("poi_image", "action_image", "age", "gender", "other_details", "seed", "action_score")
+        copied += ("candidates",)
         return GenerationOrder(
             **{name: values[name] for name in copied},
             lora=lookup.lora_find(values["selected_lora"] or "", caller),
@@ -222,113 +232,33 @@ class LoraProblemSerializer(serializers.Serializer):
     message = serializers.CharField()
 
 
-class GenerateImageAnswerSerializer(serializers.Serializer):
+class FaceAgainSerializer(WebhookSerializer):
+    """A new face on a finished picture."""
+
+    seed = seed_field()
+
+
+class NewPictureSerializer(serializers.Serializer):
     code = serializers.CharField()
     status = serializers.ChoiceField(Job.Status.choices)
     status_url = serializers.URLField()
     output_url = serializers.URLField()
+
+
+class GenerateImageAnswerSerializer(NewPictureSerializer):
     lora_used = serializers.BooleanField()
     lora_problem = LoraProblemSerializer(
         required=False, help_text="Why the selected LoRA isn't used: it has to be trained again."
     )
     action = serializers.CharField()
     action_score = serializers.FloatField(allow_null=True)
+    candidates = NewPictureSerializer(
+        many=True, required=False, help_text="All of them, if more than one was asked for."
+    )
 
 
 class ErrorSerializer(serializers.Serializer):
     detail = serializers.CharField()
-
-
-class JobErrorSerializer(serializers.Serializer):
-    code = serializers.CharField()
-    message = serializers.CharField()
-
-
-class LikenessSerializer(serializers.Serializer):
-    face = serializers.BooleanField(help_text="A face was found where it was painted.")
-    distance = serializers.FloatField(
-        allow_null=True, help_text="To the visitor's photos; up to 0.6 it is the same person."
-    )
-
-
-class JobSerializer(serializers.ModelSerializer):
-    position = serializers.SerializerMethodField(
-        help_text="Jobs before this one; null when it waits no more."
-    )
-    eta_seconds = serializers.SerializerMethodField(
-        help_text="Learned from earlier jobs; null when none is known."
-    )
-    error = serializers.SerializerMethodField()
-    output_url = serializers.SerializerMethodField()
-    likeness = serializers.SerializerMethodField(help_text="Of the painted face; null without a face step.")
-    left_out = serializers.SerializerMethodField(
-        help_text="Words for which the prompt had no room, by the field that they are from: other_details, "
-        "place_description or action_description. Empty until the first step has ended."
-    )
-    steps = serializers.ListField(child=serializers.CharField(), help_text="The job's steps, in order.")
-    timings = serializers.ListField(child=serializers.DictField(), help_text="What each finished step took.")
-
-    class Meta:
-        model = Job
-        fields = [
-            "code",
-            "kind",
-            "status",
-            "position",
-            "step",
-            "steps",
-            "progress",
-            "eta_seconds",
-            "error",
-            "output_url",
-            "created_at",
-            "started_at",
-            "finished_at",
-            "seed",
-            "likeness",
-            "left_out",
-            "timings",
-        ]
-
-    def _before(self, job) -> list[str]:
-        """The jobs before this one, looked up once for both fields: waiting clients ask often."""
-        known = self.context.setdefault("queued_before", {})
-        if job.pk not in known:
-            known[job.pk] = queue.queued_before(job) if job.status == Job.Status.QUEUED else []
-        return known[job.pk]
-
-    @extend_schema_field(serializers.IntegerField(allow_null=True))
-    def get_position(self, job):
-        return queue.position(job, self._before(job))
-
-    @extend_schema_field(serializers.IntegerField(allow_null=True))
-    def get_eta_seconds(self, job):
-        return queue.eta_seconds(job, self._before(job))
-
-    @extend_schema_field(JobErrorSerializer(allow_null=True))
-    def get_error(self, job):
-        return {"code": job.error_code, "message": job.error_message} if job.error_code else None
-
-    @extend_schema_field(LikenessSerializer(allow_null=True))
-    def get_likeness(self, job):
-        seen = [timing["likeness"] for timing in job.timings if timing.get("likeness")]
-        return min(seen, key=repaint.badness, default=None)  # the picture that was kept
-
-    @extend_schema_field(serializers.DictField(child=serializers.CharField()))
-    def get_left_out(self, job):
-        return next((timing["left_out"] for timing in job.timings if timing.get("left_out")), {})
-
-    @extend_schema_field(serializers.URLField(allow_null=True))
-    def get_output_url(self, job):
-        return output_url(job, self.context["request"]) if job.kind == Job.Kind.GENERATION else None
-
-
-def output_url(job: Job, request) -> str:
-    """The URL of the picture, also before it is finished. For a client, it is signed, so that a browser needs
-    no token for it."""
-    url = reverse("output", args=[job.code], request=request)
-    signed = settings.OUTPUT_URLS == "signed" and job.client_id
-    return f"{url}?sig={tokens.sign_output(job.code)}" if signed else url
 
 
 class LoraSerializer(serializers.ModelSerializer):

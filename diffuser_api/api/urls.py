@@ -5,7 +5,17 @@ from django.urls import path, re_path
 from diffuser_api.api import errors
 from diffuser_api.api.docs_page import ApiDocs
 from diffuser_api.api.schema import SchemaView
-from diffuser_api.api.views import catalogue, generation, jobs, outputs, photos, postcards, training, verify
+from diffuser_api.api.views import (
+    catalogue,
+    choosing,
+    generation,
+    jobs,
+    outputs,
+    photos,
+    postcards,
+    training,
+    verify,
+)
 from diffuser_api.operations import views as operations
 
 urlpatterns = [
@@ -23,6 +33,8 @@ urlpatterns = [
     path("api/loras/", training.LoraList.as_view(), name="loras"),
     path("api/jobs/<str:code>/", jobs.JobDetail.as_view(), name="job"),
     path("api/jobs/<str:code>/cancel/", jobs.JobCancel.as_view(), name="job-cancel"),
+    path("api/jobs/<str:code>/keep/", choosing.Keep.as_view(), name="job-keep"),
+    path("api/jobs/<str:code>/face/", choosing.FaceAgain.as_view(), name="job-face"),
     path("api/jobs/<str:code>/postcard/", postcards.Postcard.as_view(), name="job-postcard"),
     path("api/loras/<str:code>/", training.LoraDetail.as_view(), name="lora"),
     path("api/pois/", catalogue.PoiList.as_view(), name="pois"),

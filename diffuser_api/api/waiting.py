@@ -20,16 +20,18 @@ _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?:$|[,;])", re.I
 _room = threading.BoundedSemaphore(settings.WAITING_REQUESTS)
 
 
-def wait(request, job: Job) -> Job:
-    """Wait for the job's end, as long as the request asks for and may wait. Returns the job as it is then."""
+def wait(request, jobs: list[Job]) -> list[Job]:
+    """Wait for the end of all jobs, as long as the request asks for and may wait. Returns the jobs as they
+    are then."""
     seconds = _WAIT.search(request.headers.get("Prefer", ""))
     if seconds is None or not _room.acquire(blocking=False):
-        return job
+        return jobs
     try:
         end = time.monotonic() + min(int(seconds[1]), LONGEST_SECONDS)
-        while not job.is_finished and time.monotonic() < end:
+        while not all(job.is_finished for job in jobs) and time.monotonic() < end:
             time.sleep(SECONDS_BETWEEN_LOOKS)
-            job = Job.objects.filter(pk=job.pk).first() or job  # the old values if the job was deleted
-        return job
+            now = Job.objects.in_bulk([job.pk for job in jobs])
+            jobs = [now.get(job.pk, job) for job in jobs]  # the old values of a job that was deleted
+        return jobs
     finally:
         _room.release()

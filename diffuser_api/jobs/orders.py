@@ -8,10 +8,10 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from django.core.files.base import ContentFile
+from django.core.files.base import ContentFile, File
 from django.db import IntegrityError, transaction
 from django.db.models.fields.files import FieldFile
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from diffuser_api import wording
 from diffuser_api.access import addresses
@@ -28,6 +28,8 @@ from generation.step_table import TRAIN, planned
 log = logging.getLogger(__name__)
 # The exceptions that say why no job can be made now. Their texts are for the caller.
 REFUSALS = (queue.QueueFull, disk.NoRoom, checks.ModelsMissing, fitting.TooSmall, wording.WordsRefused)
+LORA_GONE = gettext_noop("The visitor's LoRA was deleted meanwhile.")
+BETWEEN_CANDIDATES = 100_000_007  # of the seeds: far more than painting again, or a face's candidates, add
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,11 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationOrder(Order):
-    """The order of a picture. Without a LoRA, the picture has no face step. Without a seed, one is drawn."""
+    """The order of a picture. Without a LoRA, the picture has no face step. Without a seed, one is drawn.
+
+    ``candidates``: so many jobs with different seeds, of which one can be kept (``choosing``). ``on``: a
+    finished picture; only its face is painted, anew.
+    """
 
     poi_image: PoiImage
     action_image: ActionImage
@@ -59,6 +65,8 @@ class GenerationOrder(Order):
     other_details: str = ""
     seed: int | None = None
     action_score: float | None = None  # the cosine, if the action was picked by free text
+    candidates: int = 1
+    on: Job | None = None
 
     def job(self, code: str) -> Job:
         """The job's row, not saved. If the LoRA can't be used, the job has none, and its parameter
@@ -66,10 +74,16 @@ class GenerationOrder(Order):
         misfit = self.lora and lora_file.misfit(self.lora)
         problem = {"lora_problem": {"code": misfit.code, "message": str(misfit)}} if misfit else {}
         lora = None if misfit else self.lora
+        if self.on and lora is None:
+            raise CantRunAgain(str(misfit or gettext(LORA_GONE)))
+        steps = planned(with_lora=lora is not None)
+        first, before = (len(steps), {"made_from": self.on.parameters["made_from"]}) if self.on else (1, {})
         return Job(
             code=code,
             kind=Job.Kind.GENERATION,
-            steps=planned(with_lora=lora is not None),
+            steps=steps,
+            first=first,
+            progress=(first - 1) / len(steps),
             poi_image=self.poi_image,
             action_image=self.action_image,
             lora=lora,
@@ -81,6 +95,7 @@ class GenerationOrder(Order):
                 "action": self.action_image.action.name,
                 "action_score": self.action_score,
                 **problem,
+                **before,
             },
         )
 
@@ -98,7 +113,7 @@ class TrainingOrder(Order):
 
 
 def create_job(order: GenerationOrder | TrainingOrder) -> Job:
-    """Make the job's row, and all that belongs to it, in one transaction.
+    """Make the job's row, and all that belongs to it, in one transaction. Of several candidates, the first.
 
     Raises REFUSALS, and IntegrityError if another request has saved the same idempotency key in the meantime.
     """
@@ -106,20 +121,23 @@ def create_job(order: GenerationOrder | TrainingOrder) -> Job:
     if isinstance(order, GenerationOrder):  # also one that repeats an older picture, or is the staff's
         wording.check(order.other_details, painted=True)
     while True:
-        job = _new_job(order)
+        jobs = _new_jobs(order)
         if isinstance(order, GenerationOrder):
-            fitting.check(order.poi_image, order.action_image, with_face=job.lora is not None)
+            fitting.check(order.poi_image, order.action_image, with_face=jobs[0].lora is not None)
         try:
-            _save(job, order)
+            _save(jobs, order)
         except _LoraErased:
+            if order.on:
+                raise CantRunAgain(gettext(LORA_GONE)) from None
             order = replace(order, lora=None)  # the same as for an unknown LoRA
             continue
         except IntegrityError:
-            if Job.objects.filter(code=job.code).exists():
+            if Job.objects.filter(code__in=[job.code for job in jobs]).exists():
                 continue  # another job has taken this code in the meantime
             raise
-        log.info("job %s: %s queued", job.code, job.kind)
-        return job
+        for job in jobs:
+            log.info("job %s: %s queued", job.code, job.kind)
+        return jobs[0]
 
 
 def check(order: Order) -> None:
@@ -129,7 +147,20 @@ def check(order: Order) -> None:
     """
     disk.check_room()
     checks.check_models()
-    queue.check_room(_new_job(order), order.at_once)
+    jobs = _new_jobs(order)
+    queue.check_room(jobs[0], order.at_once, len(jobs))
+
+
+def _new_jobs(order: GenerationOrder | TrainingOrder) -> list[Job]:
+    """One, or all candidates of a picture. With a given seed, the others' seeds follow from it."""
+    first = _new_job(order)
+    if isinstance(order, TrainingOrder) or order.candidates == 1:
+        return [first]
+    seeds = [(first.seed + number * BETWEEN_CANDIDATES) % 2**32 for number in range(order.candidates)]
+    jobs = [first, *(_new_job(replace(order, seed=seed)) for seed in seeds[1:])]
+    for job in jobs:
+        job.group = first.code
+    return jobs
 
 
 def _new_job(order: GenerationOrder | TrainingOrder) -> Job:
@@ -150,19 +181,22 @@ class _LoraErased(Exception):
     """The LoRA was deleted after it had been looked up for this order."""
 
 
-def _save(job: Job, order: GenerationOrder | TrainingOrder) -> None:
+def _save(jobs: list[Job], order: GenerationOrder | TrainingOrder) -> None:
     with transaction_with_files() as files:
         _take_the_clients_turn(order.client)
-        queue.check_room(job, order.at_once)
-        _check_lora(job.lora)
-        job.save(force_insert=True)
-        if isinstance(order, TrainingOrder):
-            _save_photos(job, order.photos, files)
+        queue.check_room(jobs[0], order.at_once, len(jobs))
+        _check_lora(jobs[0].lora)
+        for job in jobs:
+            if isinstance(order, GenerationOrder) and order.on:
+                _copy_body(order.on, job, files)
+            job.save(force_insert=True)
+            if isinstance(order, TrainingOrder):
+                _save_photos(job, order.photos, files)
+            outbox.announce(job.code)
+            transaction.on_commit(functools.partial(wake_up.notify, job.steps[0]))
         if key := order.idempotency_key:
-            key.job = job
+            key.job = jobs[0]
             key.save(force_insert=True)
-        outbox.announce(job.code)
-        transaction.on_commit(functools.partial(wake_up.notify, job.steps[0]))
 
 
 def _take_the_clients_turn(client: Client | None) -> None:
@@ -191,6 +225,17 @@ def _save_photos(job: Job, photos: Sequence[Seen], files: list[FieldFile]) -> No
         row.save()
 
 
+def _copy_body(source: Job, job: Job, files: list[FieldFile]) -> None:
+    """The new job has a copy: it needs nothing of the picture that it began with."""
+    try:
+        content = source.body.open("rb")
+    except (OSError, ValueError) as error:
+        raise CantRunAgain("The picture was deleted meanwhile.") from error
+    with content:
+        job.body.save(f"{job.code}.png", File(content), save=False)
+        files.append(job.body)
+
+
 class CantRunAgain(Exception):
     """The text says why."""
 
@@ -200,8 +245,8 @@ def run_again(job: Job, seed: int | None) -> Job:
     return create_job(order_again(job, seed))
 
 
-def order_again(job: Job, seed: int | None) -> GenerationOrder:
-    """An order for the same picture. Raises CantRunAgain."""
+def order_again(job: Job, seed: int | None, on: Job | None = None) -> GenerationOrder:
+    """An order for the same picture. ``on``: see GenerationOrder. Raises CantRunAgain."""
     if job.kind != Job.Kind.GENERATION:
         raise CantRunAgain(
             gettext("A training's photos are deleted when it ends: they have to be sent again.")
@@ -209,7 +254,7 @@ def order_again(job: Job, seed: int | None) -> GenerationOrder:
     if not (job.poi_image and job.action_image):
         raise CantRunAgain(gettext("The place's or the action's picture was deleted meanwhile."))
     if "face" in job.steps and (job.lora is None or job.lora.is_erased):
-        raise CantRunAgain(gettext("The visitor's LoRA was deleted meanwhile."))
+        raise CantRunAgain(gettext(LORA_GONE))
     if job.lora and (misfit := lora_file.misfit(job.lora)):
         raise CantRunAgain(str(misfit))
     return GenerationOrder(
@@ -221,6 +266,7 @@ def order_again(job: Job, seed: int | None) -> GenerationOrder:
         other_details=job.parameters["other_details"],
         seed=seed,
         action_score=job.parameters.get("action_score"),
+        on=on,
         client=job.client,
         visitor=job.visitor,
     )

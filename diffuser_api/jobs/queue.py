@@ -35,12 +35,16 @@ JOBS_TO_LEARN_FROM = 20  # the estimate is the median duration of so many jobs o
 
 
 class QueueFull(Exception):
-    """The caller has the highest allowed number of jobs in the queue. ``seconds``: when to try again."""
+    """The caller has the highest allowed number of jobs in the queue, or would have more with the ``asked``
+    new ones. ``seconds``: when to try again."""
 
-    def __init__(self, number: int, seconds: int):
-        super().__init__(
-            gettext("{count} of your jobs are waiting, and no more are taken.").format(count=number)
-        )
+    def __init__(self, number: int, seconds: int, asked: int = 1):
+        if asked == 1:
+            text = gettext("{count} of your jobs are waiting, and no more are taken.").format(count=number)
+        else:
+            text = gettext("{count} of your jobs are waiting, and there is no room for {asked} more.")
+            text = text.format(count=number, asked=asked)
+        super().__init__(text)
         self.seconds = seconds
 
 
@@ -48,10 +52,11 @@ class VisitorBusy(QueueFull):
     """The visitor has the highest allowed number of unfinished jobs (queued or running)."""
 
 
-def check_room(job: Job, at_once: int | None = None) -> None:
+def check_room(job: Job, at_once: int | None = None, asked: int = 1) -> None:
     """Check the limits for a job that isn't saved yet. Raises QueueFull.
 
-    ``at_once``: how many unfinished jobs the visitor may have. Three limits apply to queued jobs:
+    ``asked``: how many such jobs are to be saved, all or none. ``at_once``: how many unfinished jobs the
+    visitor may have. Three limits apply to queued jobs:
 
     - A client may have MAX_JOBS_WAITING. If the visitors' IP addresses are known, this limit is for each IP
       address instead: so one IP address can't fill the queue for the others.
@@ -63,16 +68,19 @@ def check_room(job: Job, at_once: int | None = None) -> None:
     requests at the same moment can't pass the limits together.
     """
     mine = Job.objects.filter(client=job.client, visitor=job.visitor)
-    if at_once is not None and (unfinished := mine.filter(status__in=UNFINISHED).count()) >= at_once:
-        raise VisitorBusy(unfinished, _seconds_to_retry(job))
+    if at_once is not None:
+        unfinished = mine.filter(status__in=UNFINISHED).count()
+        if unfinished + asked > at_once:
+            raise VisitorBusy(unfinished, _seconds_to_retry(job), asked)
     waiting = Job.objects.filter(client=job.client, status=Job.Status.QUEUED)
     if job.sender:
         waiting = waiting.filter(sender=job.sender)
     number, most = waiting.count(), settings.MAX_JOBS_WAITING
     share = max(1, round(most * SHARE))
     own = waiting.filter(visitor=job.visitor).count() if job.visitor else 0
-    if number >= most or own >= share or (job.sender and own and number >= share):
-        raise QueueFull(number if number >= most else own, _seconds_to_retry(job))
+    crowded = job.sender and own + asked > 1 and number + asked > share
+    if number + asked > most or own + asked > share or crowded:
+        raise QueueFull(number if number + asked > most else own, _seconds_to_retry(job), asked)
 
 
 def _seconds_to_retry(job: Job) -> int:
@@ -193,8 +201,10 @@ def position(job: Job, before: list[Waiting] | None = None) -> int | None:
 
 
 def typical_seconds(kind: str) -> float | None:
-    """The median duration of the last succeeded jobs of this kind; None if none has succeeded yet."""
-    finished = Job.objects.filter(kind=kind, status=Job.Status.SUCCEEDED, started_at__isnull=False)
+    """The median duration of the last succeeded jobs of this kind; None if none has succeeded yet. Jobs that
+    painted a face alone took less time, and don't count."""
+    whole = Job.objects.filter(kind=kind, first=1)
+    finished = whole.filter(status=Job.Status.SUCCEEDED, started_at__isnull=False)
     last = finished.order_by("-finished_at").values_list("started_at", "finished_at", "next_step", "timings")
     seconds = [_duration(*row) for row in last[:JOBS_TO_LEARN_FROM]]
     return statistics.median(seconds) if seconds else None

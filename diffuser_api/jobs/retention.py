@@ -76,7 +76,7 @@ def apply() -> dict[str, list[str]]:
     """Delete what is older than the settings allow. Returns the codes, grouped by kind."""
     old = {
         "photos": _photos(),
-        "pictures": _pictures(settings.KEEP_OUTPUTS_DAYS),
+        "pictures": [*_pictures(settings.KEEP_OUTPUTS_DAYS), *_not_chosen()],
         "LoRAs": [*_loras(settings.KEEP_LORAS_DAYS), *_half_erased()],
     }
     TrainingPhoto.objects.filter(job__code__in=old["photos"]).delete()
@@ -114,6 +114,11 @@ def _pictures(days: int) -> list[str]:
         kind=Job.Kind.GENERATION, finished_at__lt=timezone.now() - timedelta(days=days)
     )
     return list(ended.values_list("code", flat=True))
+
+
+def _not_chosen() -> list[str]:
+    """The codes of candidates whose deletion began in a process that has died."""
+    return list(Job.objects.filter(group=Job.NOT_CHOSEN).values_list("code", flat=True))
 
 
 def _loras(days: int) -> list[str]:

@@ -5,6 +5,7 @@ The steps know only the folder, not the database. ``status_changes`` changes the
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Collection
@@ -13,12 +14,12 @@ from pathlib import Path
 from django.conf import settings
 from PIL import Image
 
-from diffuser_api.jobs import folders, lora_file, status_changes
+from diffuser_api.jobs import choosing, folders, lora_file, status_changes
 from diffuser_api.jobs.lease import Lease, database_errors_tolerated, insist
 from diffuser_api.marking.finish import finish
 from diffuser_api.models import Job
-from generation import generator
-from generation.job_folder import picture_path
+from generation import generator, repaint
+from generation.job_folder import PICTURES, picture_path
 from generation.models.profiles import get_profile
 from generation.models.safety import PictureRefused
 from generation.request import GenerationRequest, InvalidRequest
@@ -47,8 +48,11 @@ def run(job: Job, lease: Lease, steps: Collection[str] = ORDER) -> None:
             folders.make(folder)
             request = fill(folder, job)
         picture = generator.generate(folder, lambda event: follow(job, event, lease), request, steps)
-        finished = finish(folder, picture, request)
-        insist(lambda: status_changes.finish_generation(job, finished))
+        finished, body = finish(folder, picture, request), None
+        if request.lora:  # so that a face can be painted again alone
+            body = picture_path(folder, len(ORDER) - 1)
+            job.parameters["made_from"] = digest_of(folder, request)
+        insist(lambda: status_changes.finish_generation(job, finished, body))
     except InvalidRequest as error:
         text = f"A file of the catalogue can't be used: {error}"
         insist(lambda: status_changes.fail(job, "unusable_files", text))
@@ -134,9 +138,26 @@ def fill(folder: Path, job: Job) -> GenerationRequest:
         faces=job.lora.faces if job.lora else None,
         skin_tone=job.lora.skin_tone if job.lora else "",
         looks=job.lora.looks if job.lora else {},
+        first=job.first,
     )
+    if request.first == len(ORDER):
+        _lay_body(folder, job, request)
     request.save(folder)
     return request
+
+
+def _lay_body(folder: Path, job: Job, request: GenerationRequest) -> None:
+    """The kept picture that a new face is painted on. Raises InvalidRequest."""
+    if job.parameters["made_from"] != digest_of(folder, request):
+        raise InvalidRequest("the place or the action was changed after the picture was painted")
+    body = folder / _copy(job.body, folder, "kept-picture")
+    repaint.begin_with_face(folder, request, get_profile(), body)
+
+
+def digest_of(folder: Path, request: GenerationRequest) -> str:
+    with contextlib.ExitStack() as opened:
+        paths = [folder / getattr(request, field) for field in PICTURES]
+        return choosing.digest(opened.enter_context(path.open("rb")) for path in paths)
 
 
 def follow(job: Job, event: dict, lease: Lease) -> None:

@@ -177,18 +177,22 @@ def _end(rows: QuerySet[Job], status: Job.Status, **fields) -> bool:
     return bool(changed)
 
 
-def finish_generation(job: Job, picture: Path) -> bool:
-    """Store the picture as the job's output. The status is changed first and the file is written after it: so
-    no file is written for a job that was cancelled or whose LoRA is deleted."""
+def finish_generation(job: Job, picture: Path, body: Path | None = None) -> bool:
+    """Store the picture as the job's output, and the picture before its face as the job's body. The status is
+    changed first and the files are written after it: so no file is written for a job that was cancelled or
+    whose LoRA is deleted."""
     with transaction_with_files() as files:
         # The timings once more: a step's own write may have been dropped.
-        if not _end(_held(job), Job.Status.SUCCEEDED, progress=1.0, timings=job.timings):
+        last = {"progress": 1.0, "timings": job.timings, "parameters": job.parameters}
+        if not _end(_held(job), Job.Status.SUCCEEDED, **last):
             return False
         row = Job.objects.get(pk=job.pk)
-        with picture.open("rb") as file:
-            row.output.save(f"{job.code}.png", File(file), save=False)
-        files.append(row.output)
-        Job.objects.filter(pk=job.pk).update(output=row.output.name)
+        kept = [(row.output, picture)] + ([(row.body, body)] if body and not row.body else [])
+        for field_file, path in kept:
+            with path.open("rb") as file:
+                field_file.save(f"{job.code}.png", File(file), save=False)
+            files.append(field_file)
+        Job.objects.filter(pk=job.pk).update(output=row.output.name, body=row.body.name)
     return True
 
 

@@ -78,7 +78,7 @@ def remove_files(writing_seconds: float = WRITING_SECONDS) -> None:
     if owner := installation.other_owner():
         log.debug("stored files are left alone: they belong to %s", owner)
         return
-    for model, field in ((Job, "output"), (LoraModel, "file"), (TrainingPhoto, "file")):
+    for model, field in ((Job, "output"), (Job, "body"), (LoraModel, "file"), (TrainingPhoto, "file")):
         folder = model._meta.get_field(field).upload_to.rstrip("/")
         if not default_storage.exists(folder):
             continue

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 SAME_PERSON = 0.6  # distance of two embeddings up to which they are the same person's
+VERY_LIKE = 0.45  # up to which another photo of the same person is, as a rule (MEASURED.md)
 SAME_PICTURE = 4  # bits of 64 in which fingerprints of one picture's copies may differ
 
 

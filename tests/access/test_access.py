@@ -41,6 +41,8 @@ TABLE = {
     "no-such-call": ("GET /api/no-such-call/", 404, 404, 404, 404, 404),
     "job": ("GET /api/jobs/{job}/", 401, 404, 200, 404, 401),
     "job-postcard": ("POST /api/jobs/{job}/postcard/", 401, 404, 409, 404, 401),
+    "job-keep": ("POST /api/jobs/{job}/keep/", 401, 404, 200, 404, 401),
+    "job-face": ("POST /api/jobs/{job}/face/", 401, 404, 409, 404, 401),
     "output": ("GET /data/outputs/{picture}", 404, 404, 200, 404, 200),
     "output-png": ("GET /data/outputs/{picture}.png", 404, 404, 200, 404, 200),
     "job-cancel": ("POST /api/jobs/{job}/cancel/", 401, 404, 202, 404, 401),

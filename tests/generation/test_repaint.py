@@ -3,13 +3,16 @@
 import json
 
 import pytest
+from PIL import Image, ImageChops
 
 from benchmarks.harness.clients import make_job as make_row
 from benchmarks.harness.job_folders import make_job, same_pixels
-from diffuser_api.api.serializers import JobSerializer
+from diffuser_api.api.job_serializer import JobSerializer
 from diffuser_api.jobs import run_generation, status_changes
 from diffuser_api.models import Job
 from generation import generator, generator_classic, job_folder, repaint
+from generation.models.profiles import get_profile
+from generation.request import GenerationRequest, InvalidRequest
 from generation.vision import likeness
 from studio import sentences
 
@@ -117,5 +120,62 @@ def test_the_job_says_that_it_is_painted_again_and_whose_face_was_kept(catalogue
     job = Job.objects.get(pk=job.pk)
     assert "with the next seed: the face isn't the visitor's (distance 0.8" in job.log
     assert "once more" in sentences.state(job, None)
-    assert JobSerializer().get_likeness(job) == STRANGER
+    kept = JobSerializer().get_likeness(job)
+    assert STRANGER.items() <= kept.items() and kept["verdict"] == "not_like"
     assert json.loads(json.dumps(job.timings))[-1]["again"] == 1
+
+
+def test_the_kept_body_is_the_one_of_the_best_face(painter):
+    """The last picture was painted as a whole, on another body, but the first one's face is better."""
+    job, picture, again, _ = painter(STRANGER, FACELESS, {"face": True, "distance": 0.9})
+    assert [e["first"] for e in again] == [5, 1] and seeds(picture) == [8, 9, 10, 11, 12]
+    for _ in range(2):  # also after an interruption
+        assert seeds(job_folder.picture_path(job, 4)) == [8, 9, 10, 11]
+        repaint.keep_best(job)
+
+
+@pytest.fixture
+def new_face(painter, family, tmp_path, monkeypatch):
+    """A new face with another seed on the body of a finished picture: the first picture, and the new one."""
+
+    def paint(*verdicts):
+        job, picture, *_ = painter(GOOD)
+        left = list(verdicts)
+        monkeypatch.setattr(likeness, "measure", lambda *_: left.pop(0))
+        changes = {"faces": [[0.0] * 128], "seed": 70, "first": 5}
+        new = make_job(tmp_path / "87654321", lora=family / "lora.safetensors", **changes)
+        body = new / "kept-picture.png"
+        body.write_bytes(job_folder.picture_path(job, 4).read_bytes())
+        request = GenerationRequest.load(new)
+        repaint.begin_with_face(new, request, get_profile(request.profile), body)
+        return picture, generator.generate(new), new
+
+    return paint
+
+
+def test_a_new_face_changes_the_face_alone_and_the_picture_tells_both_seeds(new_face):
+    first, second, new = new_face(GOOD)
+    assert seeds(second) == [8, 9, 10, 11, 75] and not job_folder.picture_path(new, 3).exists()
+    canvas = job_folder.read_canvas(new, GenerationRequest.load(new), get_profile("miniature"))
+    with Image.open(first) as before, Image.open(second) as after:
+        changed = ImageChops.difference(before, after).convert("L").getbbox()
+    left, top, right, bottom = canvas.face_mask.getbbox()
+    feather = 2 * get_profile("miniature").feather
+    assert changed and changed[0] >= left - feather and changed[1] >= top - feather
+    assert changed[2] <= right + feather and changed[3] <= bottom + feather
+
+
+def test_a_new_face_that_isnt_found_is_painted_again_on_the_same_body(new_face):
+    _, second, _ = new_face(FACELESS, GOOD)
+    assert seeds(second) == [8, 9, 10, 11, 76]
+
+
+def test_a_body_of_another_size_is_refused(tmp_path):
+    job = make_job(tmp_path / "12345678", seed=7)
+    request = GenerationRequest.load(job)
+    Image.new("RGB", (64, 64)).save(tmp_path / "body.png")
+    with pytest.raises(InvalidRequest, match="another size"):
+        repaint.begin_with_face(job, request, get_profile(request.profile), tmp_path / "body.png")
+    (tmp_path / "body.png").write_bytes(b"no picture")
+    with pytest.raises(InvalidRequest, match="can't be read"):
+        repaint.begin_with_face(job, request, get_profile(request.profile), tmp_path / "body.png")

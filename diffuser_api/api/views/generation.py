@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from diffuser_api.api import idempotency, waiting
+from diffuser_api.api import idempotency
 from diffuser_api.api.serializers import (
     ErrorSerializer,
     GenerateImageAnswerSerializer,
     GenerateImageSerializer,
-    output_url,
 )
-from diffuser_api.api.views.new_job import HEADERS, created_or_accepted, status_url
+from diffuser_api.api.views.new_job import HEADERS, picture_answer
 
 
 class GenerateImage(APIView):
     """Request a picture of a person who does something in a place. The answer comes at once; the picture
-    takes a while."""
+    takes a while. With `candidates`, several pictures are made with different seeds. Each is a job of its
+    own, also in the limits; keep one of them with `POST /api/jobs/{code}/keep/`."""
 
     @extend_schema(
         parameters=HEADERS,
@@ -36,16 +35,4 @@ class GenerateImage(APIView):
             serializer = GenerateImageSerializer(data=request.data)
             serializer.is_valid(raise_exception=True)
             job = idempotency.create_job(serializer.order(request.user, key))
-        job = waiting.wait(request, job)
-        answer = {
-            "code": job.code,
-            "status": job.status,
-            "status_url": status_url(job, request),
-            "output_url": output_url(job, request),
-            "lora_used": "face" in job.steps,
-            "action": job.parameters["action"],
-            "action_score": job.parameters["action_score"],
-        }
-        if problem := job.parameters.get("lora_problem"):
-            answer["lora_problem"] = problem
-        return Response(answer, created_or_accepted(job))
+        return picture_answer(job, request)

@@ -10,7 +10,8 @@ from rest_framework.pagination import PageNumberPagination
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from diffuser_api.api.serializers import ErrorSerializer, JobSerializer
+from diffuser_api.api.job_serializer import JobSerializer
+from diffuser_api.api.serializers import ErrorSerializer
 from diffuser_api.jobs import retention, status_changes
 from diffuser_api.models import Job
 

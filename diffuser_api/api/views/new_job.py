@@ -1,12 +1,15 @@
-"""The headers and parts of answers that the two calls for a new job have in common."""
+"""The headers and parts of answers that the calls for a new job have in common."""
 
 from __future__ import annotations
 
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import status
+from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from diffuser_api.api import idempotency, waiting
+from diffuser_api.api.job_serializer import output_url
+from diffuser_api.jobs import choosing
 from diffuser_api.models import Job
 
 HEADERS = [
@@ -28,6 +31,30 @@ def status_url(job: Job, request) -> str:
     return reverse("job", args=[job.code], request=request)
 
 
-def created_or_accepted(job: Job) -> int:
-    done = job.status == Job.Status.SUCCEEDED
+def created_or_accepted(*jobs: Job) -> int:
+    done = all(job.status == Job.Status.SUCCEEDED for job in jobs)
     return status.HTTP_201_CREATED if done else status.HTTP_202_ACCEPTED
+
+
+def picture_answer(job: Job, request) -> Response:
+    """The answer about a new picture, and about the other candidates if there are some."""
+    jobs = waiting.wait(request, list(choosing.candidates(job)) or [job])
+    pictures = [
+        {
+            "code": job.code,
+            "status": job.status,
+            "status_url": status_url(job, request),
+            "output_url": output_url(job, request),
+        }
+        for job in jobs
+    ]
+    answer = pictures[0] | {
+        "lora_used": "face" in job.steps,
+        "action": job.parameters["action"],
+        "action_score": job.parameters["action_score"],
+    }
+    if problem := job.parameters.get("lora_problem"):
+        answer["lora_problem"] = problem
+    if len(pictures) > 1:
+        answer["candidates"] = pictures
+    return Response(answer, created_or_accepted(*jobs))

@@ -11,7 +11,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from diffuser_api.api import postcards
-from diffuser_api.api.serializers import ErrorSerializer, output_url
+from diffuser_api.api.job_serializer import output_url
+from diffuser_api.api.serializers import ErrorSerializer
 from diffuser_api.models import Job
 
 DPI_HEADER = "X-Picture-DPI"

@@ -83,7 +83,7 @@ class LoraTraining(APIView):
                     refused.reasons.append({"index": 0, "code": "wrong_field", "message": misnamed})
                 return Response({"images": refused.reasons}, status.HTTP_400_BAD_REQUEST)
             job = idempotency.create_job(replace(order, photos=photos))
-        job = waiting.wait(request, job)
+        [job] = waiting.wait(request, [job])
         answer = {"lora_code": job.code, "status": job.status, "status_url": status_url(job, request)}
         if warnings:
             answer["warnings"] = warnings
