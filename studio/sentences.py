@@ -27,6 +27,10 @@ _ERRORS = {
     ),
     "training_failed": gettext_lazy("The photos couldn't be learned from. Send them once more, or others."),
 }
+NO_FACE_AGAIN = gettext_lazy(
+    "The face alone can't be painted again any more: what was painted before it is gone, or the place or the "
+    "figure has changed. Have the whole picture painted anew."
+)
 _OTHER_ERROR = gettext_lazy("Something went wrong on our side. Ask once more; if it goes on, tell the staff.")
 
 
@@ -89,10 +93,11 @@ def not_taken(error: Exception) -> str:
 
 
 def steps(job: Job, newest: int | None) -> list[dict]:
-    """Each step with its number, its name, and whether its picture is there."""
+    """Each step of this job with its number, its name, and whether its picture is there."""
     return [
         {"index": index, "name": _step(job, index, name), "done": newest is not None and index <= newest}
         for index, name in enumerate(job.steps, start=1)
+        if index >= job.first
     ]
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from studio.views import card, files, home, job, postcard, share, verify, you
+from studio.views import card, choosing, files, home, job, postcard, share, verify, you
 
 app_name = "studio"
 urlpatterns = [
@@ -21,7 +21,10 @@ urlpatterns = [
     path("figures/<int:pk>/card.png", files.figure, {"cropped": True}, name="figure-card"),
     path("jobs/<str:code>/", job.job, name="job"),
     path("jobs/<str:code>/cancel/", job.cancel, name="cancel"),
-    path("jobs/<str:code>/again/", job.again, name="again"),
+    path("jobs/<str:code>/again/", choosing.again, name="again"),
+    path("jobs/<str:code>/face/", choosing.face, name="face"),
+    path("jobs/<str:code>/keep/", choosing.keep, name="keep"),
+    path("candidates/<str:group>/", choosing.candidates, name="candidates"),
     path("jobs/<str:code>/delete/", job.delete, name="delete"),
     path("jobs/<str:code>/postcard/", card.card, name="card"),
     path("jobs/<str:code>/share/", share.begin, name="share"),

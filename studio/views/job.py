@@ -2,25 +2,23 @@
 again; what hasn't changed is answered with nothing."""
 
 import hashlib
-from dataclasses import replace
 from pathlib import Path
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from diffuser_api.api import idempotency
-from diffuser_api.api.serializers import JobSerializer
-from diffuser_api.jobs import folders, orders, queue, retention, status_changes
+from diffuser_api.api.job_serializer import JobSerializer
+from diffuser_api.jobs import folders, retention, status_changes
 from diffuser_api.models import Job
 from generation.job_folder import PREVIEW, newest_index
-from studio import clothes, forms, once, sentences, sharing, visitors
+from studio import clothes, sentences, sharing, visitors
 
 RUNNING_MS, WAITING_MS = 500, 1500  # between two looks
+SHOWN = ("percent", "state", "estimate", "newest", "preview", "samples", "candidates")  # and changes
 
 
-def _job(request, code: str) -> Job:
+def job_of(request, code: str) -> Job:
     jobs = request.visitor.jobs().select_related("poi_image__poi", "action_image__action", "lora")
     return get_object_or_404(jobs, code=code)
 
@@ -29,17 +27,23 @@ def _job(request, code: str) -> Job:
 @require_safe
 def job(request, code):
     try:
-        job = _job(request, code)
+        job = job_of(request, code)
     except Http404:
         if request.htmx:  # erased in another tab
             return render(request, "studio/_gone.html")
         raise
-    context = _context(request, job)
     if not request.htmx:
-        return render(request, "studio/job.html", context)
+        return page(request, job)
+    context = _context(request, job)
     if request.GET.get("seen") == context["version"]:
         return HttpResponse(status=204)
     return render(request, "studio/_job.html", context)
+
+
+def page(request, job: Job, problem: str = "", status: int = 200) -> HttpResponse:
+    """The whole page; ``problem`` says why something that was asked for on it isn't done."""
+    context = _context(request, job) | {"problem": problem}
+    return render(request, "studio/job.html", context, status=status)
 
 
 def _context(request, job: Job) -> dict:
@@ -58,21 +62,25 @@ def _context(request, job: Job) -> dict:
         "error": sentences.error(job),
         "wearing": clothes.shown(job.parameters.get("other_details", "")),
         "left_out": ", ".join(told["left_out"].values()),
+        "likeness": told["likeness"],
+        "can_paint_face": told["can_paint_face_again"],
+        "no_face_again": sentences.NO_FACE_AGAIN if "face" in job.steps else "",
+        "candidates": told["candidates"],
         "steps": sentences.steps(job, newest),
         "newest": newest,
-        "preview": _preview(folder) if newest == 0 else "",
+        "preview": preview_of(folder) if newest == 0 else "",
         "samples": [] if picture else [path.name for path in samples_of(job)],
         "ticket": visitors.ticket_of(job.code) if job.kind == Job.Kind.TRAINING else "",
         "share": sharing.told(job, request) if picture and job.status == Job.Status.SUCCEEDED else {},
         "every": RUNNING_MS if job.status == Job.Status.RUNNING and picture else WAITING_MS,
         "kept_until": retention.picture_kept_until(job) if picture else None,
     }
-    shown = [str(context[name]) for name in ("percent", "state", "estimate", "newest", "preview", "samples")]
+    shown = [str(context[name]) for name in SHOWN]
     context["version"] = hashlib.sha256("\n".join([job.status, job.step, *shown]).encode()).hexdigest()[:12]
     return context
 
 
-def _preview(folder: Path) -> str:
+def preview_of(folder: Path) -> str:
     """Another text for each preview; empty while there is none."""
     try:
         return str((folder / PREVIEW).stat().st_mtime_ns)
@@ -89,35 +97,14 @@ def samples_of(job: Job) -> list[Path]:
 @visitors.welcome
 @require_POST
 def cancel(request, code):
-    status_changes.cancel(_job(request, code).code)
+    status_changes.cancel(job_of(request, code).code)
     return redirect("studio:job", code)
 
 
 @visitors.welcome
 @require_POST
-def again(request, code):
-    """The same picture with other noise."""
-    asked, key = _job(request, code), once.key_of_form(request)
-    if job := idempotency.find_job(key):
-        return redirect("studio:job", job.code)
-    try:
-        order = orders.order_again(asked, seed=None)
-        address = request.visitor.caller.address
-        order = replace(order, idempotency_key=key, address=address, at_once=forms.JOBS_AT_ONCE)
-        new = idempotency.create_job(order)
-    except orders.CantRunAgain as error:
-        raise Http404(gettext("The place or the figure isn't there any more.")) from error
-    except queue.VisitorBusy:
-        return redirect("studio:gallery")
-    except orders.REFUSALS:
-        return redirect("studio:job", code)
-    return redirect("studio:job", new.code)
-
-
-@visitors.welcome
-@require_POST
 def delete(request, code):
-    deleted = _job(request, code)
+    deleted = job_of(request, code)
     retention.delete(deleted.code)
     page = "studio:gallery" if deleted.kind == Job.Kind.GENERATION else "studio:you"
     return visitors.forgotten(redirect(page))

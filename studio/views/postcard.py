@@ -12,6 +12,7 @@ from diffuser_api.jobs import lora_file, orders
 from diffuser_api.jobs.status_changes import UNFINISHED
 from diffuser_api.models import Action, Job, PoiImage
 from studio import clothes, forms, once, sentences, visitors
+from studio.views.choosing import page_of, wanted
 
 
 @visitors.welcome
@@ -33,16 +34,16 @@ def postcard(request):
 def _ask(request, values: dict[str, str]):
     key, form = once.key_of_form(request), forms.PostcardForm(values)
     if job := idempotency.find_job(key):
-        return redirect("studio:job", job.code)
+        return redirect(page_of(job))
     problems = form.problems()
     if not problems:
-        order = replace(form.order(request.visitor), idempotency_key=key)
+        asked = {"idempotency_key": key, "candidates": wanted(request)}
+        order = replace(form.order(request.visitor), **asked)
         if order.lora and lora_file.misfit(order.lora):
             problems = {"face": forms.sentence_of("selected_lora")}
     if not problems:
         try:
-            job = idempotency.create_job(order)
-            return redirect("studio:job", job.code)
+            return redirect(page_of(idempotency.create_job(order)))
         except orders.REFUSALS as error:
             problems = {"all": sentences.not_taken(error)}
     return _page(request, values, problems, status=400)

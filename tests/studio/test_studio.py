@@ -27,6 +27,10 @@ WORDS = {
         "link": "Make a link",
         "print": "Print it as a postcard",
         "again": "The same, painted anew",
+        "face": "The face again",
+        "three": "Paint three of it",
+        "this": "Keep this one",
+        "like": "the photos",
         "cancel": "Cancel",
         "cancelled": "Cancelled.",
         "ready": "Your picture is ready.",
@@ -40,6 +44,10 @@ WORDS = {
         "link": "Crea un link",
         "print": "Stampala come cartolina",
         "again": "La stessa, dipinta di nuovo",
+        "face": "Di nuovo il volto",
+        "three": "Dipingila tre volte",
+        "this": "Tieni questa",
+        "like": "volto",
         "cancel": "Annulla",
         "cancelled": "Annullato.",
         "ready": "La tua immagine è pronta.",
@@ -205,8 +213,21 @@ def test_from_five_photos_to_the_picture(language, width, server_and_worker, bro
         page.get_by_role("button", name=says["cancel"]).click()
         page.wait_for_selector(f".state:has-text('{says['cancelled']}')")
         accessible(page, "cancelled")
+        page.goto(f"/jobs/{code}/")
+        assert says["like"] in page.locator(".likeness").inner_text()
+        page.get_by_role("button", name=says["face"]).click()
+        page.wait_for_url(lambda url: code not in url)
+        until_done(page)
+        page.get_by_role("button", name=says["three"]).click()
+        page.wait_for_url("**/candidates/**")
+        assert page.locator(".candidates li").count() == 3
+        accessible(page, "three to choose from")
+        page.wait_for_selector("[id^=keep-]", timeout=SECONDS * 1000)
+        accessible(page, "one to keep")
+        page.get_by_role("button", name=says["this"]).first.click()
+        page.wait_for_url("**/jobs/**")
         page.goto("/pictures/")
-        assert page.locator(".gallery li").count() == 2
+        assert page.locator(".gallery li").count() == 4
         accessible(page, "gallery")
         page.goto("/you/")
         page.locator(".erase summary").click()
@@ -327,6 +348,14 @@ def test_a_picture_is_made_without_javascript(server_and_worker, browser, files)
         assert page.locator("#slider").count() == 0 or not page.locator("#slider").is_visible()
         with page.expect_download():
             page.get_by_role("link", name="Keep it").click()
+
+        page.goto("/postcard/")
+        page.get_by_role("button", name="Paint three").click()
+        page.wait_for_selector("[id^=keep-]", timeout=SECONDS * 1000)  # the page loads itself anew
+        page.get_by_role("button", name="Keep this one").first.click()
+        page.wait_for_selector(".job.succeeded")
+        page.goto("/pictures/")
+        assert page.locator(".gallery li").count() == 2
 
 
 def test_a_page_goes_on_when_the_server_was_gone_for_a_while(server_and_worker, browser):

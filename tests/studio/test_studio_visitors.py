@@ -79,7 +79,7 @@ def test_a_visitor_sees_their_own_things_and_nobody_elses(catalogue, tmp_path):
         answer = anna.get(path)
         assert answer.status_code == 200 and "no-store" in answer["Cache-Control"], path
         assert bruno.get(path).status_code == Browser().get(path).status_code == 404, path
-    for end in ("cancel", "again", "delete"):
+    for end in ("cancel", "again", "face", "keep", "delete"):
         assert bruno.post(f"/jobs/{running.code}/{end}/").status_code == 404
     assert anna.post("/you/30000001/erase/").status_code == 404
     assert bruno.get(f"/postcard/?from={job.code}").status_code == 404
@@ -160,7 +160,8 @@ def test_a_visitor_has_a_few_pictures_made_at_a_time(catalogue):
         last = ask(anna, catalogue)
     answer = anna.post("/postcard/", wish(catalogue))
     assert answer.status_code == 400 and "still being made" in answer.content.decode()
-    anna.post(f"/jobs/{last.code}/again/")
+    again = anna.post(f"/jobs/{last.code}/again/")
+    assert again.status_code == 409 and "still being made" in again.content.decode()
     assert Job.objects.count() == forms.JOBS_AT_ONCE
     anna.post(f"/jobs/{last.code}/cancel/")
     assert anna.post(f"/jobs/{last.code}/again/").status_code == 302
@@ -364,7 +365,8 @@ def test_a_server_that_takes_no_job_says_why(take_away, catalogue, tmp_path, set
         anna.post("/you/", {"images": photos, **CONSENT}),
     ):
         assert answer.status_code == 400 and "tell the staff" in answer.content.decode()
-    assert anna.post(f"/jobs/{done.code}/again/")["Location"] == f"/jobs/{done.code}/"
+    again = anna.post(f"/jobs/{done.code}/again/")
+    assert again.status_code == 409 and "tell the staff" in again.content.decode()
     assert Job.objects.count() == 1
 
 
@@ -374,7 +376,8 @@ def test_the_catalogue_may_lose_what_a_picture_was_made_of(catalogue, tmp_path):
     Poi.objects.all().delete()
     page = anna.get(f"/jobs/{job.code}/").content.decode()
     assert "slider" not in page and anna.get(f"/jobs/{job.code}/place.jpg").status_code == 404
-    assert anna.post(f"/jobs/{job.code}/again/").status_code == 404
+    again = anna.post(f"/jobs/{job.code}/again/")
+    assert again.status_code == 409 and "isn&#x27;t there any more" in again.content.decode()
     assert anna.get("/pictures/").status_code == anna.get("/postcard/").status_code == 200
 
 
