@@ -51,6 +51,11 @@ class Api:
             example.setdefault("answers", {}).setdefault(str(answer.status_code), body)
         return answer
 
+    def ask_quietly(self, **wish) -> dict:
+        """A picture that is no example."""
+        url, headers = f"{self.url}/api/generate-image/", {"Authorization": f"Bearer {self.token}"}
+        return requests.post(url, json=WISH | wish, headers=headers, timeout=120).json()
+
     def _curl(self, method: str, path: str, options: dict) -> str:
         name = "ONE_TIME_TOKEN" if path.endswith("/complete/") else "TOKEN"
         line = "curl" if path in OPEN else f'curl -H "Authorization: Bearer ${name}"'
@@ -96,20 +101,22 @@ def run(api: Api, photos: list[bytes], wait: Callable[[str], dict]) -> dict:
     api.call(card, path, json=CARD, token="")
     api.call(card, path.replace(code, "00000000"), json=CARD)
     api.call(card, path.replace(code, other), json=CARD)
-    face, path = "POST /api/jobs/{code}/face/", f"/api/jobs/{code}/face/"
+    mine = api.ask_quietly(selected_lora=lora)["code"]
+    wait(mine)
+    face, path = "POST /api/jobs/{code}/face/", f"/api/jobs/{mine}/face/"
     another = api.call(face, path, json={"seed": 5}, headers={"Idempotency-Key": "b"}).json()["code"]
     api.call(face, path, json={"seed": 6}, headers={"Idempotency-Key": "b"})
     api.call(face, path, json={"seed": -1})
-    api.call(face, path.replace(code, other), json={})
+    api.call(face, path.replace(mine, other), json={})
     wait(another)
     keep, path = "POST /api/jobs/{code}/keep/", f"/api/jobs/{code}/keep/"
-    three = api.call("POST /api/generate-image/", json=WISH | {"candidates": 3}).json()["candidates"]
+    three = api.ask_quietly(candidates=3)["candidates"]
     api.call(keep, path.replace(code, three[0]["code"]))
     api.call(keep, path)
-    for row, path in ((face, f"/api/jobs/{code}/face/"), (keep, path)):
-        options = {"json": {}} if row == face else {}
-        api.call(row, path, token="", **options)
-        api.call(row, path.replace(code, "00000000"), **options)
+    api.call(keep, path, token="")
+    api.call(keep, path.replace(code, "00000000"))
+    api.call(face, f"/api/jobs/{mine}/face/", json={}, token="")
+    api.call(face, "/api/jobs/00000000/face/", json={})
     for row in ("GET /api/jobs/", "GET /api/loras/"):
         api.call(row)
         api.call(row, token="")
