@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext
 
 from diffuser_api.jobs import orders, retention
 from diffuser_api.jobs.orders import CantRunAgain, GenerationOrder
@@ -46,9 +47,9 @@ def keep(job: Job) -> None:
         # Of two candidates that are kept at the same moment, the second waits here, and is no candidate then.
         status = dict(candidates(job).select_for_update(no_key=True).values_list("pk", "status"))
         if job.pk not in status and job.group:
-            raise CantKeep("Another candidate was chosen meanwhile.")
+            raise CantKeep(gettext("Another candidate was chosen meanwhile."))
         if status.get(job.pk, Job.Status.SUCCEEDED) != Job.Status.SUCCEEDED:
-            raise CantKeep("There is no picture yet.")
+            raise CantKeep(gettext("There is no picture yet."))
         others = Job.objects.filter(pk__in=[pk for pk in status if pk != job.pk])
         Job.objects.filter(pk=job.pk).update(group="")
         others.update(group=Job.NOT_CHOSEN)
@@ -77,14 +78,18 @@ def can_paint_face(job: Job) -> bool:
 def face_order(job: Job, seed: int | None = None) -> GenerationOrder:
     """An order for the same picture with another face. Raises CantRunAgain."""
     if job.kind != Job.Kind.GENERATION or "face" not in job.steps:
-        raise CantRunAgain("This picture has no face of a visitor.")
+        raise CantRunAgain(gettext("This picture has no face of a visitor."))
     if job.status != Job.Status.SUCCEEDED:
-        raise CantRunAgain("There is no picture yet.")
+        raise CantRunAgain(gettext("There is no picture yet."))
     order = orders.order_again(job, seed, on=job)
     if not job.body or not job.body.storage.exists(job.body.name):
-        raise CantRunAgain("The steps before the face are no longer there: ask for the whole picture again.")
+        raise CantRunAgain(
+            gettext("The steps before the face are no longer there: ask for the whole picture again.")
+        )
     if job.parameters.get("made_from") != _digest_now(job):
-        raise CantRunAgain("The place or the action was changed meanwhile: ask for the whole picture again.")
+        raise CantRunAgain(
+            gettext("The place or the action was changed meanwhile: ask for the whole picture again.")
+        )
     return order
 
 

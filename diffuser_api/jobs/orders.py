@@ -230,7 +230,7 @@ def _copy_body(source: Job, job: Job, files: list[FieldFile]) -> None:
     try:
         content = source.body.open("rb")
     except (OSError, ValueError) as error:
-        raise CantRunAgain("The picture was deleted meanwhile.") from error
+        raise CantRunAgain(gettext("The picture was deleted meanwhile.")) from error
     with content:
         job.body.save(f"{job.code}.png", File(content), save=False)
         files.append(job.body)

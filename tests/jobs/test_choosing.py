@@ -97,7 +97,7 @@ def test_another_visitors_picture_comes_after_the_first_of_three(client, catalog
     codes = [one["code"] for one in three(client, headers=token | {"X-Visitor": "anna"})]
     headers = token | {"X-Visitor": "bruno"}
     other = client.post(URL, a_request(), "application/json", headers=headers).json()["code"]
-    turns = [Job.objects.get(pk=pk).code for pk, _ in queue.in_turn()]
+    turns = [Job.objects.get(pk=one.pk).code for one in queue.in_turn()]
     assert turns == [codes[0], other, *codes[1:]]
 
 
