@@ -18,12 +18,12 @@ EXPECTED_ERRORS = (
 
 
 @contextmanager
-def chromium():
-    """The browser."""
+def chromium(*more: str):
+    """The browser, started with more arguments."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *more])
         try:
             yield browser
         finally:

@@ -52,17 +52,21 @@
     tiles.append(tile);
     const photo = { file, tile, text, image, remove };
     remove.addEventListener("click", () => {
-      photos = photos.filter((other) => other !== photo);
-      tile.remove();
-      keep();
-      tell(""); // what was said of other photos is over
+      drop(photo);
       (photos.at(-1)?.remove ?? input).focus();
     });
     photos.push(photo);
     return photo;
   }
 
-  async function judge(photo) {
+  function drop(photo) {
+    photos = photos.filter((other) => other !== photo);
+    photo.tile.remove();
+    keep();
+    tell(""); // what was said of other photos is over
+  }
+
+  async function judge(photo) { // accepted is null when it could not be looked at
     mark(photo, "", words.looking);
     const body = new FormData();
     body.append("image", photo.file);
@@ -71,9 +75,12 @@
       const answer = await fetch(words.check, { method: "POST", body });
       if (!answer.ok) throw new Error(answer.status);
       const { accepted, findings } = await answer.json();
-      mark(photo, accepted ? "good" : "bad", findings.map((finding) => finding.message).join(" ") || words.good);
+      const text = findings.map((finding) => finding.message).join(" ") || words.good;
+      mark(photo, accepted ? "good" : "bad", text);
+      return { accepted, text };
     } catch {
       mark(photo, "", words.failed);
+      return { accepted: null, text: words.failed };
     }
   }
 
@@ -93,13 +100,24 @@
   const camera = form.querySelector("#camera");
   camera.addEventListener("change", () => { take([...camera.files]); camera.value = ""; });
 
-  const drop = form.querySelector("#drop");
+  const area = form.querySelector("#drop");
   for (const [name, over] of [["dragover", true], ["dragleave", false], ["drop", false]])
-    drop.addEventListener(name, (event) => {
+    area.addEventListener(name, (event) => {
       event.preventDefault();
-      drop.classList.toggle("over", over);
+      area.classList.toggle("over", over);
       if (name === "drop") take([...event.dataTransfer.files].filter(isPicture));
     });
+
+  // For the live camera, whose photos come one by one.
+  form.photos = {
+    count: () => photos.length, judge, drop, tell, say,
+    add(file) {
+      const photo = add(file);
+      keep();
+      tell("");
+      return photo;
+    },
+  };
 
   // Too few: said here, without asking the server.
   form.addEventListener("htmx:beforeRequest", (event) => {
