@@ -26,7 +26,7 @@ def test_choices_outlive_reload_and_language_and_a_pose_is_never_exchanged(width
         if width == 360:  # the place stays in sight, and so does the button
             page.locator("#clothes").scroll_into_view_if_needed()
             for part in (".stage", ".ask .button"):
-                box = page.locator(part).bounding_box()
+                box = page.locator(part).first.bounding_box()
                 assert box["y"] >= 0 and box["y"] + box["height"] <= 800, part
         page.reload()
         page.get_by_role("button", name="Italiano").click()
