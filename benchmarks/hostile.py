@@ -368,6 +368,8 @@ def run(web: RunningService, count: int) -> tuple[Report, float, float]:
         next(wires) for _ in range(count - third - len(planned))
     ]
     draw.shuffle(planned)
+    worded = json.dumps(VALID | {"other_details": "a red coat"}).encode()  # loads the model that judges words
+    send(web.port, request("POST", "/api/generate-image/", worded, "application/json"))
     before = 0.0
     for number, (label, content) in enumerate(planned):
         if number == min(ROUNDS_BEFORE, count // 3):
