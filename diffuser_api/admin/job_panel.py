@@ -33,14 +33,15 @@ def _called(step: str) -> str:
 
 def context(job: Job, request) -> dict:
     """For the template desk/job_panel.html."""
+    ahead = queue.ahead_of(job)
     may_change = request.user.has_perm("diffuser_api.change_job")
     return {
         "job": job,
         "percent": round(100 * job.progress),
         "live": not job.is_finished,
         "step": _called(job.step),
-        "position": queue.position(job),
-        "eta": None if job.is_finished else queue.eta_seconds(job),
+        "position": queue.position(job, ahead),
+        "eta": None if job.is_finished else queue.eta_seconds(job, ahead),
         "chart": chart(job.timings),
         "pictures": step_pictures(job),
         "output": bool(job.output),

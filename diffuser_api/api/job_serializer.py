@@ -81,20 +81,20 @@ class JobSerializer(serializers.ModelSerializer):
             "timings",
         ]
 
-    def _before(self, job) -> list[str]:
-        """The jobs before this one, looked up once for both fields: waiting clients ask often."""
-        known = self.context.setdefault("queued_before", {})
+    def _ahead(self, job) -> queue.Ahead:
+        """Looked up once for both fields: waiting clients ask often."""
+        known = self.context.setdefault("ahead", {})
         if job.pk not in known:
-            known[job.pk] = queue.queued_before(job) if job.status == Job.Status.QUEUED else []
+            known[job.pk] = queue.ahead_of(job)
         return known[job.pk]
 
     @extend_schema_field(serializers.IntegerField(allow_null=True))
     def get_position(self, job):
-        return queue.position(job, self._before(job))
+        return queue.position(job, self._ahead(job))
 
     @extend_schema_field(serializers.IntegerField(allow_null=True))
     def get_eta_seconds(self, job):
-        return queue.eta_seconds(job, self._before(job))
+        return queue.eta_seconds(job, self._ahead(job))
 
     @extend_schema_field(JobErrorSerializer(allow_null=True))
     def get_error(self, job):

@@ -169,29 +169,39 @@ def _take_turns(jobs: list[Waiting], last: dict[tuple, datetime], depth: int = 1
     return [job for *_, job in sorted(order)]
 
 
-def queued_before(job: Job) -> list[Waiting]:
-    """The queued jobs whose turn comes before that of this one, as far as the same workers take them."""
-    turns = in_turn()
+class Ahead(NamedTuple):
+    """What position and estimate of a queued job follow from; looked up once for both."""
+
+    jobs: list[Waiting]  # whose turn comes before, as far as the same workers take them
+    serving: list[Serving]
+
+
+def ahead_of(job: Job) -> Ahead:
+    """Empty for a job that isn't queued."""
+    if job.status != Job.Status.QUEUED:
+        return Ahead([], [])
+    turns, serving = in_turn(), workers.serving()
     mine = next((n for n, one in enumerate(turns) if one.pk == job.pk), 0)
-    before = turns[:mine]
-    able = _able(workers.serving(), turns[mine].steps_left[0]) if before else []
-    return [one for one in before if not able or any(one.steps_left[0] in worker.steps for worker in able)]
+    able = _able(serving, turns[mine].steps_left[0]) if mine else []
+    before = [
+        one for one in turns[:mine] if not able or any(one.steps_left[0] in worker.steps for worker in able)
+    ]
+    return Ahead(before, serving)
 
 
 def _able(serving: list[Serving], step: str) -> list[Serving]:
     return [worker for worker in serving if step in worker.steps]
 
 
-def position(job: Job, before: list[Waiting] | None = None) -> int | None:
-    """How many jobs come before this one; None if it isn't queued. ``before``: from ``queued_before``.
+def position(job: Job, ahead: Ahead | None = None) -> int | None:
+    """How many jobs come before this one; None if it isn't queued. ``ahead``: from ``ahead_of``.
 
     A running job counts if its worker could take this one after it.
     """
     if job.status != Job.Status.QUEUED:
         return None
-    before = queued_before(job) if before is None else before
+    before, serving = ahead or ahead_of(job)
     running = Job.objects.filter(status=Job.Status.RUNNING)
-    serving = workers.serving()
     if able := _able(serving, Waiting.of(job).steps_left[0]):
         running = running.exclude(worker__in={one.name for one in serving} - {one.name for one in able})
     return running.count() + len(before)
@@ -217,24 +227,25 @@ def _duration(start: datetime, end: datetime, next_step: str, timings: list[dict
     return max(0.0, (end - start).total_seconds())  # never below 0: the clock may have been set back
 
 
-def eta_seconds(job: Job, before: list[Waiting] | None = None) -> int | None:
+def eta_seconds(job: Job, ahead: Ahead | None = None) -> int | None:
     """Estimated seconds until the job ends, from earlier jobs. 0 if it has ended; None if nothing is known,
     or if no worker takes one of its steps."""
     if job.is_finished:
         return 0
     running: list[tuple[str, str, float]] = [(job.worker, job.kind, job.progress)]
-    waiting: list[Waiting] = []
+    waiting, serving = [], []
     if job.status == Job.Status.QUEUED:
+        before, serving = ahead or ahead_of(job)
         rows = Job.objects.filter(status=Job.Status.RUNNING)
         running = list(rows.values_list("worker", "kind", "progress"))
-        waiting = [*(queued_before(job) if before is None else before), Waiting.of(job)]
+        waiting = [*before, Waiting.of(job)]
     kinds = {kind for _, kind, _ in running} | {one.kind for one in waiting}
     typical = {kind: typical_seconds(kind) for kind in kinds}
     if None in typical.values():
         return None
     if not waiting:
         return round(typical[job.kind] * (1 - job.progress))
-    serving = workers.serving() or [ANY_WORKER]
+    serving = serving or [ANY_WORKER]
     busy = {worker.name: 0.0 for worker in serving}  # for so many seconds from now on
     for name, kind, progress in running:
         busy[name if name in busy else min(busy, key=busy.get)] += typical[kind] * (1 - progress)
