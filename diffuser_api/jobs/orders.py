@@ -147,8 +147,8 @@ def check(order: Order) -> None:
     """
     disk.check_room()
     checks.check_models()
-    jobs = _new_jobs(order)
-    queue.check_room(jobs[0], order.at_once, len(jobs))
+    asked = order.candidates if isinstance(order, GenerationOrder) else 1
+    queue.check_room(_new_job(order), order.at_once, asked)
 
 
 def _new_jobs(order: GenerationOrder | TrainingOrder) -> list[Job]:
