@@ -5,9 +5,12 @@ python -m generation.words.judge "a nude-coloured coat" "n4ked"
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from generation.words import nearness, rules
 
 
+@lru_cache(maxsize=1024)  # a wish is judged as it is typed, in its form, and when its job is made
 def intent(text: str, *, painted: bool, swimwear: bool = False) -> str:
     """Why the text is refused: one of ``rules.INTENTS``, or "swimwear"; empty if it is taken.
 
