@@ -41,10 +41,15 @@ def seen(rng: random.Random, picture: Image.Image) -> Image.Image:
     if rng.random() < 0.3:
         picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.5)))
     if rng.random() < 0.4:
-        content = io.BytesIO()
-        picture.save(content, "JPEG", quality=rng.randint(30, 90))
-        picture = Image.open(content).convert("RGB")
+        picture = compressed(picture, rng.randint(30, 90))
     return picture
+
+
+def compressed(picture: Image.Image, quality: int) -> Image.Image:
+    """As it comes back from a JPEG file."""
+    content = io.BytesIO()
+    picture.save(content, "JPEG", quality=quality)
+    return Image.open(content).convert("RGB")
 
 
 def framed(rng: random.Random, scene: Scene, faces: tuple[float, float] = (0.11, 0.42)) -> View:

@@ -8,7 +8,6 @@ Minutes on one core.
 from __future__ import annotations
 
 import argparse
-import io
 import random
 
 import numpy as np
@@ -19,6 +18,7 @@ from torch import nn
 from generation.miniature import demo_content, detectors, looks
 from generation.miniature.training.captions import HAIRS
 from generation.miniature.training.samples import SEEDS
+from generation.miniature.training.train_detectors import compressed
 from generation.miniature.world import people, scenes
 from generation.miniature.world.pen import SCENE, View
 from generation.miniature.world.people import Person
@@ -55,9 +55,7 @@ def as_sent(rng: random.Random, picture: Image.Image) -> Image.Image:
     if rng.random() < 0.3:
         picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.2)))
     if rng.random() < 0.5:
-        content = io.BytesIO()
-        picture.save(content, "JPEG", quality=rng.randint(50, 95))
-        picture = Image.open(content).convert("RGB")
+        picture = compressed(picture, rng.randint(50, 95))
     return picture
 
 
