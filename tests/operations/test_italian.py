@@ -21,7 +21,7 @@ from benchmarks.harness.clients import make_client, make_job, make_lora
 from diffuser_api import admin as desk
 from diffuser_api.jobs import status_changes
 from diffuser_api.models import Action, Job, LoraModel, PoiImage, PostcardLayout, Webhook
-from tests.studio.test_studio_visitors import ask, come, finish, open_studio  # noqa: F401
+from tests.studio.test_studio_visitors import ask, come, finish, open_studio, wish  # noqa: F401
 
 CATALOGUES = [("studio", "django"), ("diffuser_api", "django"), ("diffuser_api", "djangojs")]
 FOLDER = "locale/it/LC_MESSAGES"
@@ -172,6 +172,11 @@ def test_no_english_is_left_on_the_studios_italian_pages(catalogue, tmp_path):
         re.search(r'value="http://testserver(/p/[^"]+)"', anna.get(f"/jobs/{job.code}/").content.decode())[1]
     )
     assert {path: found for path in paths if (found := leftovers(anna, path))} == {}
+    bea, _, _ = come()
+    choice = bea.post("/postcard/", wish(catalogue, candidates="3"))["Location"]
+    finish(Job.objects.get(code=choice.split("/")[-2]), tmp_path)
+    assert leftovers(bea, choice) == set()
+    paths.append(choice)
     walked = {resolve(path.partition("?")[0]).url_name for path in paths if path != "/no/such/page"}
     assert {url.name for url in studio.urls.urlpatterns} - walked == NO_PAGES, "walk the new page too"
 
@@ -187,6 +192,8 @@ NO_PAGES = {
     "figure-card",
     "cancel",
     "again",
+    "face",
+    "keep",
 }
 NO_PAGES |= {"delete", "share", "shared-picture", "shared-small", "step", "preview", "sample", "picture"}
 NO_PAGES |= {"small", "place"}
