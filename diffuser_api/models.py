@@ -279,3 +279,54 @@ class Webhook(models.Model):
 
     def __str__(self):
         return gettext("{event} of {job}").format(event=self.event, job=self.job_id)
+
+
+class Report(models.Model):
+    """A stranger says that a shared picture should not be shown. It goes with the picture."""
+
+    class Reason(models.TextChoices):
+        MYSELF = "myself", _("I am in it, and I don't agree to that")
+        INTIMATE = "intimate", _("It is intimate or sexual")
+        MINOR = "minor", _("It shows a child in a way that does harm")
+        HATEFUL = "hateful", _("It is hateful or violent")
+        DECEPTIVE = "deceptive", _("It is used to deceive people")
+        OTHER = "other", _("Another reason")
+
+    WORDS_LENGTH = 500
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="reports", verbose_name=_("picture"))
+    reason = models.CharField(_("reason"), max_length=10, choices=Reason)
+    words = models.TextField(_("in words"), max_length=WORDS_LENGTH, blank=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True, db_index=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name, verbose_name_plural = _("report"), _("reports")
+
+    def __str__(self):
+        return gettext("report about {job}").format(job=self.job_id)
+
+
+class AuditEntry(models.Model):
+    """One line of the audit log; ``audit`` writes it. No words, no picture and no number of a face."""
+
+    class Event(models.TextChoices):
+        MADE = "made", _("made")
+        REFUSED = "refused", _("refused")
+        REPORTED = "reported", _("reported")
+        ERASED = "erased", _("erased")
+        TAKEN_DOWN = "taken_down", _("taken down")
+
+    event = models.CharField(_("event"), max_length=10, choices=Event)
+    what = models.CharField(_("of"), max_length=10, choices=Job.Kind, blank=True)
+    code = models.CharField(_("code"), max_length=8, blank=True)  # of a job, which may be gone
+    by = models.CharField(_("by"), max_length=NAME_LENGTH + 20, blank=True)
+    reason = models.CharField(_("reason"), max_length=200, blank=True)  # words of the software's own
+    at = models.DateTimeField(_("time"), auto_now_add=True, db_index=True)
+
+    class Meta:
+        ordering = ["-at", "-pk"]
+        verbose_name, verbose_name_plural = _("entry of the audit log"), _("audit log")
+
+    def __str__(self):
+        return f"{self.get_event_display()} {self.code}"

@@ -7,7 +7,6 @@ from django.utils.translation import gettext_lazy as _
 
 from generation.words import judge
 
-CODE = "words_refused"  # of the error in an answer
 SENTENCES = {
     "nudity": _("People are dressed in these pictures. Say what they wear, for example: a red coat."),
     "swimwear": _("Swimwear isn't painted here. Say what else you wear, for example: a summer dress."),
@@ -19,12 +18,20 @@ SENTENCES = {
 }
 
 
+def code_of(intent: str) -> str:
+    """Of the error that a serializer or a form raises."""
+    return f"words_{intent}"
+
+
+CODES = frozenset(map(code_of, SENTENCES))
+
+
 class WordsRefused(Exception):
     """``intent`` is a key of SENTENCES. The text is its sentence, for the visitor."""
 
     def __init__(self, intent: str):
         super().__init__(str(SENTENCES[intent]))
-        self.intent = intent
+        self.code = code_of(intent)
 
 
 def check(text: str, *, painted: bool) -> None:

@@ -59,6 +59,7 @@ MAX_JOBS_WAITING = env.number("MAX_JOBS_WAITING", 100, 1)  # of one client
 # --- retention ----------------------------------------------------------------------------------------------
 KEEP_OUTPUTS_DAYS = env.number("KEEP_OUTPUTS_DAYS", 30, 0)  # 0: until they are deleted
 KEEP_LORAS_DAYS = env.number("KEEP_LORAS_DAYS", 30, 0)
+KEEP_AUDIT_DAYS = env.number("KEEP_AUDIT_DAYS", 365, 1)  # entries of the audit log, which names no visitor
 API_NEEDS_CONSENT = env.flag("API_NEEDS_CONSENT", False)  # the studio always needs it
 
 # --- marking ------------------------------------------------------------------------------------------------
@@ -172,6 +173,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "diffuser_api.marking.keys.notice_in_admin",
+                "diffuser_api.admin.publishing.waiting",
             ]
         },
     }

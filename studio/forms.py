@@ -118,6 +118,10 @@ class PostcardForm(forms.Form):
         """Field to what to do about it; empty when all is well."""
         return {field: messages[0] for field, messages in self.errors.items()}
 
+    def codes(self) -> set[str]:
+        """Of all errors."""
+        return {one.code for errors in self.errors.as_data().values() for one in errors if one.code}
+
     def order(self, visitor: Visitor) -> GenerationOrder:
         """Of a form without problems. A face that the visitor doesn't have is left out."""
         values = self.cleaned_data
@@ -138,7 +142,7 @@ def _judged(text: str) -> str:
     try:
         wording.check(text, painted=True)
     except wording.WordsRefused as error:
-        raise forms.ValidationError(str(error), wording.CODE) from error
+        raise forms.ValidationError(str(error), error.code) from error
     return text
 
 

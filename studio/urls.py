@@ -29,6 +29,7 @@ urlpatterns = [
     path("jobs/<str:code>/postcard/", card.card, name="card"),
     path("jobs/<str:code>/share/", share.begin, name="share"),
     path("p/<str:token>/", share.page, name="shared"),
+    path("p/<str:token>/report/", share.report, name="report"),
     path("p/<str:token>/picture.png", share.picture, name="shared-picture"),
     path("p/<str:token>/small.jpg", share.small, name="shared-small"),
     path("jobs/<str:code>/steps/<int:index>.png", files.step, name="step"),

@@ -12,6 +12,7 @@ from diffuser_api.admin import (  # noqa: F401  registers their models
     loras,
     places,
     postcards,
+    publishing,
 )
 
 # The pages' scripts: Django's and ours.

@@ -18,6 +18,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
 
+from diffuser_api import audit
 from diffuser_api.admin import job_panel, once
 from diffuser_api.admin.pages import module
 from diffuser_api.api import idempotency
@@ -59,11 +60,11 @@ class CodeAdmin(ReadOnlyAdmin):
     opened: workers must see that their jobs are taken from them."""
 
     def delete_model(self, request, row):
-        transaction.on_commit(partial(retention.delete, row.code))
+        transaction.on_commit(partial(retention.delete, row.code, audit.staff(request.user)))
 
     def delete_queryset(self, request, rows):
         for code in rows.values_list("code", flat=True):
-            transaction.on_commit(partial(retention.delete, code))
+            transaction.on_commit(partial(retention.delete, code, audit.staff(request.user)))
 
 
 class WithError(admin.SimpleListFilter):

@@ -11,7 +11,7 @@ from django.views import defaults
 from rest_framework.exceptions import APIException, NotFound, ParseError, Throttled, ValidationError
 from rest_framework.views import exception_handler
 
-from diffuser_api import wording
+from diffuser_api import audit, wording
 from diffuser_api.catalogue import fitting
 from diffuser_api.jobs import queue
 from diffuser_api.operations import checks, database, disk
@@ -23,7 +23,22 @@ NOT_FOUND = "There is no such code, or it is another client's or visitor's."
 def answer_errors(error, context):
     """Django REST framework's answer to an error of a view. Other errors are first converted to its
     exceptions."""
+    if isinstance(error, ValidationError):
+        audit.words_refused(context["request"].client, codes_of(error))
     return exception_handler(_as_api_error(error), context)
+
+
+def codes_of(error: ValidationError) -> set[str]:
+    """Of all fields together."""
+    return _codes(error.get_codes())
+
+
+def _codes(nested) -> set[str]:
+    """Lists and dictionaries of codes, in each other."""
+    if isinstance(nested, str):
+        return {nested}
+    parts = nested.values() if isinstance(nested, dict) else nested
+    return set().union(*map(_codes, parts))
 
 
 def _as_api_error(error: Exception) -> Exception:

@@ -33,4 +33,4 @@ class FreeText(OptionalText):
         try:
             wording.check(value, painted=self.painted)
         except wording.WordsRefused as error:
-            raise serializers.ValidationError(str(error), wording.CODE) from error
+            raise serializers.ValidationError(str(error), error.code) from error

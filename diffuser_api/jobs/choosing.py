@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext
 
+from diffuser_api import audit
 from diffuser_api.jobs import orders, retention
 from diffuser_api.jobs.orders import CantRunAgain, GenerationOrder
 from diffuser_api.models import IdempotencyKey, Job, LoraModel
@@ -55,7 +56,7 @@ def keep(job: Job) -> None:
         others.update(group=Job.NOT_CHOSEN)
         # The request that made them all is answered with the one that is left.
         IdempotencyKey.objects.filter(job__in=others).update(job=job)
-    retention.delete_all(others, LoraModel.objects.none())
+    retention.delete_all(others, LoraModel.objects.none(), audit.NOT_CHOSEN)
 
 
 # --- the face alone -----------------------------------------------------------------------------------------

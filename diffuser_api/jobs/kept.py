@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from django.db.models import Q
 
 from diffuser_api.jobs import folders, retention
-from diffuser_api.models import IdempotencyKey, Job, LoraModel, TrainingPhoto, Webhook
+from diffuser_api.models import IdempotencyKey, Job, LoraModel, Report, TrainingPhoto, Webhook
 
 
 def of(code: str) -> list[str]:
@@ -65,6 +65,8 @@ def _around(job: Job) -> Iterator[str]:
             yield f"working folder of {job.code}: {folder}"
     if count := Webhook.objects.filter(job=job).count():
         yield f"webhooks about {job.code}: {count}"
+    for report in Report.objects.filter(job=job):
+        yield f"report about {job.code}: {report.reason}; words: {report.words or 'none'}"
     if count := IdempotencyKey.objects.filter(job=job).count():
         yield f"keys of requests for {job.code}: {count}"
 

@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models.fields.files import FieldFile
 from django.utils.translation import gettext, gettext_noop
 
-from diffuser_api import wording
+from diffuser_api import audit, wording
 from diffuser_api.access import addresses
 from diffuser_api.catalogue import fitting
 from diffuser_api.jobs import lora_file, queue, wake_up
@@ -119,7 +119,7 @@ def create_job(order: GenerationOrder | TrainingOrder) -> Job:
     """
     check(order)
     if isinstance(order, GenerationOrder):  # also one that repeats an older picture, or is the staff's
-        wording.check(order.other_details, painted=True)
+        _check_words(order)
     while True:
         jobs = _new_jobs(order)
         if isinstance(order, GenerationOrder):
@@ -138,6 +138,15 @@ def create_job(order: GenerationOrder | TrainingOrder) -> Job:
         for job in jobs:
             log.info("job %s: %s queued", job.code, job.kind)
         return jobs[0]
+
+
+def _check_words(order: GenerationOrder) -> None:
+    """Raises WordsRefused."""
+    try:
+        wording.check(order.other_details, painted=True)
+    except wording.WordsRefused as refused:
+        audit.words_refused(order.client, [refused.code])
+        raise
 
 
 def check(order: Order) -> None:

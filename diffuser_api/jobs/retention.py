@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from diffuser_api import audit
 from diffuser_api.jobs import folders, processes, status_changes, write_ahead_log
 from diffuser_api.models import IdempotencyKey, Job, LoraModel, TrainingPhoto
 
@@ -25,21 +26,30 @@ SECONDS_TO_LET_GO = 15.0  # so long a worker may take to leave a cancelled job
 SECONDS_BETWEEN_LOOKS = 0.05
 
 
-def delete(code: str) -> bool:
+def delete(code: str, by: str) -> bool:
     """Delete a picture; or a training, its LoRA and all pictures made with it. False: there is no such code.
+    ``by``: for the audit log.
 
     When this returns, all of it is deleted, and no running job can write any of it again. Don't call this
     inside a transaction: workers must see at once that their jobs are cancelled.
     """
-    return bool(_delete({code}))
+    return bool(_delete({code}, by))
 
 
-def delete_all(jobs: QuerySet[Job], loras: QuerySet[LoraModel]) -> None:
+def take_down(code: str, by: str) -> bool:
+    """Delete a picture that must not be seen any longer, as ``delete`` does. False: no picture has this
+    code."""
+    if not Job.objects.filter(code=code, kind=Job.Kind.GENERATION).exists():
+        return False
+    return bool(_delete({code}, by, audit.Event.TAKEN_DOWN))
+
+
+def delete_all(jobs: QuerySet[Job], loras: QuerySet[LoraModel], by: str) -> None:
     """Delete these jobs and LoRAs, and the pictures made with the LoRAs, as ``delete`` does."""
-    _delete({*jobs.values_list("code", flat=True), *loras.values_list("code", flat=True)})
+    _delete({*jobs.values_list("code", flat=True), *loras.values_list("code", flat=True)}, by)
 
 
-def _delete(codes: set[str]) -> int:
+def _delete(codes: set[str], by: str, event: str = audit.Event.ERASED) -> int:
     """Delete the jobs and LoRAs of these codes, and the pictures made with the LoRAs: rows and files."""
     for code in codes:
         status_changes.cancel(code)  # a training that was cancelled delivers no LoRA
@@ -53,12 +63,21 @@ def _delete(codes: set[str]) -> int:
     for code in jobs.values_list("code", flat=True):
         folders.remove(code)  # a worker that has died left its folders
     with transaction.atomic():
+        audit.erased(_kinds(codes), by, event)
         deleted = LoraModel.with_erased.filter(code__in=codes).delete()[0]
         deleted += jobs.delete()[0]  # django-cleanup removes the files of both after the commit
         transaction.on_commit(write_ahead_log.empty)
     if deleted:
         log.info("deleted: %s", ", ".join(sorted(codes)))
     return deleted
+
+
+def _kinds(codes: set[str]) -> dict[str, str]:
+    """A LoRA has the code and the kind of the training that made it."""
+    loras = LoraModel.with_erased.filter(code__in=codes).values_list("code", flat=True)
+    return dict.fromkeys(loras, Job.Kind.TRAINING) | dict(
+        Job.objects.filter(code__in=codes).values_list("code", "kind")
+    )
 
 
 def _wait_for_workers(jobs: QuerySet[Job]) -> None:
@@ -80,7 +99,7 @@ def apply() -> dict[str, list[str]]:
         "LoRAs": [*_loras(settings.KEEP_LORAS_DAYS), *_half_erased()],
     }
     TrainingPhoto.objects.filter(job__code__in=old["photos"]).delete()
-    _delete({*old["pictures"], *old["LoRAs"]})
+    _delete({*old["pictures"], *old["LoRAs"]}, audit.AGE)
     for what, codes in old.items():
         if codes:
             log.info("%s deleted, as they are kept no longer: %s", what, ", ".join(codes))

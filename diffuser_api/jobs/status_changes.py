@@ -22,6 +22,7 @@ from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
+from diffuser_api import audit
 from diffuser_api.access.tokens import token_hash
 from diffuser_api.jobs import folders, processes, queue, wake_up, write_ahead_log
 from diffuser_api.jobs.queue import UNFINISHED
@@ -193,6 +194,7 @@ def finish_generation(job: Job, picture: Path, body: Path | None = None) -> bool
                 field_file.save(f"{job.code}.png", File(file), save=False)
             files.append(field_file)
         Job.objects.filter(pk=job.pk).update(output=row.output.name, body=row.body.name)
+        audit.write(audit.Event.MADE, job, audit.client(job.client))
     return True
 
 
@@ -217,6 +219,7 @@ def finish_training(job: Job, lora: bytes, likeness: dict | None = None) -> bool
         row.file.save(f"{job.code}.safetensors", ContentFile(lora), save=False)
         files.append(row.file)
         row.save()
+        audit.write(audit.Event.MADE, job, audit.client(job.client))
     return True
 
 
@@ -227,7 +230,11 @@ def fail(job: Job, error_code: str, error_message: str, gave_up: bool = False) -
         folders.remove(job.code)  # they are removed anyway, and writing the row needs room on the disk
         error_code, error_message = "disk_full", f"{disk.TEXT} ({error_message})"
     fields = {"error_code": error_code, "error_message": error_message, "gave_up": gave_up}
-    return _end(_held(job), Job.Status.FAILED, **fields)
+    with transaction.atomic():
+        ended = _end(_held(job), Job.Status.FAILED, **fields)
+        if ended and error_code == "picture_refused":
+            audit.write(audit.Event.REFUSED, job, audit.client(job.client), audit.SAFETY)
+    return ended
 
 
 def cancel(code: str) -> bool:

@@ -17,6 +17,7 @@ from django.core.files.storage import default_storage
 from django.db import Error, connection
 from django.utils import timezone
 
+from diffuser_api import audit
 from diffuser_api.jobs import folders, processes, retention, status_changes, write_ahead_log
 from diffuser_api.models import Job, LoraModel, TrainingPhoto
 from diffuser_api.operations import installation, workers
@@ -48,6 +49,7 @@ def sweep() -> None:
     workers.forget_silent()
     retention.forget_keys()
     retention.apply()
+    audit.forget_old()
     write_ahead_log.empty()
 
 

@@ -12,7 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 from rest_framework.serializers import ValidationError
 
-from diffuser_api.api import postcards
+from diffuser_api import audit
+from diffuser_api.api import errors, postcards
 from diffuser_api.models import Job
 from diffuser_api.photos.pictures import as_jpeg
 from diffuser_api.postcards import printing, wish
@@ -63,6 +64,8 @@ def card(request, code):
             return _file(postcards.print_card(job, asked.validated_data, link))
         shown = _shown(*postcards.pdf_of(job, asked.validated_data, link))
     except ValidationError as error:
+        if kind:  # otherwise the card is only shown, while it is typed
+            audit.words_refused(job.client, errors.codes_of(error))
         problems = {field: messages[0] for field, messages in error.detail.items()}
     except OSError as error:
         raise Http404 from error

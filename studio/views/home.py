@@ -5,6 +5,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
+from diffuser_api import audit
 from diffuser_api.jobs import retention
 from diffuser_api.jobs.status_changes import UNFINISHED
 from diffuser_api.models import Job, PoiImage
@@ -52,6 +53,7 @@ def leave(request):
         return render(request, "studio/leave.html", {"faces": faces, "pictures": mine.exists()})
     erase = "erase" in request.POST
     if erase:
-        retention.delete_all(mine, request.visitor.loras())
+        owner = request.visitor.caller.client
+        retention.delete_all(mine, request.visitor.loras(), audit.client(owner))
     visitors.leave(request)
     return visitors.forgotten(redirect(f"{reverse('studio:leave')}?{'erased' if erase else 'forgotten'}"))

@@ -8,6 +8,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from diffuser_api import audit
 from diffuser_api.api.job_serializer import JobSerializer
 from diffuser_api.jobs import folders, retention, status_changes
 from diffuser_api.models import Job
@@ -105,6 +106,6 @@ def cancel(request, code):
 @require_POST
 def delete(request, code):
     deleted = job_of(request, code)
-    retention.delete(deleted.code)
+    retention.delete(deleted.code, audit.client(deleted.client))
     page = "studio:gallery" if deleted.kind == Job.Kind.GENERATION else "studio:you"
     return visitors.forgotten(redirect(page))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from diffuser_api import wording
+from diffuser_api import audit, wording
 from diffuser_api.api import idempotency
 from diffuser_api.catalogue import lookup
 from diffuser_api.jobs import lora_file, orders
@@ -36,6 +36,7 @@ def _ask(request, values: dict[str, str]):
     if job := idempotency.find_job(key):
         return redirect(page_of(job))
     problems = form.problems()
+    audit.words_refused(request.visitor.caller.client, form.codes())
     if not problems:
         asked = {"idempotency_key": key, "candidates": wanted(request)}
         order = replace(form.order(request.visitor), **asked)

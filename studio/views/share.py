@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import functools
 
+from django.db import IntegrityError, transaction
 from django.http import FileResponse, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.utils.translation import gettext
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from diffuser_api.models import Job
+from diffuser_api import audit
+from diffuser_api.access import throttles
+from diffuser_api.access.addresses import address_of
+from diffuser_api.models import Job, Report
 from diffuser_api.photos.pictures import as_jpeg, open_stored
 from studio import sharing, visitors
 
+REPORT_RATE = (10, 3600)  # of one address
+MOST_REPORTS = 20  # that are kept about one picture
 PREVIEW_SIDE = 1200  # pixels, as messengers want them
 HEADERS = {
     "Cache-Control": "private, no-store",  # gone when the visitor ends it
     "X-Robots-Tag": "noindex, nofollow, noarchive",
-    "Referrer-Policy": "no-referrer",  # the address is a key
+    # The address is a key: other sites don't learn it. With "no-referrer", browsers would call the origin of
+    # the forms on these pages "null", and the CSRF check would refuse them.
+    "Referrer-Policy": "same-origin",
     "Content-Security-Policy": visitors.CONTENT_SECURITY_POLICY,
 }
 
@@ -46,9 +55,10 @@ def _shared(view):
             response.headers[name] = value
         return response
 
-    return require_safe(answer)
+    return answer
 
 
+@require_safe
 @_shared
 def page(request, job, token):
     picture = open_stored(job.output)
@@ -57,6 +67,7 @@ def page(request, job, token):
     return render(request, "studio/shared.html", context)
 
 
+@require_safe
 @_shared
 def picture(request, job, token):
     """The file; with ``?download``, to keep."""
@@ -64,9 +75,42 @@ def picture(request, job, token):
     return FileResponse(job.output.open("rb"), as_attachment="download" in request.GET, filename=name)
 
 
+@require_safe
 @_shared
 def small(request, job, token):
     """What a messenger shows beside the address."""
     shown = open_stored(job.output)
     shown.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
     return HttpResponse(as_jpeg(shown), content_type="image/jpeg")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@_shared
+def report(request, job, token):
+    """Everybody who sees the picture may say that it should not be shown. No account is needed."""
+    reason, words = request.POST.get("reason", ""), request.POST.get("words", "").replace("\0", "").strip()
+    context = {"token": token, "reasons": Report.Reason.choices, "reason": reason, "words": words}
+    context["most"] = Report.WORDS_LENGTH
+    if request.method != "POST":
+        return render(request, "studio/report.html", context)
+    if reason not in Report.Reason.values:
+        problem, status = gettext("Choose a reason."), 400
+    elif len(words) > Report.WORDS_LENGTH:
+        problem, status = gettext("That is too long; 500 characters are the most."), 400
+    elif throttles.take(f"reports of {address_of(request)}", REPORT_RATE):
+        problem, status = gettext("Many reports came from your network just now. Try again in an hour."), 429
+    else:
+        try:
+            _keep_report(job, reason, words)
+        except IntegrityError:  # the picture was deleted in this moment
+            return None
+        return render(request, "studio/report.html", context | {"thanks": True})
+    return render(request, "studio/report.html", context | {"problem": problem}, status=status)
+
+
+def _keep_report(job: Job, reason: str, words: str) -> None:
+    """The operator needs no more than the first of many."""
+    with transaction.atomic():
+        if job.reports.count() < MOST_REPORTS:
+            Report.objects.create(job=job, reason=reason, words=words)
+            audit.write(audit.Event.REPORTED, job, audit.ANYBODY, reason)

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
+from diffuser_api import audit
 from diffuser_api.api import idempotency
 from diffuser_api.jobs import orders, retention
 from diffuser_api.jobs.orders import TrainingOrder
@@ -97,6 +98,7 @@ def _learn(request, files: list, agreed: consent.Consent | None):
         job = idempotency.create_job(replace(order, photos=photos))
     except gate.PhotosRefused as refused:
         reasons = refused.reasons
+        audit.photos_refused(owner.client, reasons)
     except (gate.TooMuchWork, *orders.REFUSALS) as error:
         reasons = [{"index": 0, "message": sentences.not_taken(error)}]
     else:
@@ -144,5 +146,5 @@ def erase(request, code):
     known = request.visitor.loras().filter(code=code).exists()
     if not known:
         get_object_or_404(request.visitor.jobs(), code=code, kind=Job.Kind.TRAINING)
-    retention.delete(code)
+    retention.delete(code, audit.client(request.visitor.caller.client))
     return visitors.forgotten(redirect(f"{reverse('studio:you')}?erased"))

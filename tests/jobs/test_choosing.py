@@ -263,7 +263,7 @@ def test_the_kept_step_is_told_and_goes_with_the_face(picture):
     face_again(picture)
     assert any(picture.body.name in line for line in kept.of("12345678"))
     assert len([name for name in files() if name.startswith("bodies/")]) == 2
-    retention.delete("12345678")
+    retention.delete("12345678", "somebody")
     assert files() == set() and not Job.objects.exists()
 
 

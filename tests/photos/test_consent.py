@@ -105,7 +105,7 @@ def test_privacy_prints_all_that_is_kept_of_a_face(catalogue, settings):
     text = said(job.code)
     assert consent.VERSION in text and text.count("photo ") == 5 and f"visitor {job.visitor}" in text
     assert "numbers that describe it\n  looks: hair " in text
-    retention.delete(job.code)
+    retention.delete(job.code, "somebody")
     with pytest.raises(CommandError, match="nothing is kept"):
         said(job.code)
 

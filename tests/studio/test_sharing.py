@@ -1,4 +1,4 @@
-"""A picture that its visitor shares: who sees it, and until when."""
+"""A picture that its visitor shares: who sees it, until when, and how it is reported and taken down."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import Permission, User
 from django.test import Client as Browser
 from django.utils import timezone
 from PIL import Image
@@ -14,7 +15,8 @@ from PIL import Image
 from benchmarks.harness.catalogue import make_catalogue
 from benchmarks.harness.clients import make_lora
 from diffuser_api.jobs import retention
-from diffuser_api.models import Job
+from diffuser_api.models import AuditEntry, Job, Report
+from studio.views import share
 from tests.studio.test_studio_visitors import ask, come, finish, open_studio  # noqa: F401
 
 
@@ -112,4 +114,88 @@ def test_a_card_is_shown_and_refused_without_javascript(shared):
 
 def test_an_erased_picture_is_shared_no_more(shared):
     _, job, url = shared
-    assert retention.delete(job.code) and status(url) == 404
+    assert retention.delete(job.code, "somebody") and status(url) == 404
+
+
+# --- reports ------------------------------------------------------------------------------------------------
+
+
+def report(url: str, **fields):
+    return Browser().post(f"{url}report/", {"reason": "myself", **fields})
+
+
+def test_everybody_reports_a_shared_picture_from_its_page_and_without_an_account(shared):
+    _, job, url = shared
+    [form] = re.findall(r'href="([^"]+report/)"', Browser().get(url).content.decode())
+    page = Browser().get(form, headers={"Accept-Language": "it"}).content.decode()
+    assert f'action="{form}"' in page and "Segnala" in page and page.count('type="radio"') == 6
+    thanks = Browser().post(form, {"reason": "intimate", "words": " please\0 ", "x": "y"}).content.decode()
+    assert "Thank you" in thanks and "<form" not in thanks.split("<main")[1]
+    assert list(Report.objects.values_list("job", "reason", "words")) == [(job.pk, "intimate", "please")]
+    assert status(url) == 200  # a person decides
+
+
+@pytest.mark.parametrize("wrong", [{"reason": ""}, {"reason": "none such"}, {"words": "x" * 501}])
+def test_a_report_that_is_not_whole_comes_back_with_a_sentence_and_what_was_typed(shared, wrong):
+    answer = report(shared[2], **{"words": "my words"} | wrong)
+    assert answer.status_code == 400 and 'role="alert"' in answer.content.decode()
+    assert ("my words" in answer.content.decode()) == ("words" not in wrong)
+    assert not Report.objects.exists()
+
+
+def test_a_picture_that_is_not_shared_has_no_form(shared):
+    anna, job, url = shared
+    anna.post(f"/jobs/{job.code}/share/", {"days": "0"})
+    assert status(f"{url}report/") == report(url).status_code == 404 and not Report.objects.exists()
+
+
+def test_forms_on_a_shared_picture_s_page_are_taken_from_browsers(shared):
+    """A browser says "Origin: null" for a form of a page whose policy is no-referrer."""
+    _, _, url = shared
+    assert Browser().get(url)["Referrer-Policy"] == Browser().get(f"{url}report/")["Referrer-Policy"]
+    assert Browser().get(f"{url}report/")["Referrer-Policy"] == "same-origin"
+    strict = Browser(enforce_csrf_checks=True)
+    token = strict.get(f"{url}report/").cookies["csrftoken"].value
+    sent = {"reason": "other", "csrfmiddlewaretoken": token}
+    assert strict.post(f"{url}report/", sent, headers={"Origin": "http://testserver"}).status_code == 200
+    assert strict.post(f"{url}report/", sent, headers={"Origin": "null"}).status_code == 403
+
+
+def test_one_sender_of_many_reports_waits_and_a_picture_has_no_more_than_are_of_use(shared, monkeypatch):
+    _, job, url = shared
+    answers = [report(url).status_code for _ in range(share.REPORT_RATE[0] + 1)]
+    assert answers == [200] * share.REPORT_RATE[0] + [429]
+    monkeypatch.setattr(share, "REPORT_RATE", (0, 1))
+    for _ in range(share.MOST_REPORTS):
+        assert report(url).status_code == 200
+    assert job.reports.count() == share.MOST_REPORTS
+
+
+def test_the_operator_sees_the_report_and_takes_the_picture_down_with_one_click(shared, admin_client):
+    _, job, url = shared
+    report(url, words="that is me")
+    assert "1 report about a shared picture" in admin_client.get("/admin/").content.decode()
+    page = admin_client.get("/admin/diffuser_api/report/").content.decode()
+    assert "that is me" in page and f"/data/outputs/{job.code}" in page
+    [button] = re.findall(r'formaction="([^"]+)"', page)
+    answer = admin_client.post(button, follow=True)
+    assert f"{job.code} was taken down" in answer.content.decode()
+    assert status(url) == status(f"{url}picture.png") == status(f"{url}small.jpg") == 404
+    assert not Job.objects.exists() and not Report.objects.exists()
+    assert admin_client.post(button).status_code == 404
+    assert "waits" not in admin_client.get("/admin/").content.decode()
+    last = AuditEntry.objects.first()
+    assert (last.event, last.code, last.by) == ("taken_down", job.code, "staff admin")
+
+
+def test_only_who_may_delete_pictures_takes_them_down(shared, client):
+    _, job, url = shared
+    report(url)
+    reader = User.objects.create_user("reader", password="x", is_staff=True)
+    reader.user_permissions.add(Permission.objects.get(codename="view_report"))
+    client.force_login(reader)
+    [button] = re.findall(
+        r'formaction="([^"]+)"', client.get("/admin/diffuser_api/report/").content.decode()
+    ) or [f"/admin/diffuser_api/report/{Report.objects.get().pk}/take-down/"]
+    assert client.post(button).status_code == 403 and client.get(button).status_code == 405
+    assert status(url) == 200

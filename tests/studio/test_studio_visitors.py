@@ -93,7 +93,7 @@ def test_every_page_but_the_catalogues_figures_needs_a_visitor():
     open_to_all = [
         url.name for url in studio.urls.urlpatterns if not hasattr(url.callback, "is_for_visitors")
     ]
-    shared = ["shared", "shared-picture", "shared-small"]  # their addresses are signed
+    shared = ["shared", "report", "shared-picture", "shared-small"]  # their addresses are signed
     assert open_to_all == ["verify", "figure", "figure-card", *shared]
 
 

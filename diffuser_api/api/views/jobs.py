@@ -10,6 +10,7 @@ from rest_framework.pagination import PageNumberPagination
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from diffuser_api import audit
 from diffuser_api.api.job_serializer import JobSerializer
 from diffuser_api.api.serializers import ErrorSerializer
 from diffuser_api.jobs import retention, status_changes
@@ -49,7 +50,7 @@ class JobDetail(RetrieveDestroyAPIView):
         return super().get_queryset().visible_to(self.request.user)
 
     def perform_destroy(self, job):
-        retention.delete(job.code)
+        retention.delete(job.code, audit.client(job.client))
 
 
 class JobCancel(APIView):

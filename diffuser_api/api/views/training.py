@@ -13,6 +13,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from diffuser_api import audit
 from diffuser_api.access.tokens import bearer_token
 from diffuser_api.api import idempotency, waiting
 from diffuser_api.api.field_names import unknown_names
@@ -79,6 +80,7 @@ class LoraTraining(APIView):
             try:
                 photos, warnings = gate.clean_photos(request.FILES.getlist("images"), order.address)
             except gate.PhotosRefused as refused:
+                audit.photos_refused(order.client, refused.reasons)
                 if misnamed := unknown_names(request.FILES, ("images",), "images"):
                     refused.reasons.append({"index": 0, "code": "wrong_field", "message": misnamed})
                 return Response({"images": refused.reasons}, status.HTTP_400_BAD_REQUEST)
@@ -143,5 +145,5 @@ class LoraDetail(APIView):
     @extend_schema(responses={204: None, 404: ErrorSerializer})
     def delete(self, request, code):
         get_object_or_404(LoraModel.objects.visible_to(request.user), code=code)
-        retention.delete(code)
+        retention.delete(code, audit.client(request.user.client))
         return Response(status=status.HTTP_204_NO_CONTENT)

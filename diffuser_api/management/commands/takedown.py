@@ -2,6 +2,7 @@
 
 from django.core.management.base import BaseCommand, CommandError
 
+from diffuser_api import audit
 from diffuser_api.jobs import retention
 from diffuser_api.models import Job
 
@@ -16,6 +17,6 @@ class Command(BaseCommand):
         job = Job.objects.filter(code=code).first()
         if job and job.kind != Job.Kind.GENERATION:
             raise CommandError(f"{code} is a face. Its owner erases it, or staff delete it in the admin.")
-        if not job or not retention.delete(code):
+        if not job or not retention.take_down(code, audit.OPERATOR):
             raise CommandError(f"there is no picture with the code {code}")
         self.stdout.write(f"{code} was taken down. Copies that people have saved are out of reach.")
