@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 from django.core.validators import URLValidator
 from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from rest_framework import serializers
 from rest_framework.fields import empty
 
 from diffuser_api.api.fields import FreeText, OneOf, OptionalText
-from diffuser_api.marking import signing
 from diffuser_api.models import NAME_LENGTH, Job
+from diffuser_api.photos import pictures
 from diffuser_api.postcards import front, printing, wish
 from diffuser_api.postcards.card import (
     ADDRESS_LENGTH,
@@ -27,9 +23,10 @@ from diffuser_api.postcards.card import (
     MESSAGE_LENGTH,
 )
 from diffuser_api.postcards.text import TextRefused, plain
-from generation.marking.source_type import PNG_KEYWORD, XMP
 
 FORMATS = {"pdf": "application/pdf", "jpeg": "image/jpeg", "png": "image/png"}
+ACTIONS = ("c2pa.resized", "c2pa.drawing")  # what is done with the picture, in C2PA's words
+QUALITY = 92  # of a JPEG file in print
 LINK_LENGTH = 200  # a phone still reads the code
 _ANY_LENGTH = ADDRESS_LINES * (ADDRESS_LENGTH + 2)
 
@@ -108,21 +105,8 @@ def print_card(job: Job, values: dict, link: str) -> Printed:
     content, dpi = pdf_of(job, values, link)
     kind, name = values["format"], f"cartolina-{job.code}"
     if kind != "pdf":
-        content = _signed(job, printing.as_picture(content, values["side"]), kind)
+        shown = printing.as_picture(content, values["side"])
+        content = pictures.derived(shown, job.output, ACTIONS, kind, QUALITY, dpi=(DPI, DPI))
         name = f"{name}-{values['side']}"
     ending = {"jpeg": "jpg"}.get(kind, kind)
     return Printed(content, FORMATS[kind], f"{name}.{ending}", dpi)
-
-
-def _signed(job: Job, shown: Image.Image, kind: str) -> bytes:
-    """One side as a file, which says that a machine made the picture on it."""
-    with tempfile.TemporaryDirectory() as folder:
-        path, parent = Path(folder) / f"card.{kind}", Path(folder) / "picture.png"
-        marks = PngInfo()
-        marks.add_itxt(PNG_KEYWORD, XMP)
-        options = {"quality": 92, "xmp": XMP.encode()} if kind == "jpeg" else {"pnginfo": marks}
-        shown.save(path, kind.upper(), dpi=(DPI, DPI), **options)
-        with job.output.open("rb") as file:
-            parent.write_bytes(file.read())
-        signing.sign_derived(path, parent, ("c2pa.resized", "c2pa.drawing"))
-        return path.read_bytes()

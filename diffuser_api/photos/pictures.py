@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import io
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
 
+from django.db.models.fields.files import FieldFile
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from diffuser_api.marking import signing
+from generation.marking.source_type import PNG_KEYWORD, XMP
 from generation.vision.opening import as_mask, as_rgb, load_upright
 
+QUALITY = 88  # of a JPEG file
 GROUNDS = {"picture": "white", "skeleton": "black"}
 
 
@@ -30,7 +38,33 @@ def as_png(picture: Image.Image) -> bytes:
     return content.getvalue()
 
 
-def as_jpeg(picture: Image.Image, xmp: str = "") -> bytes:
+def as_jpeg(picture: Image.Image) -> bytes:
+    """Of the catalogue. For a file that is made of a visitor's picture, see ``derived``."""
     content = io.BytesIO()
-    picture.convert("RGB").save(content, "JPEG", quality=88, **({"xmp": xmp.encode()} if xmp else {}))
+    picture.convert("RGB").save(content, "JPEG", quality=QUALITY)
     return content.getvalue()
+
+
+def derived(
+    picture: Image.Image,
+    parent: FieldFile,
+    actions: Sequence[str],
+    kind: str = "jpeg",
+    quality: int = QUALITY,
+    **options,
+) -> bytes:
+    """A file that is made of a finished picture. It says that a machine made it, and is signed with the
+    picture as its parent.
+
+    ``parent``: the finished picture. ``actions``: see ``signing.sign_derived``.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path, original = Path(folder) / f"derived.{kind}", Path(folder) / "picture.png"
+        marks = PngInfo()
+        marks.add_itxt(PNG_KEYWORD, XMP)
+        said = {"quality": quality, "xmp": XMP.encode()} if kind == "jpeg" else {"pnginfo": marks}
+        picture.convert("RGB").save(path, kind.upper(), **said, **options)
+        with parent.open("rb") as file:
+            original.write_bytes(file.read())
+        signing.sign_derived(path, original, actions)
+        return path.read_bytes()

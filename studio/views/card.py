@@ -15,7 +15,7 @@ from rest_framework.serializers import ValidationError
 from diffuser_api import audit
 from diffuser_api.api import errors, postcards
 from diffuser_api.models import Job
-from diffuser_api.photos.pictures import as_jpeg
+from diffuser_api.photos.pictures import derived
 from diffuser_api.postcards import printing, wish
 from diffuser_api.postcards.card import DPI
 from studio import sharing, visitors
@@ -62,7 +62,7 @@ def card(request, code):
             if values["qr"]:
                 sharing.share_at_least(job)
             return _file(postcards.print_card(job, asked.validated_data, link))
-        shown = _shown(*postcards.pdf_of(job, asked.validated_data, link))
+        shown = _shown(job, *postcards.pdf_of(job, asked.validated_data, link))
     except ValidationError as error:
         if kind:  # otherwise the card is only shown, while it is typed
             audit.words_refused(job.client, errors.codes_of(error))
@@ -77,12 +77,12 @@ def _file(printed: postcards.Printed) -> HttpResponse:
     return HttpResponse(printed.content, content_type=printed.content_type, headers=headers)
 
 
-def _shown(pdf: bytes, dpi: int) -> dict:
+def _shown(job: Job, pdf: bytes, dpi: int) -> dict:
     """Both sides as addresses that hold the picture itself, and the resolution if it is low."""
-    pictures = {side: as_jpeg(printing.as_picture(pdf, side, SHOWN_DPI)) for side in printing.SIDES}
-    urls = {
-        side: f"data:image/jpeg;base64,{base64.b64encode(one).decode()}" for side, one in pictures.items()
-    }
+    urls = {}
+    for side in printing.SIDES:
+        content = derived(printing.as_picture(pdf, side, SHOWN_DPI), job.output, postcards.ACTIONS)
+        urls[side] = f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
     return {**urls, "dpi": dpi, "is_coarse": dpi < DPI, "sharp": DPI}
 
 

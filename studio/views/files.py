@@ -10,9 +10,8 @@ from PIL import Image
 
 from diffuser_api.jobs.folders import generation_folder
 from diffuser_api.models import ActionImage, Job
-from diffuser_api.photos.pictures import as_jpeg, as_png, open_stored
+from diffuser_api.photos.pictures import as_jpeg, as_png, derived, open_stored
 from generation.job_folder import PREVIEW, picture_path
-from generation.marking.source_type import XMP
 from generation.models.profiles import get_profile
 from generation.picture import canvas
 from generation.step_table import ORDER
@@ -31,8 +30,8 @@ def _picture(file, kind: str = "picture") -> Image.Image:
         raise Http404 from error
 
 
-def _jpeg(picture: Image.Image, xmp: str = "") -> HttpResponse:
-    return HttpResponse(as_jpeg(picture, xmp), content_type="image/jpeg", headers=OWN)
+def _jpeg(content: bytes) -> HttpResponse:
+    return HttpResponse(content, content_type="image/jpeg", headers=OWN)
 
 
 @require_safe
@@ -113,9 +112,10 @@ def picture(request, code):
 @visitors.welcome
 @require_safe
 def small(request, code):
-    shown = _picture(_output(request, code))
+    output = _output(request, code)
+    shown = _picture(output)
     shown.thumbnail((SMALL_SIDE, SMALL_SIDE))
-    return _jpeg(shown, XMP)
+    return _jpeg(derived(shown, output, ["c2pa.resized"]))
 
 
 @visitors.welcome
@@ -125,4 +125,5 @@ def place(request, code):
     job = _generation(request, code)
     if job.poi_image is None:
         raise Http404
-    return _jpeg(canvas.fit_background(_picture(job.poi_image.image), get_profile().pixel_budget))
+    shown = canvas.fit_background(_picture(job.poi_image.image), get_profile().pixel_budget)
+    return _jpeg(as_jpeg(shown))

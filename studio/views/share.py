@@ -14,7 +14,7 @@ from diffuser_api import audit
 from diffuser_api.access import throttles
 from diffuser_api.access.addresses import address_of
 from diffuser_api.models import Job, Report
-from diffuser_api.photos.pictures import as_jpeg, open_stored
+from diffuser_api.photos.pictures import derived, open_stored
 from studio import sharing, visitors
 
 REPORT_RATE = (10, 3600)  # of one address
@@ -81,7 +81,7 @@ def small(request, job, token):
     """What a messenger shows beside the address."""
     shown = open_stored(job.output)
     shown.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
-    return HttpResponse(as_jpeg(shown), content_type="image/jpeg")
+    return HttpResponse(derived(shown, job.output, ["c2pa.resized"]), content_type="image/jpeg")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+import c2pa
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client as Browser
 from PIL import Image
 
+from benchmarks.harness.catalogue import make_catalogue
+from diffuser_api.jobs import status_changes
 from diffuser_api.marking import keys, signing
+from diffuser_api.models import Poi
 from generation.marking import credentials, own_authority
-from generation.marking.source_type import XMP
+from generation.marking.source_type import SOURCE_TYPE, XMP
+from tests.studio.test_studio_visitors import ask as ask_for_picture
+from tests.studio.test_studio_visitors import come
 
 pytestmark = pytest.mark.django_db
 
@@ -107,3 +116,30 @@ def test_a_sender_of_very_many_pictures_waits(signed, settings):
         for _ in range(3)
     ]
     assert 429 in answers
+
+
+def test_every_file_made_of_a_picture_is_signed_with_the_picture_as_its_parent(signed, settings, tmp_path):
+    """The gallery's, a messenger's, and a postcard's, to print and while it is typed."""
+    settings.STUDIO = True
+    make_catalogue()
+    anna, _, _ = come()
+    job = status_changes.claim(ask_for_picture(anna, Poi.objects.get()).code)
+    assert status_changes.finish_generation(job, signed)
+    anna.post(f"/jobs/{job.code}/share/", {"days": "1"})
+    page = anna.get(f"/jobs/{job.code}/").content.decode()
+    [shared] = re.findall(r'value="http://testserver(/p/[^"]+)"', page)
+    card = f"/jobs/{job.code}/postcard/"
+    files = [b"".join(anna.get(url)) for url in (f"/jobs/{job.code}/small.jpg", f"{shared}small.jpg")]
+    files += [anna.post(card, {"file": kind}).content for kind in ("front", "back-png")]
+    typed = re.findall(
+        r"data:image/jpeg;base64,([^\"]+)", anna.post(card, {"greeting": "Ciao"}).content.decode()
+    )
+    files += [base64.b64decode(one) for one in typed]
+    assert len(files) == 6
+    for content in files:
+        kind = "image/png" if content.startswith(b"\x89PNG") else "image/jpeg"
+        assert credentials.read(content, kind, keys.own_chains()).ours and SOURCE_TYPE.encode() in content
+        with c2pa.Reader(kind, io.BytesIO(content)) as reader:
+            told = json.loads(reader.json())
+        [parent] = told["manifests"][told["active_manifest"]]["ingredients"]
+        assert parent["relationship"] == "parentOf" and len(told["manifests"]) == 2
