@@ -74,11 +74,13 @@ def due(folder: Path, request: GenerationRequest, profile: ModelProfile) -> int 
 def begin(folder: Path, request: GenerationRequest, first: int) -> GenerationRequest:
     """Put the picture aside, and ask for another from step ``first`` on.
 
-    Interrupted at any place, it is begun again: the seed changes last.
+    Interrupted at any place, it is begun again: the seed changes last. The picture goes before its likeness.
+    So a picture in the last step's place always has its likeness, and one that was put aside without it is
+    painted once more with the same seed.
     """
     kept = folder / f"try-{number(folder, request)}"
-    os.replace(job_folder.likeness_path(folder), kept.with_suffix(".json"))
     os.replace(job_folder.picture_path(folder, LAST), kept.with_suffix(".png"))
+    os.replace(job_folder.likeness_path(folder), kept.with_suffix(".json"))
     if first < LAST:
         os.replace(job_folder.picture_path(folder, LAST - 1), _body(folder, number(folder, request)))
     for index in range(LAST - 2, first - 1, -1):  # the newest first: what is left is always whole

@@ -134,6 +134,54 @@ def test_the_kept_body_is_the_one_of_the_best_face(painter):
         repaint.keep_best(job)
 
 
+class Killed(Exception):
+    pass
+
+
+@pytest.fixture
+def sketcher(tmp_path, monkeypatch):
+    """As ``painter``, but a step paints one colour, which follows from the step and the seed. The first two
+    pictures are of the given verdicts, each later one is the visitor."""
+    monkeypatch.setenv("REPAINTS", "2")
+    (tmp_path / "lora").write_bytes(b"x")
+    job = make_job(tmp_path / "12345678", lora=tmp_path / "lora", faces=[[0.0] * 128])
+
+    def run_step(name, index, job, profile, tell):
+        seed = GenerationRequest.load(job).seed
+        told = job_folder.read_record(job_folder.picture_path(job, index - 1))
+        told["steps"].append({"step": name, "seed": seed})
+        if name == "face":
+            job_folder.write_likeness(job, {7: FACELESS, 8: STRANGER}.get(seed, GOOD))
+        picture = Image.new("RGB", (256, 256), (seed, index, 0))
+        job_folder.write_picture(picture, job_folder.picture_path(job, index), told)
+
+    monkeypatch.setattr(generator, "run_step", run_step)
+    return job
+
+
+@pytest.mark.parametrize("cut", range(7))
+def test_a_kill_between_any_two_renames_of_a_new_try_costs_no_picture(cut, sketcher, monkeypatch):
+    """Two tries are begun: the whole picture, then the face."""
+    replace, begin, left = repaint.os.replace, repaint.begin, iter(range(100))
+
+    def kill(source, target):
+        if next(left) == cut:
+            raise Killed
+        replace(source, target)
+
+    def cut_off(*arguments):
+        with monkeypatch.context() as patch:
+            patch.setattr(repaint.os, "replace", kill)
+            return begin(*arguments)
+
+    monkeypatch.setattr(repaint, "begin", cut_off)
+    with pytest.raises(Killed):
+        generator.generate(sketcher)
+    picture = generator.generate(sketcher)  # the worker's next attempt
+    assert [step["seed"] for step in job_folder.read_record(picture)["steps"]] == [8, 8, 8, 8, 9]
+    assert json.loads((sketcher / "likeness.json").read_text()) == GOOD
+
+
 @pytest.fixture
 def new_face(painter, family, tmp_path, monkeypatch):
     """A new face with another seed on the body of a finished picture: the first picture, and the new one."""
