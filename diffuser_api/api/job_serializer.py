@@ -111,7 +111,11 @@ class JobSerializer(serializers.ModelSerializer):
 
     @extend_schema_field(serializers.ListField(child=serializers.CharField()))
     def get_candidates(self, job):
-        return list(choosing.candidates(job).values_list("code", flat=True)) if job.group else []
+        """Looked up once for all of a group: a page or a list shows them together."""
+        known = self.context.setdefault("candidates", {})
+        if job.group and job.group not in known:
+            known[job.group] = list(choosing.candidates(job).values_list("code", flat=True))
+        return known.get(job.group, [])
 
     def get_can_paint_face_again(self, job) -> bool:
         return choosing.can_paint_face(job)

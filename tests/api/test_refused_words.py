@@ -96,7 +96,8 @@ def test_a_picture_of_before_with_such_words_is_not_painted_again(client, admin_
     Job.objects.update(parameters=job.parameters | {"other_details": "naked"})
     with pytest.raises(wording.WordsRefused):
         orders.run_again(Job.objects.get(), seed=1)
-    anna.post(f"/jobs/{job.code}/again/")
+    answer = anna.post(f"/jobs/{job.code}/again/")
+    assert answer.status_code == 409 and sentence("nudity") in answer.content.decode().replace("&#x27;", "'")
     answer = admin_client.post(reverse("admin:diffuser_api_job_again", args=[job.pk]))
     assert sentence("nudity") in str([*get_messages(answer.wsgi_request)][0])
     assert Job.objects.count() == 1

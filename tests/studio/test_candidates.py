@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.db import connection
 from django.test import Client as Browser
+from django.test.utils import CaptureQueriesContext
 
 from benchmarks.harness.catalogue import make_catalogue
 from benchmarks.harness.clients import make_lora
@@ -151,3 +153,29 @@ def test_a_failed_candidate_says_why_and_the_others_can_be_kept(catalogue, tmp_p
     finish(codes[1], tmp_path)
     page = text(anna, place)
     assert "Our safety check" in page and "/keep/" in page
+
+
+def test_candidates_have_one_card_in_the_gallery_that_leads_to_the_page_to_choose_on(catalogue, tmp_path):
+    anna, _, _ = come()
+    place, codes = three(anna, catalogue)
+    finish(codes[1], tmp_path)
+    alone = anna.post("/postcard/", wish(catalogue))["Location"]
+    for path in ("/pictures/", "/"):  # home shows what is finished
+        page = text(anna, path)
+        assert page.count(f'class="card" href="{place}"') == 1 and "Choose one of these" in page
+        assert page.count("/small.jpg") == 1 and f'href="/jobs/{codes[1]}/"' not in page
+    page = text(anna, "/pictures/")
+    assert page.count('class="card"') == 2 and page.count('class="none">being made') == 3
+    assert "every 3s" in page and f'href="{alone}"' in page
+    anna.post(f"/jobs/{codes[1]}/keep/")
+    page = text(anna, "/pictures/")
+    assert f'href="/jobs/{codes[1]}/"' in page and "Choose one of these" not in page
+
+
+def test_the_page_to_choose_on_asks_for_the_group_once(catalogue):
+    anna, _, _ = come()
+    place, _ = three(anna, catalogue)
+    with CaptureQueriesContext(connection) as asked:
+        text(anna, place)
+    of_group = [query["sql"] for query in asked if '"group" =' in query["sql"]]
+    assert len(of_group) == 2, of_group  # the pictures of the page, and the codes for all of them
