@@ -12,6 +12,7 @@ urlpatterns = [
     path("verify/", verify.page, name="verify"),
     path("you/", you.photos, name="you"),
     path("you/check/", you.check, name="check"),
+    path("you/compare/", you.compare, name="compare"),
     path("you/examples/", you.examples, name="examples"),
     path("you/code/", you.enter_code, name="code"),
     path("you/<str:code>/erase/", you.erase, name="erase"),

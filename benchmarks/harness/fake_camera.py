@@ -1,4 +1,4 @@
-"""A camera for Chromium that shows a picture instead of the world."""
+"""A camera for Chromium that shows pictures instead of the world."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from PIL import Image
 
 SIZE = (640, 480)
 ARGUMENTS = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-FRAMES = 2
 
 
 def arguments(video: Path) -> list[str]:
@@ -17,8 +16,14 @@ def arguments(video: Path) -> list[str]:
     return [*ARGUMENTS, f"--use-file-for-fake-video-capture={video}"]
 
 
-def write_video(picture: Image.Image, path: Path) -> Path:
-    """A Y4M file in which the picture stands still, as large as the frame's height."""
+def write_video(pictures: list[Image.Image], path: Path) -> Path:
+    """A Y4M file that shows each picture for half a second, as large as the frame's height."""
+    header = f"YUV4MPEG2 W{SIZE[0]} H{SIZE[1]} F2:1 Ip A1:1 C420\n".encode()
+    path.write_bytes(header + b"".join(map(_frame, pictures)))
+    return path
+
+
+def _frame(picture: Image.Image) -> bytes:
     frame = Image.new("RGB", SIZE, "#b9c4cc")
     shown = picture.convert("RGB").resize((SIZE[1], SIZE[1]))
     frame.paste(shown, ((SIZE[0] - SIZE[1]) // 2, 0))
@@ -26,7 +31,4 @@ def write_video(picture: Image.Image, path: Path) -> Path:
     # Of both colours, one value for four pixels; and the range of video, which is narrower than a picture's.
     light = (16 + planes[..., 0].astype(float) * 219 / 255).round().astype(np.uint8)
     colours = (128 + (planes[::2, ::2, 1:].astype(float) - 128) * 224 / 255).round().astype(np.uint8)
-    content = b"FRAME\n" + light.tobytes() + colours[..., 0].tobytes() + colours[..., 1].tobytes()
-    header = f"YUV4MPEG2 W{SIZE[0]} H{SIZE[1]} F10:1 Ip A1:1 C420\n".encode()
-    path.write_bytes(header + FRAMES * content)
-    return path
+    return b"FRAME\n" + light.tobytes() + colours[..., 0].tobytes() + colours[..., 1].tobytes()

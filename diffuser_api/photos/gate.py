@@ -81,6 +81,15 @@ def clean_photos(files: list, sender: str = "") -> tuple[list[Seen], list[dict]]
     if len(files) != 5:
         raise PhotosRefused([_reason(0, "wrong_count", count=len(files))])
     photos = dict(enumerate(_look_at_for(sender, files), start=1))
+    refusals, findings = compare(photos)
+    if refusals:
+        raise PhotosRefused(refusals)
+    return list(photos.values()), findings
+
+
+def compare(photos: dict[int, Seen]) -> tuple[list[dict], list[dict]]:
+    """The reasons against these photos by their numbers, in the form of PhotosRefused.reasons: those that
+    refuse one, and warnings. Copies of one picture and another person are among them."""
     fingerprints: dict[int, int] = {}
     for number, photo in photos.items():
         if photo.fingerprint is None:
@@ -95,18 +104,19 @@ def clean_photos(files: list, sender: str = "") -> tuple[list[Seen], list[dict]]
     findings = _reasons({n: photo.findings for n, photo in photos.items()})
     if settings.PHOTO_CHECKS == STRICT:
         refusals = sorted(refusals + findings, key=lambda reason: reason["index"])
-    if refusals:
-        raise PhotosRefused(refusals)
-    return list(photos.values()), findings
+    return refusals, findings
 
 
-def check_photo(file, sender: str = "") -> tuple[bool, list[dict]]:
-    """Whether this photo would be accepted, and the findings about it, each {"code", "message"}. Raises
-    TooMuchWork."""
+def check_photo(file, sender: str = "") -> tuple[bool, list[dict], Seen]:
+    """Whether this photo would be accepted, the findings about it, each {"code", "message"}, and what was
+    seen. Raises TooMuchWork."""
     [photo] = _look_at_for(sender, [file])
     accepted = not photo.refusals and (settings.PHOTO_CHECKS != STRICT or not photo.findings)
-    reasons = photo.refusals + photo.findings
-    return accepted, [{"code": r["code"], "message": sentence(r["code"], **r["values"])} for r in reasons]
+    reasons = [
+        {"code": r["code"], "message": sentence(r["code"], **r["values"])}
+        for r in photo.refusals + photo.findings
+    ]
+    return accepted, reasons, photo
 
 
 def clean_pictures(files: Sequence[tuple[str, File]], most_mb: int) -> list[bytes | PictureRefused]:

@@ -19,7 +19,9 @@ from diffuser_api.photos import consent, gate
 from diffuser_api.photos.pictures import as_png
 from generation.miniature import demo_content
 from generation.models.profiles import get_profile
-from studio import once, sentences, visitors
+from studio import once, prints, sentences, visitors
+
+PHOTOS = 5
 
 
 @visitors.welcome
@@ -119,15 +121,27 @@ def _go_to(request, url: str):
 @visitors.welcome
 @require_POST
 def check(request):
-    """Would this photo be taken? As JSON: the page shows it beside the photo."""
+    """Would this photo be taken? As JSON: the page shows it beside the photo. ``seen`` is for ``compare``."""
     if "image" not in request.FILES:
         return JsonResponse({"accepted": False, "findings": []}, status=400)
     try:
-        accepted, findings = gate.check_photo(request.FILES["image"], request.visitor.caller.address)
+        accepted, findings, seen = gate.check_photo(request.FILES["image"], request.visitor.caller.address)
     except gate.TooMuchWork as error:
         later = {"Retry-After": str(error.seconds)}
         return JsonResponse({"detail": sentences.not_taken(error)}, status=429, headers=later)
-    return JsonResponse({"accepted": accepted, "findings": findings})
+    return JsonResponse({"accepted": accepted, "findings": findings, "seen": prints.sealed(seen)})
+
+
+@visitors.welcome
+@require_POST
+def compare(request):
+    """Of photos that were looked at one by one: which is a copy of another, or shows another person? One
+    ``seen`` for each photo of the page, in order."""
+    texts = request.POST.getlist("seen")[:PHOTOS]
+    refusals, findings = gate.compare({n: prints.opened(text) for n, text in enumerate(texts, start=1)})
+    warnings = [reason for reason in findings if reason not in refusals]
+    told = [reason | {"accepted": False} for reason in refusals]
+    return JsonResponse({"reasons": told + [reason | {"accepted": True} for reason in warnings]})
 
 
 @visitors.welcome

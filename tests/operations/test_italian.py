@@ -194,6 +194,7 @@ def test_no_english_is_left_on_the_studios_italian_pages(catalogue, tmp_path):
 # Addresses that answer with a part of a page, a picture, JSON, or a way to another page.
 NO_PAGES = {
     "check",
+    "compare",
     "examples",
     "code",
     "erase",

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from django.contrib.staticfiles import finders
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client as Browser
+from PIL import Image
 
 from benchmarks.harness.catalogue import make_catalogue
 from diffuser_api.jobs import status_changes
 from diffuser_api.models import Job
+from diffuser_api.photos.pictures import as_png
 from diffuser_api.photos.sentences import sentence
+from generation.miniature import demo_content
 from tests.studio.test_studio_visitors import ask, come, finish, open_studio, wish  # noqa: F401
 
 
@@ -57,7 +64,8 @@ def test_home_leads_to_the_training_while_a_face_is_learned_and_it_says_how_long
 
 def test_example_photos_are_learned_with_one_click_and_once(catalogue):
     anna, _, _ = come()
-    assert 'action="/you/examples/"' in text(anna, "/you/")
+    for page in ("/you/", "/"):
+        assert 'action="/you/examples/"' in text(anna, page)
     first, second = (anna.post("/you/examples/")["Location"] for _ in range(2))
     assert first == second and Job.objects.get().photos.count() == 5
 
@@ -68,6 +76,21 @@ def test_where_models_know_drawings_only_a_photograph_is_refused_for_that_reason
     monkeypatch.setenv("MODEL_PROFILE", "sd15")
     assert "drawing" not in sentence("no_face") and "know drawings only" not in text(anna, "/you/")
     assert anna.post("/you/examples/").status_code == 404
+
+
+def test_home_shows_finished_pictures_and_says_that_its_models_know_drawings_only(catalogue, monkeypatch):
+    fresh, _, _ = come()
+    page = text(fresh, "/")
+    shown = re.findall(r'<img src="/static/(studio/example[^"]+)" alt="A drawn', page)
+    assert len(shown) == 3 and "/thumbnails/" not in page
+    for name in shown:
+        with Image.open(finders.find(re.sub(r"\.[0-9a-f]{12}\.", ".", name))) as picture:
+            assert b"DigitalSourceType" in picture.info["xmp"]
+    assert "know drawings only" in page and "painted by the small models for drawings" in page
+    monkeypatch.setenv("MODEL_PROFILE", "sd15")
+    page = text(fresh, "/")
+    assert "know drawings only" not in page and "example photos" not in page
+    assert "This server paints photographs." in page
 
 
 def test_a_wrong_code_keeps_the_typed_letters_and_gets_the_focus(catalogue):
@@ -92,3 +115,20 @@ def test_no_step_stands_twice_in_the_list(catalogue):
     page = text(anna, f"/jobs/{ask(anna, catalogue).code}/")
     names = [part.partition("</b>")[0] for part in page.split("<b>")[1:]]
     assert "Adding more detail" in names and len(set(names)) == len(names)
+
+
+def test_a_copy_and_another_person_are_told_before_all_five_photos_are_sent(catalogue):
+    anna, _, _ = come()
+    ada, bruno = demo_content.people()
+    seen = []
+    for photo in (*ada.photos[:2], bruno.photos[0]):
+        file = SimpleUploadedFile("photo.png", as_png(photo), "image/png")
+        judged = anna.post("/you/check/", {"image": file}).json()
+        assert judged["accepted"] and judged["findings"] == []
+        seen.append(judged["seen"])
+    together = [*seen, "made up", seen[0]]
+    for settled, told in ((together[:2], {}), (together, {3: "another_person", 5: "duplicate"})):
+        reasons = anna.post("/you/compare/", {"seen": settled}).json()["reasons"]
+        assert {reason["index"]: reason["code"] for reason in reasons} == told
+        assert all(not reason["accepted"] and reason["message"] for reason in reasons)
+    assert "photo 1" in reasons[-1]["message"]

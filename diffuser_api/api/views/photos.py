@@ -24,5 +24,5 @@ class PhotoCheck(APIView):
     def post(self, request):
         serializer = PhotoCheckSerializer(data=request.FILES)
         serializer.is_valid(raise_exception=True)
-        accepted, findings = gate.check_photo(serializer.validated_data["image"], request.user.address)
+        accepted, findings, _ = gate.check_photo(serializer.validated_data["image"], request.user.address)
         return Response({"accepted": accepted, "findings": findings})

@@ -6,7 +6,8 @@
   if (!form) return;
   const words = form.dataset, input = form.querySelector("#images"), tiles = form.querySelector("#tiles");
   const reasons = form.querySelector("#reasons"), said = document.querySelector("#said"), FIVE = 5;
-  let photos = []; // {file, tile, text, image, remove}
+  let photos = []; // {file, tile, text, image, remove}, and when it was judged {own, seen}
+  let comparison = 0; // the answer of an older one is dropped
   input.required = false; // too few are said below
 
   // Most browsers know no type of HEIC, which the form takes.
@@ -64,24 +65,51 @@
     photo.tile.remove();
     keep();
     tell(""); // what was said of other photos is over
+    compare();
+  }
+
+  async function ask(url, fields) {
+    const body = new FormData();
+    for (const [name, value] of fields) body.append(name, value);
+    body.append("csrfmiddlewaretoken", form.querySelector("[name=csrfmiddlewaretoken]").value);
+    const answer = await fetch(url, { method: "POST", body });
+    if (!answer.ok) throw new Error(answer.status);
+    return answer.json();
   }
 
   async function judge(photo) { // accepted is null when it could not be looked at
     mark(photo, "", words.looking);
-    const body = new FormData();
-    body.append("image", photo.file);
-    body.append("csrfmiddlewaretoken", form.querySelector("[name=csrfmiddlewaretoken]").value);
     try {
-      const answer = await fetch(words.check, { method: "POST", body });
-      if (!answer.ok) throw new Error(answer.status);
-      const { accepted, findings } = await answer.json();
-      const text = findings.map((finding) => finding.message).join(" ") || words.good;
-      mark(photo, accepted ? "good" : "bad", text);
-      return { accepted, text };
+      const { accepted, findings, seen } = await ask(words.check, [["image", photo.file]]);
+      photo.own = { accepted, messages: findings.map((finding) => finding.message) };
+      photo.seen = seen;
     } catch {
       mark(photo, "", words.failed);
       return { accepted: null, text: words.failed };
     }
+    return (await compare()).get(photo) ?? verdict(photo, []);
+  }
+
+  function verdict(photo, reasons) { // what was said of the photo alone, and beside the others
+    const text = [...photo.own.messages, ...reasons.map((reason) => reason.message)].join(" ") || words.good;
+    return { accepted: photo.own.accepted && reasons.every((reason) => reason.accepted), text };
+  }
+
+  async function compare() { // copies and other people among all that are there: a new photo can change the verdict on an older one
+    const mine = ++comparison, there = [...photos], verdicts = new Map();
+    let reasons = [];
+    try {
+      if (there.length > 1) ({ reasons } = await ask(words.compare, there.map((photo) => ["seen", photo.seen ?? ""])));
+    } catch { /* it is done again when all are sent */ }
+    if (mine !== comparison) return verdicts;
+    there.forEach((photo, index) => {
+      if (!photo.own) return;
+      const { accepted, text } = verdict(photo, reasons.filter((reason) => reason.index === index + 1));
+      verdicts.set(photo, { accepted, text });
+      const state = accepted ? "good" : "bad";
+      if (photo.tile.className !== state || photo.text.textContent !== text) mark(photo, state, text);
+    });
+    return verdicts;
   }
 
   async function take(files) {
