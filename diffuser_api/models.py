@@ -318,7 +318,7 @@ class AuditEntry(models.Model):
         TAKEN_DOWN = "taken_down", _("taken down")
 
     event = models.CharField(_("event"), max_length=10, choices=Event)
-    what = models.CharField(_("of"), max_length=10, choices=Job.Kind, blank=True)
+    what = models.CharField(_("kind"), max_length=10, choices=Job.Kind, blank=True)
     code = models.CharField(_("code"), max_length=8, blank=True)  # of a job, which may be gone
     by = models.CharField(_("by"), max_length=NAME_LENGTH + 20, blank=True)
     reason = models.CharField(_("reason"), max_length=200, blank=True)  # words of the software's own
@@ -326,7 +326,7 @@ class AuditEntry(models.Model):
 
     class Meta:
         ordering = ["-at", "-pk"]
-        verbose_name, verbose_name_plural = _("entry of the audit log"), _("audit log")
+        verbose_name, verbose_name_plural = _("entry of the audit log"), _("entries of the audit log")
 
     def __str__(self):
         return f"{self.get_event_display()} {self.code}"

@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('event', models.CharField(choices=[('made', 'made'), ('refused', 'refused'), ('reported', 'reported'), ('erased', 'erased'), ('taken_down', 'taken down')], max_length=10, verbose_name='event')),
-                ('what', models.CharField(blank=True, choices=[('training', 'training'), ('generation', 'generation')], max_length=10, verbose_name='of')),
+                ('what', models.CharField(blank=True, choices=[('training', 'training'), ('generation', 'generation')], max_length=10, verbose_name='kind')),
                 ('code', models.CharField(blank=True, max_length=8, verbose_name='code')),
                 ('by', models.CharField(blank=True, max_length=120, verbose_name='by')),
                 ('reason', models.CharField(blank=True, max_length=200, verbose_name='reason')),
@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'entry of the audit log',
-                'verbose_name_plural': 'audit log',
+                'verbose_name_plural': 'entries of the audit log',
                 'ordering': ['-at', '-pk'],
             },
         ),
