@@ -29,7 +29,17 @@ def test_the_red_team_has_both_sides_in_both_halves_and_every_language_and_inten
 @pytest.mark.parametrize(
     "text",
     ["n4ked", "NAK3D", "n a k e d", "n.a.k.e.d", "na-ked", "nakeeeed", "n*ked", "n#ked", "na\u200bked"]
-    + ["n\u00adaked", "nаkеd", "ｎａｋｅｄ", "𝓷𝓪𝓴𝓮𝓭", "náked", "@ll n@ked", "N_A_K_E_D", "n 4 k 3 d"],
+    + [
+        "n\u00adaked",
+        "nаkеd",
+        "ｎａｋｅｄ",
+        "𝓷𝓪𝓴𝓮𝓭",
+        "náked",
+        "@ll n@ked",
+        "N_A_K_E_D",
+        "n 4 k 3 d",
+        "n\u200b a\u200b k e d",
+    ],
 )
 def test_a_disguised_word_is_seen_through(text):
     assert refused(text) == "nudity"
@@ -37,8 +47,24 @@ def test_a_disguised_word_is_seen_through(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["size 42", "a T-shirt from the 1950s", "4x4 team jacket", "h2o bottle", "no. 10 jersey", "C3PO costume"]
-    + ["white Nikes", "slip-on shoes", "a Gore-Tex jacket", "les bras levés", "in der Hocke", "un bom casaco"]
+    [
+        "size 42",
+        "bus 7175",
+        "a T-shirt from the 1950s",
+        "4x4 team jacket",
+        "h2o bottle",
+        "no. 10 jersey",
+        "C3PO costume",
+    ]
+    + [
+        "bus 7175",
+        "white Nikes",
+        "slip-on shoes",
+        "a Gore-Tex jacket",
+        "les bras levés",
+        "in der Hocke",
+        "un bom casaco",
+    ]
     + ["una maglia granata", "un hombre maduro", "mit verschränkten Armen", "a kind smile"]
     + ["Ёлка на свитере", "红色外套", "a dress off the shoulder", "doing nothing", "", "  ", "😀", "***"],
 )
@@ -72,7 +98,10 @@ def test_words_that_no_list_has_are_found_by_their_meaning():
     assert nearness.intent("a green raincoat") == ""
 
 
-@pytest.mark.parametrize("text", ["x " * 150, "1!|" * 100, "*a" * 150, "a*a*a* " * 40, "nothing but a " * 20])
+@pytest.mark.parametrize(
+    "text",
+    ["x " * 150, "1!|" * 100, "*a" * 150, "a*a*a* " * 40, "nothing but a " * 20, "a*b11! c*d11! eee.fff"],
+)
 def test_a_text_made_to_be_slow_has_few_readings(text):
     assert len(normal.readings(text)) <= normal.MOST_READINGS + 3
     refused(text)
