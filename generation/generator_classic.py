@@ -95,6 +95,7 @@ class Easel:
                 background=canvas.background,
                 skeleton=canvas.skeleton,
                 subject_mask=canvas.subject_mask,
+                face_mask=canvas.face_mask,
                 person_mask=canvas.person_mask,
                 **common,
             )
@@ -118,6 +119,7 @@ class Easel:
                 face_mask=canvas.face_mask,
                 person_mask=canvas.person_mask,
                 embeddings=request.faces,
+                looks=request.looks,
                 **common,
             )
         seen = None

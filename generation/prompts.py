@@ -90,7 +90,7 @@ SCENE_CUTS = (
     *(("quality", 0), ("prefix", 0), ("other_details", 8), ("place_description", 8), ("looks", 0)),
     *(("other_details", 0), ("place_description", 0), ("action_description", 1)),
 )
-FACE_CUTS = (("quality", 0), ("prefix", 0), ("other_details", 0))
+FACE_CUTS = (("quality", 0), ("prefix", 0), ("other_details", 0), ("looks", 0))
 # A word with the space before it. Some scripts have no spaces: more than 20 letters without a space are cut
 # letter by letter.
 WORD = re.compile(r"\s*(?:\S{1,20}(?!\S)|\S)")
@@ -148,6 +148,7 @@ def face_prompt(request: GenerationRequest, style: PromptStyle, count: Count) ->
         "token": Part(f"face of {style.token} {style.class_word}"),
         "subject": Part(subject(request.age, request.gender)),
         "skin_tone": Part(f"{request.skin_tone} skin" if request.skin_tone else ""),
+        "looks": Part(style.looks.phrases(request.looks)),
         "other_details": _clothes(request),
         "quality": Part(style.quality),
     }

@@ -25,8 +25,10 @@ from generation.models.vae import vae_copy
 from generation.picture import face_colours
 from generation.picture.compositing import add_change, bounded, keep_colours, lay_over
 from generation.picture.cut_out import restore_place
+from generation.picture.enlarging import close_up_of
 from generation.seeds import candidate_generators
 from generation.vision import detectors_of, likeness
+from generation.vision.looks import Looks
 
 if TYPE_CHECKING:
     import diffusers
@@ -38,6 +40,7 @@ def pose(
     background: Image.Image,
     skeleton: Image.Image,
     subject_mask: Image.Image,
+    face_mask: Image.Image,
     person_mask: Image.Image,
     prompt: str,
     pipeline: diffusers.StableDiffusionControlNetInpaintPipeline,
@@ -47,15 +50,17 @@ def pose(
 ) -> Image.Image:
     """Paint the subject into the subject mask of the empty place, in the skeleton's pose.
 
+    A small subject is painted as a close-up, see ``picture.enlarging``.
     Inside the mask, the model also invents a background around the subject. If ``profile.cut_out`` is set,
     this background is replaced by the real place. The cut-out searches the subject inside the person mask.
     """
+    close_up = close_up_of(subject_mask, profile)
     painted = pipeline(
         prompt=prompt,
         negative_prompt=profile.style.negative,
-        image=background,
-        mask_image=subject_mask,
-        control_image=skeleton,
+        image=close_up.enlarge(background),
+        mask_image=close_up.enlarge(subject_mask),
+        control_image=close_up.enlarge(skeleton),
         controlnet_conditioning_scale=profile.controlnet_scale,
         strength=profile.pose.strength,
         num_inference_steps=profile.pose.steps,
@@ -65,9 +70,10 @@ def pose(
         generator=generator,
         callback_on_step_end=on_step,
     ).images[0]
+    painted = close_up.put_back(painted, background)
     painted = lay_over(painted, background, subject_mask, profile.feather)
     if profile.cut_out:
-        painted = restore_place(painted, background, skeleton, person_mask, subject_mask)
+        painted = restore_place(painted, background, skeleton, person_mask, face_mask, subject_mask)
     return painted
 
 
@@ -85,11 +91,13 @@ def detail(
     The step runs twice, because one run with a higher strength would damage arms: no skeleton guides it.
     With low strength the model invents no background, so this step needs no cut-out.
     """
+    close_up = close_up_of(subject_mask, profile)
+    view = close_up.enlarge(picture)
     painted = pipeline(
         prompt=prompt,
         negative_prompt=profile.style.negative,
-        image=picture,
-        mask_image=subject_mask,
+        image=view,
+        mask_image=close_up.enlarge(subject_mask),
         strength=profile.detail.strength,
         num_inference_steps=profile.detail.steps,
         guidance_scale=profile.detail.guidance,
@@ -100,8 +108,9 @@ def detail(
     ).images[0]
     # Encoding and decoding blur the picture. Only the model's own change is added to the old picture instead:
     # see ``vae_copy``.
-    painted = add_change(picture, vae_copy(picture, pipeline), painted)
-    painted = keep_colours(painted, picture, radius=profile.colours_kept)
+    painted = add_change(view, vae_copy(view, pipeline), painted)
+    painted = keep_colours(painted, view, radius=profile.colours_kept)
+    painted = add_change(picture, close_up.put_back(view, picture), close_up.put_back(painted, picture))
     return lay_over(painted, picture, subject_mask, profile.feather)
 
 
@@ -143,6 +152,7 @@ def face(
     face_mask: Image.Image,
     person_mask: Image.Image,
     embeddings: list[list[float]] | None,
+    looks: Looks,
     prompt: str,
     pipeline: diffusers.StableDiffusionInpaintPipeline,
     profile: ModelProfile,
@@ -151,10 +161,13 @@ def face(
 ) -> Image.Image:
     """Paint the visitor's face into the face mask. ``pipeline`` must have the visitor's LoRA loaded.
 
+    With a strength below 1, the painting begins from the subject's head. So the face keeps the head's place,
+    size and tilt, which a LoRA doesn't know.
     The pipeline crops the mask with a margin, enlarges the crop to the face resolution, paints it, and puts
     it back. It paints ``profile.face_candidates`` faces in one batch. The face nearest to ``embeddings`` (one
-    vector for each face in the visitor's photos) is kept; without ``embeddings``, only one face is painted.
-    Then the colour of the face's skin is moved towards the colour of the neck.
+    vector for each face in the visitor's photos) and to the visitor's ``looks`` is kept; without
+    ``embeddings``, only one face is painted. Then the colour of the face's skin is moved towards that of the
+    neck.
     """
     count = profile.face_candidates if embeddings else 1
     painted = pipeline(
@@ -176,10 +189,14 @@ def face(
     if profile.cut_out:
         # This restores the place around the head as it was before harmonize. A harmonized version of these
         # pixels doesn't exist: the subject's head covered them when harmonize ran.
-        candidates = [restore_place(one, background, skeleton, person_mask, face_mask) for one in candidates]
+        candidates = [
+            restore_place(one, background, skeleton, person_mask, face_mask, face_mask) for one in candidates
+        ]
 
     detectors = detectors_of(profile)
-    best = candidates[0] if count == 1 else likeness.nearest(candidates, face_mask, embeddings, detectors)
+    best = candidates[0]
+    if count > 1:
+        best = likeness.nearest(candidates, face_mask, embeddings, looks, detectors)
     if profile.face_colour_limit:
         fitted = face_colours.fit_to_neck(best, face_mask, skeleton, profile.face_colour_limit, detectors)
         best = lay_over(fitted, best, face_mask, profile.feather)

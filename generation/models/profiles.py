@@ -97,6 +97,9 @@ class ModelProfile:
     detail_model: ModelRef  # four channels: detail and harmonize
     training_model: ModelRef  # what a LoRA is trained on
     pixel_budget: int  # width x height of the canvas at most
+    # Canvas pixels around the subject mask that the pose and detail steps see when they enlarge a small
+    # subject (see picture/enlarging.py); 0: they always see the whole canvas.
+    subject_padding: int
     face_resolution: int  # side of the square that the face is painted at
     face_padding: int  # canvas pixels around the face mask that the face step sees
     feather: int  # pixels over which a painted area fades into the picture, inside its mask
@@ -146,16 +149,18 @@ MINIATURE = ModelProfile(
     detail_model=ModelRef(str(_WEIGHTS / "detail")),
     training_model=ModelRef(str(_WEIGHTS / "inpaint")),
     pixel_budget=256 * 256,
+    subject_padding=8,
     face_resolution=256,
     face_padding=12,
     feather=3,
     harmonize_limit=4,
+    face_candidates=3,
     colours_kept=8,
     cut_out=True,
     pose=StepSettings(steps=20, guidance=2.0),  # this and the next two as benchmarks/settings.py found
     detail=StepSettings(steps=20, guidance=1.0, strength=0.05),
     harmonize=StepSettings(steps=20, guidance=1.0, strength=0.05),
-    face=StepSettings(steps=20, guidance=1.5),
+    face=StepSettings(steps=20, guidance=1.5, strength=0.65),
     style=PromptStyle(
         prefix="",
         quality="",
@@ -201,6 +206,7 @@ MINIATURE = ModelProfile(
             ("MIXED_PRECISION", "bf16"),  # float32 on a CPU that has no instructions for it
         ),
     ),
+    controlnet_scale=1.4,
     skeleton_side=256,
     detectors="generation.miniature.detectors",
 )
@@ -226,6 +232,7 @@ SD15 = ModelProfile(
         "stable-diffusion-v1-5/stable-diffusion-v1-5", "451f4fe16113bff5a5d2269ed5ad43b0592e9a14"
     ),
     pixel_budget=512 * 768,
+    subject_padding=0,
     face_resolution=512,
     face_padding=48,
     feather=8,

@@ -31,6 +31,7 @@ from generation.models.profiles import ModelProfile, get_profile
 from generation.models.vae import predicted_picture
 from generation.picture.canvas import Canvas
 from generation.picture.compositing import lay_over
+from generation.picture.enlarging import close_up_of
 from generation.processes import lifeline
 from generation.processes.streams import log_to_stderr, send_message, written_bytes
 from generation.request import GenerationRequest, InvalidRequest
@@ -160,12 +161,17 @@ def paint(
             face_mask=canvas.face_mask,
             person_mask=canvas.person_mask,
             embeddings=request.faces,
+            looks=request.looks,
             **common,
         )
     common["subject_mask"] = canvas.subject_mask
     if name == "pose":
         return steps.pose(
-            background=picture, skeleton=canvas.skeleton, person_mask=canvas.person_mask, **common
+            background=picture,
+            skeleton=canvas.skeleton,
+            face_mask=canvas.face_mask,
+            person_mask=canvas.person_mask,
+            **common,
         )
     return {"detail": steps.detail, "harmonize": steps.harmonize}[name](picture=picture, **common)
 
@@ -174,6 +180,7 @@ def write_preview(pipeline: DiffusionPipeline, canvas: Canvas, profile: ModelPro
     """Write an unfinished picture of the first step. If that fails, the step goes on without a preview."""
     try:
         unfinished = predicted_picture(pipeline)
+        unfinished = close_up_of(canvas.subject_mask, profile).put_back(unfinished, canvas.background)
         seen = lay_over(unfinished, canvas.background, canvas.subject_mask, profile.feather)
         job_folder.write_preview(seen, job)
     except Exception:

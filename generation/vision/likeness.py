@@ -11,10 +11,12 @@ from types import ModuleType
 
 from PIL import Image
 
+from generation.vision.looks import Looks, differing
 from generation.vision.types import Face, Point
 
 MARGIN = 0.6  # of the mask's longer side, seen around it: a detector is surer of a face with its surroundings
 CLEAR = 0.7  # confidence of the face: in so small a part of a picture, less is often no face at all
+OTHER_LOOKS = 0.1  # of distance: beyond compare.SAME_PERSON, 0.6, it is another person's face
 LOOKED_AT = 384  # pixels at least, on the longer side: a painted face may be small
 
 
@@ -63,23 +65,32 @@ def measure(
         return {"face": False, "distance": None}
     if not embeddings:
         return {"face": True, "distance": None}
+    return {"face": True, "distance": round(_distance(seen, embeddings, detectors), 3)}
+
+
+def _distance(seen: Closeup, embeddings: Sequence[Sequence[float]], detectors: ModuleType) -> float:
     painted = detectors.embed_face(seen.picture, seen.face)
-    return {
-        "face": True,
-        "distance": round(statistics.median(math.dist(painted, one) for one in embeddings), 3),
-    }
+    return statistics.median(math.dist(painted, one) for one in embeddings)
 
 
 def nearest(
     pictures: Sequence[Image.Image],
     face_mask: Image.Image,
     embeddings: Sequence[Sequence[float]],
+    looks: Looks,
     detectors: ModuleType,
 ) -> Image.Image:
-    """The picture whose face is nearest to the visitor's; the first of equals. No face is the farthest."""
+    """The picture whose face is nearest to the visitor's; the first of equals. No face is the farthest.
+
+    Embeddings hardly see hair or glasses. So each of the visitor's ``looks`` that the picture shows otherwise
+    counts as ``OTHER_LOOKS`` more distance.
+    """
 
     def distance(picture: Image.Image) -> float:
-        measured = measure(picture, face_mask, embeddings, detectors)["distance"]
-        return math.inf if measured is None else measured
+        seen = look_closely(picture, face_mask, detectors)
+        if seen is None or seen.face is None:
+            return math.inf
+        otherwise = differing(detectors.read_looks(seen.picture, seen.face), looks)
+        return _distance(seen, embeddings, detectors) + OTHER_LOOKS * len(otherwise)
 
     return min(pictures, key=distance)

@@ -47,3 +47,10 @@ def settled(readings: Sequence[Looks]) -> Looks:
     if found.get("style") == "bald":
         found.pop("hair", None)
     return found
+
+
+def differing(seen: Looks, looks: Looks) -> list[str]:
+    """The names of ``looks`` that are otherwise in ``seen``, a picture's reading. ``looks`` are settled: a
+    beard or glasses that they don't name aren't there. What isn't sure in the picture doesn't differ."""
+    wanted = {"beard": NONE, "glasses": NONE} | looks
+    return [name for name, value in wanted.items() if seen.get(name, value) != value]

@@ -1,5 +1,7 @@
 """Likeness: is there a face in the face mask, whose is it, and where that is said."""
 
+import dataclasses
+
 import pytest
 from PIL import Image
 
@@ -32,6 +34,27 @@ def test_a_drawn_face_is_near_to_its_own_photos_alone(shot):
     assert mine["face"] and mine["distance"] < SAME_PERSON < other["distance"]
     empty = scenes.draw_background(scene, View(pixels=384))
     assert likeness.measure(empty, mask, faces_of(ME), detectors) == {"face": False, "distance": None}
+
+
+def test_of_several_faces_the_persons_own_is_chosen_and_then_the_one_with_their_looks():
+    me = dataclasses.replace(people.random_person(ME), glasses=0.0)
+    own = scenes.random_scene(scenes.HELD_OUT + 77, me, "CLS")
+    other, with_glasses = (
+        dataclasses.replace(own, person=person)
+        for person in (people.random_person(SOMEBODY_ELSE), dataclasses.replace(me, glasses=0.9))
+    )
+    mask = scenes.face_mask(own, View(pixels=384))
+    pictures = [scenes.draw_scene(scene, View(pixels=384)) for scene in (other, with_glasses, own)]
+    photos = [
+        scenes.draw_scene(dataclasses.replace(own, person=one), View(pixels=384))
+        for one in (me, dataclasses.replace(me, glasses=0.9))
+    ]
+    plain, glassy = (
+        [detectors.embed_face(photo, detectors.find_faces(photo)[0]).tolist()] for photo in photos
+    )
+    assert likeness.nearest(pictures, mask, plain, {}, detectors) is pictures[2]
+    assert likeness.nearest(pictures[:2], mask, plain, {}, detectors) is pictures[1]
+    assert likeness.nearest(pictures, mask, glassy, {"glasses": "square"}, detectors) is pictures[1]
 
 
 def test_a_face_beside_the_mask_does_not_count():

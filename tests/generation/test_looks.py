@@ -1,4 +1,4 @@
-"""Hair, beard and glasses are read from the photos, kept with the LoRA, and said to the steps of the body."""
+"""Hair, beard and glasses are read from the photos, kept with the LoRA, and said to the steps that paint."""
 
 import numpy as np
 import pytest
@@ -127,3 +127,17 @@ def test_looks_go_from_the_photos_to_the_lora_to_the_request(client, catalogue, 
     assert lora.looks == looks.settled(kept) and lora.looks
     run_generation.fill(tmp_path, make_job(lora=lora))
     assert GenerationRequest.load(tmp_path).looks == lora.looks
+
+
+def test_the_face_is_painted_with_the_visitors_looks_too():
+    request = a_request(looks={"hair": "brown", "style": "long", "glasses": "round"})
+    said = prompts.face_prompt(request, SD15.style, count_words).text
+    assert "long brown hair, glasses, wearing" in said
+
+
+def test_looks_that_a_picture_shows_otherwise_differ_and_unsure_ones_do_not():
+    mine = {"hair": "grey", "style": "short", "glasses": "round"}
+    assert looks.differing(mine | {"beard": "none"}, mine) == []
+    assert looks.differing({"hair": "grey"}, mine) == []
+    assert looks.differing(mine | {"beard": "beard", "hair": "black"}, mine) == ["beard", "hair"]
+    assert looks.differing({"style": "short", "glasses": "none"}, mine) == ["glasses"]

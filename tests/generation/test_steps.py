@@ -14,6 +14,7 @@ from generation.models import pipelines, profiles
 from generation.models.profiles import get_profile
 from generation.picture import face_colours
 from generation.picture.canvas import canvas_size
+from generation.picture.enlarging import CloseUp
 from generation.processes import step_process
 from generation.record import step_record
 from generation.request import InvalidRequest
@@ -109,20 +110,38 @@ def test_words_that_the_prompt_has_no_room_for_are_in_the_steps_record(family, t
 
 
 def test_of_several_faces_the_nearest_to_the_photos_is_kept(family, tmp_path, monkeypatch):
-    """The first candidate is the face that is painted alone; another is kept if it is nearer."""
+    """The first candidate is the face that is painted alone; another is kept if it is chosen."""
     _, _, alone = painted("face", make_job(tmp_path / "one", faces=[]))
-    distances, seen = [0.9, None, 0.4], []
+    offered = []
 
-    def measure(picture, *_):
-        seen.append(np.asarray(picture).astype(int))
-        return {"face": True, "distance": distances[len(seen) - 1]}
+    def last(pictures, *_):
+        offered.extend(np.asarray(picture).astype(int) for picture in pictures)
+        return pictures[-1]
 
-    monkeypatch.setattr(likeness, "measure", measure)
+    monkeypatch.setattr(likeness, "nearest", last)
     monkeypatch.setenv("FACE_CANDIDATES", "3")
     _, _, kept = painted("face", make_job(tmp_path / "three", faces=[[0.0] * 128]))
-    assert len(seen) == 3
-    assert np.abs(seen[0] - alone).max() <= 2  # a batch's arithmetic is rounded elsewhere
-    assert (kept == seen[2]).all() and (kept != seen[0]).any()
+    assert len(offered) == 3
+    assert np.abs(offered[0] - alone).max() <= 2  # a batch's arithmetic is rounded elsewhere
+    assert (kept == offered[2]).all() and (kept != offered[0]).any()
+
+
+def test_a_small_subject_is_painted_as_a_close_up(family, tmp_path, monkeypatch):
+    """The pipelines get a part of the place, enlarged; the result is in the small mask alone."""
+    mask = Image.new("L", (256, 256))
+    mask.paste(255, (100, 120, 150, 220))
+    seen = []
+    enlarge = CloseUp.enlarge
+    monkeypatch.setattr(
+        CloseUp, "enlarge", lambda self, picture: seen.append(self.box) or enlarge(self, picture)
+    )
+    job = make_job(tmp_path)
+    mask.save(job / "subject-mask.png")
+    for name in ("pose", "detail"):
+        canvas, before, after = painted(name, job)
+        inside = np.asarray(canvas.subject_mask) > 0
+        assert (before[~inside] == after[~inside]).all() and np.abs(before - after)[inside].mean() > 0.5
+    assert set(seen) == {(67, 112, 183, 228)}
 
 
 def test_the_face_is_fitted_to_the_neck_inside_its_mask_if_it_may_move(family, tmp_path, monkeypatch):
