@@ -29,7 +29,7 @@ help:
 	@echo "make run     web and worker on http://127.0.0.1:$(PORT), until Ctrl-C"
 	@echo "make test    all tests, one whole training and generation among them"
 	@echo "make test-fast   the tests that need no model, no server and no browser, in a minute"
-	@echo "make test-scale   the tests of jobs and of many machines, on PostgreSQL, RabbitMQ and Redis of their own"
+	@echo "make test-scale   the tests of jobs and of many machines, on servers of their own: PostgreSQL, RabbitMQ, Redis, S3"
 	@echo "make lint    style, types of file, which folder imports which, migrations, settings"
 	@echo "make bench   measurements, printed as tables"
 	@echo "make bench-quality   what the pictures are worth: a table and a contact sheet, in two hours"

@@ -136,6 +136,8 @@ class Job(Owned):
     body = models.FileField(upload_to="bodies/", blank=True, default="", db_default="", editable=False)
     # the first step that this job paints; its body is another job's if it is the face
     first = models.PositiveSmallIntegerField(default=1, db_default=1, editable=False)
+    # the worker's files of an unfinished job: each one's name, and the name of its copy in the storage
+    working_files = models.JSONField(default=dict, blank=True, db_default={}, editable=False)
     # the code of the first of several candidates for one picture, as long as none is chosen
     group = models.CharField(
         max_length=8, blank=True, default="", db_default="", db_index=True, editable=False

@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection
 from ipaddress import ip_network
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -24,6 +24,11 @@ HOST = re.compile(r"\*|\.?[\w-]+(\.[\w-]+)*\.?|\[[\da-fA-F:.]+\]")
 ORIGIN = re.compile(r"https?://[^/\s]+")
 PATH = re.compile(r"(/[\w.~-]+)+")
 BROKER = re.compile(r"(amqps?|rediss?)://\S+")
+BUCKET = re.compile(
+    r"s3(?P<plain>\+http)?://(?P<key>[^\s:/@?#]+):(?P<secret>[^\s:/@?#]+)"
+    r"@(?P<host>(?:[\w.-]+|\[[\da-fA-F:.]+\])(?::\d{1,5})?)"
+    r"/(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\?(?P<query>[^\s#]+))?"
+)
 ADDRESS = re.compile(r"https?://\S+")
 ALIKE = 0.8  # of two names, by difflib: one may be meant where the other is written
 
@@ -193,6 +198,19 @@ class Environment:
             )
         return word
 
+    def bucket(self, name: str) -> dict[str, str]:
+        """The options of ``storage.bucket`` from a bucket's URL; empty if none is set. It holds a secret, so
+        no error says it."""
+        word = self._word(name)
+        try:
+            return _bucket_of(word) if word else {}
+        except ValueError:
+            raise ImproperlyConfigured(
+                f"{name} must be the URL of a bucket, s3://KEY:SECRET@host:port/bucket?region=NAME, or "
+                "s3+http:// for a server without TLS. The port and the region (us-east-1) may be left out. "
+                "Write special characters of key and secret with a percent sign, such as %2F for /"
+            ) from None
+
     def look_alikes(self, others: Collection[str] = ()) -> list[str]:
         """A sentence for each variable that is no setting, but named much like one. ``others``: settings that
         other modules read."""
@@ -213,6 +231,26 @@ def _database_of(url: str) -> dict:
     if not found["NAME"]:
         raise ValueError
     return found
+
+
+def _bucket_of(url: str) -> dict[str, str]:
+    """Raises ValueError for a URL that would be read as something else."""
+    matched = BUCKET.fullmatch(url)
+    if not matched:
+        raise ValueError
+    query = dict(parse_qsl(matched["query"] or "", keep_blank_values=True))
+    if query.keys() - {"region"} or not all(query.values()):
+        raise ValueError
+    port = urlsplit(f"//{matched['host']}").port  # raises ValueError for one that is too large
+    if port == 0:
+        raise ValueError
+    return {
+        "endpoint_url": f"{'http' if matched['plain'] else 'https'}://{matched['host']}",
+        "bucket_name": matched["bucket"],
+        "access_key": unquote(matched["key"]),
+        "secret_key": unquote(matched["secret"]),
+        "region_name": query.get("region", "us-east-1"),
+    }
 
 
 def _refused(name: str, value: str, sentence: str) -> ImproperlyConfigured:

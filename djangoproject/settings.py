@@ -105,6 +105,7 @@ def _kept_secret_key(path: Path) -> str:
     return path.read_text().strip()
 
 
+OWN_SECRET_KEY = not env.text("SECRET_KEY")  # made here
 SECRET_KEY = env.text("SECRET_KEY") or _kept_secret_key(DATA_DIR / "secret_key")
 FORCE_SCRIPT_NAME = SCRIPT_NAME = env.path("SCRIPT_NAME")  # the site's own path below the host's
 HTTPS = env.flag("HTTPS", False)  # the site is reached through a proxy that speaks https
@@ -195,11 +196,16 @@ STATIC_ROOT.mkdir(exist_ok=True)
 WHITENOISE_USE_FINDERS = True  # no collectstatic needed
 STORAGES = {
     "default": {
-        "BACKEND": "diffuser_api.storage.DurableStorage",
+        "BACKEND": "diffuser_api.storage.disk.DurableStorage",
         "OPTIONS": {"file_permissions_mode": 0o600},  # Django's own is for all to read
     },
-    "staticfiles": {"BACKEND": "diffuser_api.storage.StaticFiles"},
+    "staticfiles": {"BACKEND": "diffuser_api.storage.static.StaticFiles"},
 }
+BUCKET = env.bucket("STORAGE_URL")  # then machines share no folder, see jobs/copies.py
+if BUCKET:
+    if not importlib.util.find_spec("storages"):
+        raise ImproperlyConfigured("STORAGE_URL needs django-storages: pip install -r requirements-scale.txt")
+    STORAGES["default"] = {"BACKEND": "diffuser_api.storage.bucket.Bucket", "OPTIONS": BUCKET}
 FILE_UPLOAD_TEMP_DIR = TMP_DATA_DIR  # where the sweep finds the files of a killed process
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # everything in a request but its files
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 450  # an editor's page of a place with 60 pictures

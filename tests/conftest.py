@@ -17,7 +17,12 @@ from pathlib import Path
 import django
 import pytest
 
-pytest_plugins = ("tests.fixtures.content", "tests.fixtures.models", "tests.fixtures.services")
+pytest_plugins = (
+    "tests.fixtures.content",
+    "tests.fixtures.models",
+    "tests.fixtures.object_storage",
+    "tests.fixtures.services",
+)
 
 # Before the settings are read: nothing of a test may reach the folders that people use.
 _SCRATCH = Path(tempfile.mkdtemp(prefix="cartolina-tests-"))

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from benchmarks.harness.running_service import free_port
 from generation.processes import lifeline
@@ -22,6 +23,8 @@ DEBIANS = "/usr/lib/rabbitmq/lib"  # a folder for each version; the programs in 
 
 class Broker:
     """``start`` and ``stop`` may be called again and again: the port stays."""
+
+    log: IO[bytes] | None = None  # of one that says too much
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.port = folder, free_port()
@@ -45,6 +48,7 @@ class Broker:
                 start_new_session=True,  # a Ctrl-C at the terminal is for the tests, which end it at last
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                stderr=self.log,
                 **(user or {}),
             )
         )

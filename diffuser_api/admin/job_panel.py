@@ -7,10 +7,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from diffuser_api.admin import once
-from diffuser_api.jobs import queue
-from diffuser_api.jobs.folders import generation_folder
+from diffuser_api.jobs import queue, working_files
 from diffuser_api.models import Job
-from generation.job_folder import picture_path
 
 # Of a step's seconds, in their order; a training's step has one more.
 PART_NAMES = {"import": _("import"), "load": _("load"), "work": _("work")}
@@ -52,16 +50,15 @@ def context(job: Job, request) -> dict:
 
 
 def step_pictures(job: Job) -> list[dict]:
-    """The pictures in the job's folder, which is there while the job runs, on the worker's machine alone."""
+    """The steps' pictures, while the job runs. Without STORAGE_URL, only on the worker's machine."""
     if job.kind != Job.Kind.GENERATION:
         return []
-    there = [k for k in range(len(job.steps) + 1) if picture_path(generation_folder(job.code), k).exists()]
     return [
         {
             "name": _called(job.steps[index - 1]) if index else gettext("the place"),
             "url": reverse("admin:diffuser_api_job_step", args=[job.pk, index]),
         }
-        for index in there
+        for index in working_files.pictures(job)
     ]
 
 

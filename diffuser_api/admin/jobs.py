@@ -22,10 +22,8 @@ from diffuser_api import audit
 from diffuser_api.admin import job_panel, once
 from diffuser_api.admin.pages import module
 from diffuser_api.api import idempotency
-from diffuser_api.jobs import choosing, orders, retention, status_changes
-from diffuser_api.jobs.folders import generation_folder
+from diffuser_api.jobs import choosing, orders, retention, status_changes, working_files
 from diffuser_api.models import Job
-from generation.job_folder import picture_path
 from generation.step_table import ORDER
 
 ERROR_NAMES = {
@@ -186,12 +184,12 @@ class JobAdmin(CodeAdmin):
         return TemplateResponse(request, "desk/job_panel.html", job_panel.context(job, request))
 
     def step_picture(self, request, pk, index):
-        """What a step of a running job has left in the job's folder."""
+        """What a step of a running job has painted."""
         job = self._get(request, pk, self.has_view_permission)
         if index > len(ORDER):
             raise Http404
         try:
-            file = picture_path(generation_folder(job.code), index).open("rb")
+            file = working_files.open_picture(job, index)
         except OSError as error:
             raise Http404 from error
         return FileResponse(file, content_type="image/png", headers={"Cache-Control": "private, no-store"})

@@ -11,7 +11,7 @@ from django.views import defaults
 from rest_framework.exceptions import APIException, NotFound, ParseError, Throttled, ValidationError
 from rest_framework.views import exception_handler
 
-from diffuser_api import audit, wording
+from diffuser_api import audit, storage, wording
 from diffuser_api.catalogue import fitting
 from diffuser_api.jobs import queue
 from diffuser_api.operations import checks, database, disk
@@ -57,6 +57,10 @@ def _as_api_error(error: Exception) -> Exception:
             refusal = _refusal(503, database.TEXT)
             refusal.wait = database.SECONDS_TO_RETRY
             return refusal
+        case _ if storage.is_away(error):
+            refusal = _refusal(503, storage.TEXT)
+            refusal.wait = storage.SECONDS_TO_RETRY
+            return refusal
         case fitting.TooSmall():
             return ValidationError({"action_shot_type": [str(error)]})
         case wording.WordsRefused():
@@ -87,14 +91,15 @@ def _refusal(status: int, error: Exception | str) -> APIException:
 
 
 def server_error(request):
-    """507 if the disk is full, 503 if the database can't be reached, both with advice. Otherwise Django's
-    page for status 500."""
+    """507 if the disk is full, 503 if the database or the storage can't be reached, all with advice.
+    Otherwise Django's page for status 500."""
     error = sys.exc_info()[1]
     if disk.is_full(error):
         return JsonResponse({"detail": disk.TEXT}, status=507)
-    if database.is_away(error):
-        later = {"Retry-After": str(database.SECONDS_TO_RETRY)}
-        return JsonResponse({"detail": database.TEXT}, status=503, headers=later)
+    for part in (storage, database):
+        if part.is_away(error):
+            later = {"Retry-After": str(part.SECONDS_TO_RETRY)}
+            return JsonResponse({"detail": part.TEXT}, status=503, headers=later)
     return defaults.server_error(request)
 
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageChops
 
 from diffuser_api.models import ActionImage
 from diffuser_api.photos.pictures import as_png, open_stored
-from diffuser_api.storage import transaction_with_files
+from diffuser_api.storage import new_files
 from generation.poses import mask_drawing, openpose
 
 LEAST_HELD = 0.65  # share of the proposed head that a good mask holds; a mask of the face alone holds half
@@ -44,7 +44,7 @@ def propose_anew(shot: ActionImage) -> bool:
     if head.getbbox() is None or not head.size == face.size == subject.size:
         return False
     face = ImageChops.lighter(face, head)
-    with transaction_with_files() as files:
+    with new_files() as files:
         for name, mask in (("face_mask", face), ("subject_mask", ImageChops.lighter(subject, face))):
             file = getattr(shot, name)
             file.save(Path(file.name).name, ContentFile(as_png(mask)), save=False)

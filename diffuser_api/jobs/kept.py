@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from django.db.models import Q
 
-from diffuser_api.jobs import folders, retention
+from diffuser_api.jobs import folders, retention, working_files
 from diffuser_api.models import IdempotencyKey, Job, LoraModel, Report, TrainingPhoto, Webhook
 
 
@@ -63,6 +63,8 @@ def _around(job: Job) -> Iterator[str]:
     for folder in folders.all_of(job.code):
         if folder.exists():
             yield f"working folder of {job.code}: {folder}"
+    if copies := working_files.stored(job.code):
+        yield f"copies of working files of {job.code} in the storage: {len(copies)}"
     if count := Webhook.objects.filter(job=job).count():
         yield f"webhooks about {job.code}: {count}"
     for report in Report.objects.filter(job=job):

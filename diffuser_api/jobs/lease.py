@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from django.db import Error, close_old_connections, connection
 
+from diffuser_api import storage
 from diffuser_api.jobs import status_changes
 from diffuser_api.models import Job
 from diffuser_api.operations import database
@@ -51,16 +52,18 @@ def database_errors_tolerated() -> Iterator[None]:
 
 
 def insist(write: Callable[[], T]) -> T:
-    """Call ``write``, and repeat it while the database can't be used. Raises Error after
-    SECONDS_TO_INSIST."""
+    """Call ``write``, and repeat it while the database or the storage can't be used. Raises Error or Away
+    after SECONDS_TO_INSIST."""
     end = time.monotonic() + SECONDS_TO_INSIST
     while True:
         try:
             return write()
-        except Error as error:
-            if not database.is_away(error) or time.monotonic() > end:
+        except (Error, storage.Away) as error:
+            is_storage = isinstance(error, storage.Away)
+            if not (is_storage or database.is_away(error)) or time.monotonic() > end:
                 raise
-            log.warning("the database can't be used, the next try follows: %s", error)
+            away = "storage" if is_storage else "database"
+            log.warning("the %s can't be used, the next try follows: %s", away, error)
             close_old_connections()
         time.sleep(SECONDS_BETWEEN_LOOKS)
 

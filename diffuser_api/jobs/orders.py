@@ -21,7 +21,7 @@ from diffuser_api.models import ActionImage, Client, IdempotencyKey, Job, LoraMo
 from diffuser_api.operations import checks, disk
 from diffuser_api.photos.consent import Consent
 from diffuser_api.photos.gate import Seen
-from diffuser_api.storage import transaction_with_files
+from diffuser_api.storage import new_files
 from diffuser_api.webhooks import outbox
 from generation.step_table import TRAIN, planned
 
@@ -191,21 +191,30 @@ class _LoraErased(Exception):
 
 
 def _save(jobs: list[Job], order: GenerationOrder | TrainingOrder) -> None:
-    with transaction_with_files() as files:
-        _take_the_clients_turn(order.client)
-        queue.check_room(jobs[0], order.at_once, len(jobs))
-        _check_lora(jobs[0].lora)
-        for job in jobs:
-            if isinstance(order, GenerationOrder) and order.on:
+    with new_files() as files:
+        photos = []
+        if isinstance(order, TrainingOrder):
+            photos = _store_photos(jobs[0], order.photos, files)
+        elif order.on:
+            for job in jobs:
                 _copy_body(order.on, job, files)
-            job.save(force_insert=True)
-            if isinstance(order, TrainingOrder):
-                _save_photos(job, order.photos, files)
-            outbox.announce(job.code)
-            transaction.on_commit(functools.partial(wake_up.notify, job.steps[0]))
-        if key := order.idempotency_key:
-            key.job = jobs[0]
-            key.save(force_insert=True)
+        with transaction.atomic():
+            _save_rows(jobs, photos, order)
+
+
+def _save_rows(jobs: list[Job], photos: list[TrainingPhoto], order: GenerationOrder | TrainingOrder) -> None:
+    _take_the_clients_turn(order.client)
+    queue.check_room(jobs[0], order.at_once, len(jobs))
+    _check_lora(jobs[0].lora)
+    for job in jobs:
+        job.save(force_insert=True)
+        outbox.announce(job.code)
+        transaction.on_commit(functools.partial(wake_up.notify, job.steps[0]))
+    for photo in photos:
+        photo.save()
+    if key := order.idempotency_key:
+        key.job = jobs[0]
+        key.save(force_insert=True)
 
 
 def _take_the_clients_turn(client: Client | None) -> None:
@@ -223,15 +232,16 @@ def _check_lora(lora: LoraModel | None) -> None:
         raise _LoraErased
 
 
-def _save_photos(job: Job, photos: Sequence[Seen], files: list[FieldFile]) -> None:
-    """Save the photos. Each file is added to ``files`` as soon as it is stored, so that a failed transaction
-    can delete it."""
+def _store_photos(job: Job, photos: Sequence[Seen], files: list[FieldFile]) -> list[TrainingPhoto]:
+    """Store the photos' files, and return their rows, which aren't saved yet. Each file is added to ``files``
+    as soon as it is stored, so that it is deleted if anything fails."""
+    rows = []
     for index, photo in enumerate(photos, start=1):
         seen = {"face": photo.embedding, "skin": photo.skin, "looks": photo.looks}
-        row = TrainingPhoto(job=job, index=index, **seen)
-        row.file.save(f"{job.code}-{index}.jpg", ContentFile(photo.clean), save=False)
-        files.append(row.file)
-        row.save()
+        rows.append(TrainingPhoto(job=job, index=index, **seen))
+        rows[-1].file.save(f"{job.code}-{index}.jpg", ContentFile(photo.clean), save=False)
+        files.append(rows[-1].file)
+    return rows
 
 
 def _copy_body(source: Job, job: Job, files: list[FieldFile]) -> None:

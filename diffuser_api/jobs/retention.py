@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from diffuser_api import audit
-from diffuser_api.jobs import folders, processes, status_changes, write_ahead_log
+from diffuser_api.jobs import processes, status_changes, working_files, write_ahead_log
 from diffuser_api.models import IdempotencyKey, Job, LoraModel, TrainingPhoto
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def _delete(codes: set[str], by: str, event: str = audit.Event.ERASED) -> int:
         status_changes.cancel(code)
     _wait_for_workers(jobs)
     for code in jobs.values_list("code", flat=True):
-        folders.remove(code)  # a worker that has died left its folders
+        working_files.remove(code)  # a worker that has died left them
     with transaction.atomic():
         audit.erased(_kinds(codes), by, event)
         deleted = LoraModel.with_erased.filter(code__in=codes).delete()[0]

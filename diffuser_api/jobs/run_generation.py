@@ -14,7 +14,8 @@ from pathlib import Path
 from django.conf import settings
 from PIL import Image
 
-from diffuser_api.jobs import choosing, folders, lora_file, status_changes
+from diffuser_api.jobs import choosing, folders, lora_file, status_changes, working_files
+from diffuser_api.jobs.copies import Copies
 from diffuser_api.jobs.lease import Lease, database_errors_tolerated, insist
 from diffuser_api.marking.finish import finish
 from diffuser_api.models import Job
@@ -25,6 +26,8 @@ from generation.models.safety import PictureRefused
 from generation.request import GenerationRequest, InvalidRequest
 from generation.step_table import ORDER
 
+LORA = (".safetensors",)  # the only file of a picture's folder that the storage has in any case
+
 
 def run(job: Job, lease: Lease, steps: Collection[str] = ORDER) -> None:
     """Run the job until it has succeeded, has failed or is queued again. Steps that an earlier attempt or
@@ -34,20 +37,26 @@ def run(job: Job, lease: Lease, steps: Collection[str] = ORDER) -> None:
     """
     folder = folders.generation_folder(job.code)
     # The models may have been changed since the picture was asked for.
-    if job.lora and (misfit := lora_file.misfit(job.lora)):
+    if job.lora and (misfit := insist(lambda: lora_file.misfit(job.lora))):
         text = str(misfit)
         insist(lambda: status_changes.fail(job, "lora_unusable", text))
         return
     lease.check()  # the face may have been erased since the job was claimed
     try:
         folders.make(folder)
-        request = unfinished_request(folder)
+        copies = Copies(job, folder, left_out=LORA)
+        request = insist(lambda: begun(job, folder, copies))
         is_new = request is None
         if is_new:
             folders.remove(job.code)
             folders.make(folder)
             request = fill(folder, job)
-        picture = generator.generate(folder, lambda event: follow(job, event, lease), request, steps)
+
+        def on_event(event: dict) -> None:
+            follow(job, event, lease)
+            copies.store_if_due(at_once=event["event"] == "begin")  # the step before it is done then
+
+        picture = generator.generate(folder, on_event, request, steps)
         finished, body = finish(folder, picture, request), None
         if request.lora:  # so that a face can be painted again alone
             body = picture_path(folder, len(ORDER) - 1)
@@ -60,9 +69,7 @@ def run(job: Job, lease: Lease, steps: Collection[str] = ORDER) -> None:
         text = str(error)
         insist(lambda: status_changes.fail(job, "picture_refused", text))
     except generator.NotServed as other:
-        step = other.step
-        is_lost = is_new and step == ORDER[0]
-        insist(lambda: begin_elsewhere(job) if is_lost else status_changes.hand_on(job, step))
+        hand_on(job, other.step, copies, is_new)
     except generator.StepFailed as error:
         text = str(error)
         if not error.killed:
@@ -73,12 +80,32 @@ def run(job: Job, lease: Lease, steps: Collection[str] = ORDER) -> None:
         insist(lambda: status_changes.retry(job, "step_failed", text))
 
 
+def hand_on(job: Job, step: str, copies: Copies, is_new: bool) -> None:
+    if is_new and step == ORDER[0]:
+        insist(lambda: begin_elsewhere(job))
+    else:
+        insist(copies.store)
+        insist(lambda: status_changes.hand_on(job, step))
+
+
 def begin_elsewhere(job: Job) -> bool:
     """Another worker has begun the job, but not in a folder that this one sees. That costs an attempt, or two
     such workers would hand the job on to each other for ever."""
-    folders.remove(job.code)
+    working_files.remove(job.code)
     text = f"The picture so far is not in {settings.TMP_DATA_DIR}: workers that share the steps share it too."
-    return status_changes.retry(job, "internal_error", text, next_step="")
+    if settings.BUCKET:
+        text = "The picture so far is not in the storage."
+    return status_changes.retry(job, "internal_error", text, next_step="", working_files={})
+
+
+def begun(job: Job, folder: Path, copies: Copies) -> GenerationRequest | None:
+    """The request with which an earlier run has begun, here or, with STORAGE_URL, on any machine. None if
+    there is none. Raises Away."""
+    is_fetched = copies.fetch()
+    request = unfinished_request(folder)
+    if request and request.lora and is_fetched:
+        _copy(job.lora.file, folder, Path(request.lora).stem)
+    return request
 
 
 def unfinished_request(folder: Path) -> GenerationRequest | None:
@@ -105,7 +132,7 @@ def _copy(field_file, folder: Path, stem: str) -> str:
     gone."""
     name = stem + Path(field_file.name).suffix
     try:
-        source = field_file.open("rb")
+        source = insist(lambda: field_file.open("rb"))
     except (OSError, ValueError) as error:
         raise InvalidRequest(f"the {stem} is gone") from error
     with source, (folder / name).open("wb") as target:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import json
 import os
 import queue
@@ -22,8 +23,9 @@ from typing import IO
 from django.conf import settings
 
 from diffuser_api.jobs import folders, processes, status_changes
+from diffuser_api.jobs.copies import Copies
 from diffuser_api.jobs.lease import SECONDS_BETWEEN_LOOKS, Lease, database_errors_tolerated, insist
-from diffuser_api.models import Job
+from diffuser_api.models import Job, TrainingPhoto
 from generation import training_set
 from generation.models.profiles import ModelProfile, get_profile
 from generation.processes import lifeline, omp
@@ -51,7 +53,9 @@ def run(job: Job, lease: Lease) -> None:
     log = collections.deque(maxlen=KEPT_LINES)
     try:
         lay_out_photos(job, profile)
-        status = follow(job, start(job, profile), log, lease)
+        copies = Copies(job, folders.training_output(job.code))
+        insist(copies.fetch)
+        status = follow(job, start(job, profile), log, lease, copies)
     finally:
         with database_errors_tolerated():
             Job.objects.filter(pk=job.pk).update(log="".join(log)[-KEPT_LOG:])
@@ -74,9 +78,19 @@ def lay_out_photos(job: Job, profile: ModelProfile) -> Path:
     shutil.rmtree(folder, ignore_errors=True)  # of an interrupted attempt; its checkpoint stays
     folders.make(folder)
     folders.make(folders.training_output(job.code))  # before launch.bash makes it, so that it gets our mark
-    photos = [Path(photo.file.path) for photo in job.photos.order_by("index")]
+    aside = folders.make(folders.generation_folder(job.code))  # one that is removed with the job's others
+    photos = [insist(functools.partial(_copy, photo, aside)) for photo in job.photos.order_by("index")]
     training_set.write(photos, folder, profile.training, detectors(profile.name))
+    shutil.rmtree(aside)
     return folder
+
+
+def _copy(photo: TrainingPhoto, folder: Path) -> Path:
+    """Raises OSError or Away."""
+    path = folder / f"{photo.index}{Path(photo.file.name).suffix}"
+    with photo.file.open("rb") as source, path.open("wb") as target:
+        shutil.copyfileobj(source, target)
+    return path
 
 
 def start(job: Job, profile: ModelProfile) -> subprocess.Popen:
@@ -111,8 +125,11 @@ def environment(job: Job, profile: ModelProfile) -> dict[str, str]:
     }
 
 
-def follow(job: Job, process: subprocess.Popen, log: collections.deque[str], lease: Lease) -> int:
+def follow(
+    job: Job, process: subprocess.Popen, log: collections.deque[str], lease: Lease, copies: Copies
+) -> int:
     """Read stdout and stderr until the process has ended. Returns its exit status (negative: a signal).
+    Checkpoints and sample pictures are stored meanwhile.
 
     Raises Lost, Stopped or TimedOut. The whole session has ended when this returns or raises.
     """
@@ -124,6 +141,7 @@ def follow(job: Job, process: subprocess.Popen, log: collections.deque[str], lea
             if stream == "stdout" and (values := parse_progress(line)):
                 with database_errors_tolerated():
                     write_progress(job, values)
+            copies.store_if_due()
             lease.check()
         return process.wait()
     finally:

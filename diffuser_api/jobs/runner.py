@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 
+from diffuser_api import storage
 from diffuser_api.jobs import run_generation, run_training, status_changes
 from diffuser_api.jobs.lease import Lease, Lost, Stopped, TimedOut, database_errors_tolerated, insist
 from diffuser_api.models import Job
@@ -58,10 +59,12 @@ def _was_taken(job: Job) -> bool:
 
 
 def _ending(job: Job, error: Exception) -> Callable[[], bool]:
-    """The change of status after an unexpected error. If the database was away for too long, the job gets
-    another attempt, because the error isn't the job's fault."""
+    """The change of status after an unexpected error. If the database or the storage was away for too long,
+    the job gets another attempt, because the error isn't the job's fault."""
     if disk.is_full(error):
         return lambda: status_changes.fail(job, "disk_full", REASON)
+    if storage.is_away(error):
+        return lambda: status_changes.retry(job, "internal_error", f"The storage could not be used: {error}.")
     if database.is_away(error):
         return lambda: status_changes.retry(job, "internal_error", "The database could not be used.")
     return lambda: status_changes.fail(job, "internal_error", REASON)

@@ -7,6 +7,7 @@ runs them, and ``sweep`` finds jobs whose worker has died.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import secrets
@@ -17,19 +18,19 @@ from pathlib import Path
 
 from django.core.files import File
 from django.core.files.base import ContentFile
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
 from diffuser_api import audit
 from diffuser_api.access.tokens import token_hash
-from diffuser_api.jobs import folders, processes, queue, wake_up, write_ahead_log
+from diffuser_api.jobs import folders, processes, queue, wake_up, working_files, write_ahead_log
 from diffuser_api.jobs.queue import UNFINISHED
 from diffuser_api.models import Job, LoraModel, TrainingPhoto
 from diffuser_api.operations import disk
 from diffuser_api.operations.workers import ALL_STEPS
-from diffuser_api.storage import transaction_with_files
+from diffuser_api.storage import new_files
 from diffuser_api.webhooks import outbox
 from generation.vision import looks, skin
 
@@ -98,6 +99,14 @@ def is_held(job: Job) -> bool:
     return _held(job).exists()
 
 
+def _is_held_until_the_end(job: Job) -> bool:
+    """``is_held``. In a transaction, nobody else changes the row until its end."""
+    rows = _held(job)
+    if connection.in_atomic_block:
+        rows = rows.select_for_update(no_key=True)
+    return rows.values_list("pk", flat=True).first() is not None
+
+
 def is_dead(job: Job) -> bool:
     """Whether the job's worker seems to be dead: its process is gone, or its heartbeat is missing. The
     database's clock judges, as it has written the heartbeat; the clocks of machines differ."""
@@ -134,6 +143,11 @@ def add_log(job: Job, line: str) -> None:
     _held(job).update(log=job.log)
 
 
+def name_working_files(job: Job, names: dict[str, str]) -> bool:
+    """Write the names of the copies of the job's working files. False if this run has lost the job."""
+    return bool(_held(job).update(working_files=names, heartbeat_at=Now()))
+
+
 def requeue(job: Job, attempt: int, **fields) -> bool:
     """Queue a running job again, ahead of jobs that never ran. The next run continues from the job's
     folder."""
@@ -168,7 +182,8 @@ def _end(rows: QuerySet[Job], status: Job.Status, **fields) -> bool:
     """Change the rows to an end state, and delete a training's photos. False if somebody else was faster."""
     with transaction.atomic():
         code = rows.values_list("code", flat=True).first()
-        changed = rows.update(status=status, finished_at=Now(), token_hash="", **fields)
+        last = {"finished_at": Now(), "token_hash": "", "working_files": {}}
+        changed = rows.update(status=status, **last, **fields)
         if changed:
             if TrainingPhoto.objects.filter(job__code=code).delete()[0]:
                 transaction.on_commit(write_ahead_log.empty)  # the photos' rows describe a face
@@ -178,14 +193,15 @@ def _end(rows: QuerySet[Job], status: Job.Status, **fields) -> bool:
     return bool(changed)
 
 
+class _TooLate(Exception):
+    """Somebody else was faster: what was stored for this end of the job is deleted."""
+
+
 def finish_generation(job: Job, picture: Path, body: Path | None = None) -> bool:
-    """Store the picture as the job's output, and the picture before its face as the job's body. The status is
-    changed first and the files are written after it: so no file is written for a job that was cancelled or
-    whose LoRA is deleted."""
-    with transaction_with_files() as files:
-        # The timings once more: a step's own write may have been dropped.
-        last = {"progress": 1.0, "timings": job.timings, "parameters": job.parameters}
-        if not _end(_held(job), Job.Status.SUCCEEDED, **last):
+    """Store the picture as the job's output, and the picture before its face as the job's body; then end the
+    job as succeeded. If it was cancelled meanwhile, or its LoRA is deleted, no file is left."""
+    with contextlib.suppress(_TooLate), new_files() as files:
+        if not _is_held_until_the_end(job):
             return False
         row = Job.objects.get(pk=job.pk)
         kept = [(row.output, picture)] + ([(row.body, body)] if body and not row.body else [])
@@ -193,34 +209,44 @@ def finish_generation(job: Job, picture: Path, body: Path | None = None) -> bool
             with path.open("rb") as file:
                 field_file.save(f"{job.code}.png", File(file), save=False)
             files.append(field_file)
-        Job.objects.filter(pk=job.pk).update(output=row.output.name, body=row.body.name)
-        audit.write(audit.Event.MADE, job, audit.client(job.client))
-    return True
+        # The timings once more: a step's own write may have been dropped.
+        last = {"progress": 1.0, "timings": job.timings, "parameters": job.parameters}
+        names = {"output": row.output.name, "body": row.body.name}
+        with transaction.atomic():
+            if not _end(_held(job), Job.Status.SUCCEEDED, **names, **last):
+                raise _TooLate
+            audit.write(audit.Event.MADE, job, audit.client(job.client))
+        return True
+    return False
 
 
 def finish_training(job: Job, lora: bytes, likeness: dict | None = None) -> bool:
-    """Store the LoRA and end the job as succeeded, in one transaction. ``likeness``: how similar the pictures
-    of each checkpoint were to the photos."""
+    """Store the LoRA and end the job as succeeded. ``likeness``: how similar the pictures of each checkpoint
+    were to the photos."""
     photos = list(TrainingPhoto.objects.filter(job=job))
-    with transaction_with_files() as files:
-        if not _end(_held(job), Job.Status.SUCCEEDED, progress=1.0):
+    row = LoraModel(
+        code=job.code,
+        job=job,
+        client=job.client,
+        visitor=job.visitor,
+        faces=[photo.face for photo in photos if photo.face],
+        skin_tone=skin.tone([photo.skin for photo in photos if photo.skin]),
+        looks=looks.settled([photo.looks for photo in photos if photo.looks]),
+        step=likeness and likeness["step"],
+        distances=likeness["distances"] if likeness else {},
+    )
+    with contextlib.suppress(_TooLate), new_files() as files:
+        if not _is_held_until_the_end(job):
             return False
-        row = LoraModel(
-            code=job.code,
-            job=job,
-            client=job.client,
-            visitor=job.visitor,
-            faces=[photo.face for photo in photos if photo.face],
-            skin_tone=skin.tone([photo.skin for photo in photos if photo.skin]),
-            looks=looks.settled([photo.looks for photo in photos if photo.looks]),
-            step=likeness and likeness["step"],
-            distances=likeness["distances"] if likeness else {},
-        )
         row.file.save(f"{job.code}.safetensors", ContentFile(lora), save=False)
         files.append(row.file)
-        row.save()
-        audit.write(audit.Event.MADE, job, audit.client(job.client))
-    return True
+        with transaction.atomic():
+            if not _end(_held(job), Job.Status.SUCCEEDED, progress=1.0):
+                raise _TooLate
+            row.save()
+            audit.write(audit.Event.MADE, job, audit.client(job.client))
+        return True
+    return False
 
 
 def fail(job: Job, error_code: str, error_message: str, gave_up: bool = False) -> bool:
@@ -251,7 +277,7 @@ def clear_up(job: Job) -> None:
     """Remove the working files of a job that has ended or was deleted. A queued job keeps them to
     continue."""
     if not Job.objects.filter(pk=job.pk, status__in=UNFINISHED).exists():
-        folders.remove(job.code)
+        working_files.remove(job.code)
 
 
 def let_go(job: Job) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import shutil
 import time
+from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
@@ -17,14 +18,15 @@ from django.core.files.storage import default_storage
 from django.db import Error, connection
 from django.utils import timezone
 
-from diffuser_api import audit
-from diffuser_api.jobs import folders, processes, retention, status_changes, write_ahead_log
+from diffuser_api import audit, storage
+from diffuser_api.jobs import folders, processes, retention, status_changes, working_files, write_ahead_log
 from diffuser_api.models import Job, LoraModel, TrainingPhoto
 from diffuser_api.operations import installation, workers
 from diffuser_api.photos import gate
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_SWEEPS = 30.0
+SECONDS_BETWEEN_BUCKETS = 300.0
 WRITING_SECONDS = 120.0  # a younger file may still get its row: files are written before their rows
 UPLOAD_SECONDS = 600.0  # an upload without new bytes for so long belongs to no request any more
 
@@ -33,7 +35,7 @@ def attempt() -> None:
     """Call ``sweep``, and log its errors, for example when the disk is full."""
     try:
         sweep()
-    except Error as error:
+    except (Error, storage.Away) as error:
         log.warning("the sweep was cut short, the next one follows: %s", error)
     except Exception:
         log.exception("the sweep was cut short, the next one follows")
@@ -44,13 +46,13 @@ def attempt() -> None:
 def sweep() -> None:
     end_dead_runs()
     remove_folders()
-    remove_files()
     remove_uploads()
     workers.forget_silent()
     retention.forget_keys()
     retention.apply()
     audit.forget_old()
     write_ahead_log.empty()
+    remove_files_if_due()
 
 
 def end_dead_runs() -> None:
@@ -74,22 +76,35 @@ def remove_folders() -> None:
         log.warning("job %s: folders without an owner removed", code)
 
 
+def remove_files_if_due() -> None:
+    """A disk is looked through at each sweep, a bucket less often: that takes a request for 1000 files."""
+    global _next_look
+    if time.monotonic() >= _next_look:
+        remove_files()
+        _next_look = time.monotonic() + (SECONDS_BETWEEN_BUCKETS if settings.BUCKET else 0)
+
+
+_next_look = 0.0  # time.monotonic()
+
+
 def remove_files(writing_seconds: float = WRITING_SECONDS) -> None:
     """Remove stored files of visitors that no row names: a process died after the file and before its row."""
     installation.claim_files()
     if owner := installation.other_owner():
         log.debug("stored files are left alone: they belong to %s", owner)
         return
+    writing = timedelta(seconds=writing_seconds)
     for model, field in ((Job, "output"), (Job, "body"), (LoraModel, "file"), (TrainingPhoto, "file")):
         folder = model._meta.get_field(field).upload_to.rstrip("/")
-        if not default_storage.exists(folder):
-            continue
-        names = {f"{folder}/{name}" for name in default_storage.listdir(folder)[1]}
-        old = {name for name in names if _age_seconds(name) >= writing_seconds}
-        owned = model.objects.filter(**{f"{field}__in": old}).values_list(field, flat=True)
-        for name in old.difference(owned):
-            default_storage.delete(name)
-            log.warning("%s: a file without a row removed", name)
+        for page in default_storage.pages(folder):
+            old = {name for name, written in page.items() if timezone.now() - written >= writing}
+            owned = model.objects.filter(**{f"{field}__in": old}).values_list(field, flat=True)
+            for name in old.difference(owned):
+                default_storage.delete(name)
+                log.warning("%s: a file without a row removed", name)
+    for name in working_files.ownerless(writing):
+        default_storage.delete(name)
+        log.warning("%s: a copy without an unfinished job removed", name)
 
 
 def remove_uploads(seconds: float = UPLOAD_SECONDS) -> None:
@@ -101,10 +116,3 @@ def remove_uploads(seconds: float = UPLOAD_SECONDS) -> None:
             if time.time() - path.stat().st_mtime >= seconds:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
                 log.warning("%s: an upload without a process removed", path.name)
-
-
-def _age_seconds(name: str) -> float:
-    try:
-        return (timezone.now() - default_storage.get_modified_time(name)).total_seconds()
-    except FileNotFoundError:  # removed meanwhile
-        return 0.0

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.core.checks import Error, Info, Tags, Warning, register
 from django.utils.translation import gettext
 
+from diffuser_api import storage
 from diffuser_api.marking import keys
 from diffuser_api.operations import delivery, installation
 from generation.models import hub
@@ -45,12 +46,34 @@ def names_are_settings(app_configs, **kwargs):
 
 @register()
 def files_have_their_database(app_configs, **kwargs):
-    owner = installation.other_owner()
+    try:
+        owner = installation.other_owner()
+    except storage.Away as error:
+        return [Warning(f"The storage of files can't be used: {error}.", id="cartolina.W008")]
     if not owner:
         return []
-    hint = f"Set another DATA_DIR, or, if the rows were moved, delete the file {installation.CLAIM} in it."
-    text = f"The files in DATA_DIR belong to the database {owner}; no file without a row is removed there."
+    place = "STORAGE_URL" if settings.BUCKET else "DATA_DIR"
+    hint = f"Set another {place}, or, if the rows were moved, delete the file {installation.CLAIM} in it."
+    text = f"The files in {place} belong to the database {owner}; no file without a row is removed there."
     return [Warning(text, hint=hint, id="cartolina.W004")]
+
+
+@register()
+def machines_have_the_same_keys(app_configs, **kwargs):
+    """With STORAGE_URL, each machine has a DATA_DIR of its own, and what it makes in it is its own too."""
+    if not settings.BUCKET:
+        return []
+    found = []
+    if settings.OWN_SECRET_KEY:
+        text = (
+            "This machine has made a SECRET_KEY of its own: others don't know its sessions and signed URLs."
+        )
+        found.append(Warning(text, hint="Set the same SECRET_KEY on all machines.", id="cartolina.W009"))
+    if not settings.C2PA_CERTIFICATE:
+        text = "This machine signs pictures with a certificate of its own, which others don't know."
+        hint = "Set C2PA_CERTIFICATE and C2PA_KEY to copies of the same two files on all machines."
+        found.append(Info(text, hint=hint, id="cartolina.I003"))
+    return found
 
 
 @register()

@@ -18,11 +18,14 @@ import urllib3
 from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.core import checks
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Max
 from django.utils import timezone
 
+from diffuser_api import storage
 from diffuser_api.access.internal import HEALTH
 from diffuser_api.models import Job
 from diffuser_api.operations import disk
@@ -77,6 +80,24 @@ def folders() -> list[str]:
     if short := disk.problem():
         found.append(f"{short}. Make room, or lower MIN_FREE_MB.")
     return found
+
+
+def stored_files() -> list[str]:
+    """A bucket is written to; a disk is tried with the folders."""
+    if not settings.BUCKET:
+        return []
+    if problem := default_storage.problem():
+        return [f"The bucket can't be used: {problem}. Look at STORAGE_URL, and whether the server runs."]
+    try:
+        name = default_storage.save("doctor/trial", ContentFile(b"a"))
+        default_storage.delete(name)
+    except (storage.Away, OSError) as error:
+        return [f"The bucket can't be written to: {error}. Give STORAGE_URL's key the right to do so."]
+    if default_storage.keeps_versions():
+        return [
+            "The bucket keeps deleted files as older versions. Turn its versioning off: deleted faces stay."
+        ]
+    return []
 
 
 def database() -> list[str]:
@@ -207,6 +228,7 @@ def name_of_this_host() -> list[str]:
 
 PARTS: dict[str, Callable[[], list[str]]] = {
     "folders": folders,
+    "stored files": stored_files,
     "database": database,
     "clock": clock,
     "settings, models, delivery": system_checks,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.conf import settings
+from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
@@ -19,6 +21,7 @@ def parts() -> dict[str, str]:
         "database": _database(),
         "queue": _queue(),
         "disk": disk.problem() or "ok",
+        **({"storage": _storage()} if settings.BUCKET else {}),
         "models": _models(),
         "worker": _worker(),
     }
@@ -40,6 +43,10 @@ def _queue() -> str:
         return "ok"
     except DatabaseError:
         return "not migrated or not reachable; run `manage.py migrate`"
+
+
+def _storage() -> str:
+    return "not usable; look at STORAGE_URL" if default_storage.problem() else "ok"
 
 
 def _models() -> str:

@@ -12,10 +12,11 @@ import os
 from pathlib import Path
 
 from django.conf import settings
+from django.core.files.storage import default_storage
 from django.db import connection
 
 MARK = ".installation"  # the end of the name of a file beside each working folder: it names the installation
-CLAIM = "installation"  # in DATA_DIR: the database whose rows name the stored files
+CLAIM = "installation"  # in DATA_DIR or the bucket: the database whose rows name the stored files
 
 
 def name() -> str:
@@ -63,15 +64,16 @@ def _mark_of(folder: Path) -> Path:
 
 
 def claim_files() -> None:
-    """The stored files belong to the first database that asks."""
-    with contextlib.suppress(FileExistsError), (Path(settings.DATA_DIR) / CLAIM).open("x") as file:
-        file.write(database())
+    """The stored files belong to the first database that asks. Raises Away."""
+    default_storage.put(CLAIM, database().encode())
 
 
 def other_owner() -> str:
-    """The other database that the files in DATA_DIR belong to; empty if they are ours, or nobody's yet."""
+    """The other database that the stored files belong to; empty if they are ours, or nobody's yet. Raises
+    Away."""
     try:
-        owner = (Path(settings.DATA_DIR) / CLAIM).read_text()
+        with default_storage.open(CLAIM) as file:
+            owner = file.read().decode()
     except FileNotFoundError:
         return ""
     return "" if owner == database() else owner

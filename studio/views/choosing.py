@@ -15,11 +15,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from diffuser_api.api import idempotency
 from diffuser_api.api.job_serializer import JobSerializer
-from diffuser_api.jobs import choosing, folders, orders
+from diffuser_api.jobs import choosing, orders, working_files
 from diffuser_api.models import Job
-from generation.job_folder import newest_index
 from studio import forms, once, sentences, visitors
-from studio.views.job import job_of, page, preview_of
+from studio.views.job import job_of, page
 
 LOOK_MS = 1000  # between two looks
 
@@ -102,15 +101,14 @@ def _choice(request, jobs: list[Job], problem: str = "", status: int = 200):
 
 
 def _candidate(job: Job, told: dict) -> dict:
-    folder = folders.generation_folder(job.code)
-    newest = None if job.is_finished else newest_index(folder)
+    newest = None if job.is_finished else working_files.newest(job)
     return {
         "job": job,
         "number": told["candidates"].index(job.code) + 1 if job.code in told["candidates"] else 1,
         "state": sentences.state(job, told["position"]),
         "percent": round(100 * job.progress),
         "newest": newest,
-        "preview": preview_of(folder) if newest == 0 else "",
+        "preview": working_files.preview(job) if newest == 0 else "",
         "likeness": told["likeness"],
         "error": sentences.error(job),
     }

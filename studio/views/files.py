@@ -8,15 +8,13 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 from PIL import Image
 
-from diffuser_api.jobs.folders import generation_folder
+from diffuser_api.jobs import working_files
 from diffuser_api.models import ActionImage, Job
 from diffuser_api.photos.pictures import as_jpeg, as_png, derived, open_stored
-from generation.job_folder import PREVIEW, picture_path
 from generation.models.profiles import get_profile
 from generation.picture import canvas
 from generation.step_table import ORDER
 from studio import figures, visitors
-from studio.views.job import samples_of
 
 SMALL_SIDE = 480
 OWN = {"Cache-Control": "private, no-store"}  # the next visitor may use the same browser
@@ -58,12 +56,12 @@ def _generation(request, code: str) -> Job:
 @visitors.welcome
 @require_safe
 def step(request, code, index):
-    """A step's picture while the job runs, and as long as its folder is there."""
+    """A step's picture while the job runs, and as long as its working files are there."""
     job = _generation(request, code)
     if index > len(ORDER):
         raise Http404
     try:
-        return FileResponse(picture_path(generation_folder(job.code), index).open("rb"), headers=OWN)
+        return FileResponse(working_files.open_picture(job, index), headers=OWN)
     except OSError as error:
         raise Http404 from error
 
@@ -72,21 +70,22 @@ def step(request, code, index):
 @require_safe
 def preview(request, code):
     """Of the first step while it paints; when that is over meanwhile, its picture."""
-    folder = generation_folder(_generation(request, code).code)
-    for path in (folder / PREVIEW, picture_path(folder, 1)):
-        with contextlib.suppress(OSError):
-            return FileResponse(path.open("rb"), headers=OWN)
-    raise Http404
+    job = _generation(request, code)
+    with contextlib.suppress(OSError):
+        return FileResponse(working_files.open_preview(job), headers=OWN)
+    try:
+        return FileResponse(working_files.open_picture(job, 1), headers=OWN)
+    except OSError as error:
+        raise Http404 from error
 
 
 @visitors.welcome
 @require_safe
 def sample(request, code, name):
     job = get_object_or_404(request.visitor.jobs().filter(kind=Job.Kind.TRAINING), code=code)
-    path = next((path for path in samples_of(job) if path.name == name), None)
     try:
-        return FileResponse(path.open("rb"), headers=OWN)
-    except (OSError, AttributeError) as error:
+        return FileResponse(working_files.open_sample(job, name), headers=OWN)
+    except OSError as error:
         raise Http404 from error
 
 

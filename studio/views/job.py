@@ -2,7 +2,6 @@
 again; what hasn't changed is answered with nothing."""
 
 import hashlib
-from pathlib import Path
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -10,9 +9,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from diffuser_api import audit
 from diffuser_api.api.job_serializer import JobSerializer
-from diffuser_api.jobs import folders, retention, status_changes
+from diffuser_api.jobs import retention, status_changes, working_files
 from diffuser_api.models import Job
-from generation.job_folder import PREVIEW, newest_index
 from studio import clothes, sentences, sharing, visitors
 
 RUNNING_MS, WAITING_MS = 500, 1500  # between two looks
@@ -51,8 +49,7 @@ def _context(request, job: Job) -> dict:
     """``version`` changes with everything that the page shows."""
     told = JobSerializer(job, context={"request": request}).data
     picture = job.kind == Job.Kind.GENERATION
-    folder = folders.generation_folder(job.code)
-    newest = None if job.is_finished or not picture else newest_index(folder)
+    newest = None if job.is_finished or not picture else working_files.newest(job)
     context = {
         "job": job,
         "picture": picture,
@@ -69,8 +66,8 @@ def _context(request, job: Job) -> dict:
         "candidates": told["candidates"],
         "steps": sentences.steps(job, newest),
         "newest": newest,
-        "preview": preview_of(folder) if newest == 0 else "",
-        "samples": [] if picture else [path.name for path in samples_of(job)],
+        "preview": working_files.preview(job) if newest == 0 else "",
+        "samples": [] if picture else working_files.samples(job),
         "ticket": visitors.ticket_of(job.code) if job.kind == Job.Kind.TRAINING else "",
         "share": sharing.told(job, request) if picture and job.status == Job.Status.SUCCEEDED else {},
         "every": RUNNING_MS if job.status == Job.Status.RUNNING and picture else WAITING_MS,
@@ -79,20 +76,6 @@ def _context(request, job: Job) -> dict:
     shown = [str(context[name]) for name in SHOWN]
     context["version"] = hashlib.sha256("\n".join([job.status, job.step, *shown]).encode()).hexdigest()[:12]
     return context
-
-
-def preview_of(folder: Path) -> str:
-    """Another text for each preview; empty while there is none."""
-    try:
-        return str((folder / PREVIEW).stat().st_mtime_ns)
-    except OSError:
-        return ""
-
-
-def samples_of(job: Job) -> list[Path]:
-    """What a training has painted on its way, the newest first."""
-    folder = folders.training_output(job.code) / "sample"
-    return sorted(folder.glob("*.png"), reverse=True)[:4]
 
 
 @visitors.welcome

@@ -16,7 +16,7 @@ from benchmarks.harness.hostile_files import bomb
 from diffuser_api.catalogue import archive, transfer
 from diffuser_api.models import Action, ActionImage, Poi, PoiImage
 from diffuser_api.photos.pictures import as_png
-from diffuser_api.storage import DurableStorage
+from diffuser_api.storage.disk import DurableStorage
 
 EXPORT, IMPORT = "/admin/diffuser_api/poi/catalogue.zip", "/admin/diffuser_api/poi/import/"
 

@@ -114,6 +114,16 @@ def test_metrics_count_what_the_rows_say(client, catalogue, settings, tmp_path):
     assert found["cartolina_ready", "database"] == 1
 
 
+def test_machines_with_a_folder_each_are_told_to_have_the_same_keys(settings):
+    settings.OWN_SECRET_KEY = True
+    assert not checks.machines_have_the_same_keys(None)
+    settings.BUCKET = {"bucket_name": "cartolina"}
+    said = [f"{found.msg} {found.hint}" for found in checks.machines_have_the_same_keys(None)]
+    assert "SECRET_KEY" in said[0] and "C2PA_KEY" in said[1]
+    settings.OWN_SECRET_KEY, settings.C2PA_CERTIFICATE = False, "chain.pem"
+    assert not checks.machines_have_the_same_keys(None)
+
+
 def test_a_check_names_the_database_that_a_data_dir_belongs_to(settings, db):
     installation.claim_files()
     assert not checks.files_have_their_database(None)

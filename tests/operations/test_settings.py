@@ -51,6 +51,48 @@ def test_an_empty_value_means_the_default(env, monkeypatch, value, tmp_path):
     assert env.database("D", tmp_path / "a#?+%20b.sqlite3")["NAME"] == str(tmp_path / "a#?+%20b.sqlite3")
 
 
+def test_a_bucket_is_read_with_its_keys_special_characters(env, monkeypatch):
+    monkeypatch.setenv("STORAGE_URL", "s3://A%2FB:c%2Bd%40e@s3.example:9000/my-bucket?region=eu-central-1")
+    assert env.bucket("STORAGE_URL") == {
+        "endpoint_url": "https://s3.example:9000",
+        "bucket_name": "my-bucket",
+        "access_key": "A/B",
+        "secret_key": "c+d@e",
+        "region_name": "eu-central-1",
+    }
+    monkeypatch.setenv("STORAGE_URL", "s3+http://key:word@[::1]/bucket")
+    found = env.bucket("STORAGE_URL")
+    assert (found["endpoint_url"], found["region_name"]) == ("http://[::1]", "us-east-1")
+    monkeypatch.setenv("STORAGE_URL", " ")
+    assert env.bucket("STORAGE_URL") == {}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "s3://key:hush@host",
+        "s3://key:hush@host/",
+        "s3://host/bucket",
+        "s3://key@host/bucket",
+        "https://key:hush@host/bucket",
+        "s3://key:hush@host/Bucket",
+        "s3://key:hush@host/bucket/folder",
+        "s3://key:hush@host:99999/bucket",
+        "s3://key:hush@host:0/bucket",
+        "s3://key:hu/sh@host/bucket",
+        "s3://key:hush@host/bucket?regoin=x",
+        "s3://key:hush@host/bucket?region=",
+        "s3://key:hush@host/bucket#x",
+        "s3://key:hush@ host/bucket",
+    ],
+)
+def test_a_bucket_that_would_be_misread_is_refused_without_its_secret(env, monkeypatch, value):
+    monkeypatch.setenv("STORAGE_URL", value)
+    with pytest.raises(ImproperlyConfigured, match="STORAGE_URL must be .*s3://KEY:SECRET@host") as refused:
+        env.bucket("STORAGE_URL")
+    assert "hush" not in str(refused.value)
+
+
 @pytest.mark.parametrize("value", ["cartolina", "/a b", "//x", "https://a.example/x"])
 def test_a_path_that_is_none_is_refused(env, monkeypatch, value):
     monkeypatch.setenv("SCRIPT_NAME", value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from functools import lru_cache
 
@@ -39,7 +38,7 @@ def _thumbnail(model, pk: int, field: str, allowed: set[str]) -> HttpResponse:
         raise Http404
     file = getattr(get_object_or_404(model, pk=pk), field)
     try:
-        changed = os.stat(file.path).st_mtime_ns
+        changed = file.storage.stamp(file.name)
         with _making:  # an old place can have 40 megapixels: one at a time
             content = _small(model, pk, field, file.name, changed)
     except (OSError, ValueError) as error:
