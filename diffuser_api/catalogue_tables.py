@@ -86,9 +86,12 @@ class PoiImage(Translated):
         help_text=_("What is to be seen, in English; goes into the prompt."),
     )
     image = models.ImageField(_("picture"), upload_to="pois/")
+    position = models.PositiveSmallIntegerField(
+        _("position"), default=0, db_default=0, help_text=_("The lowest is offered first.")
+    )
 
     class Meta:
-        ordering = ["name"]
+        ordering = ["position", "name"]
         verbose_name, verbose_name_plural = _("place image"), _("place images")
         constraints = [models.UniqueConstraint(fields=["poi", "name"], name="unique_image_name_of_poi")]
 

@@ -20,7 +20,18 @@ class PoiImageForm(forms.ModelForm):
 
     class Meta:
         model = PoiImage
-        fields = ["image", "name", "description"]
+        fields = ["image", "name", "description", "position"]
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["position"].required = False
+
+    def has_changed(self):
+        """A new picture of which only the position was given is none yet."""
+        return super().has_changed() and (self.instance.pk is not None or self.changed_data != ["position"])
+
+    def clean_position(self):
+        return self.cleaned_data["position"] or 0
 
 
 class PoiImageInline(admin.StackedInline):

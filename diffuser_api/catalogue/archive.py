@@ -22,6 +22,7 @@ MAX_FILES = 10_000
 MAX_INDEX_MB = 8
 MAX_TOTAL_MB = 4096  # of all pictures, unpacked
 UNTEXT = re.compile("[\0\ud800-\udfff]")  # characters that no database stores
+MOST_POSITIONS = 32767  # as the database's column
 NAME = re.compile(r"(?:pois|actions)/[^/\\\0]{1,150}")  # as the storage makes them
 BROKEN = (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, RuntimeError)
 
@@ -138,6 +139,20 @@ def text(entry: dict, field: str) -> str:
             )
         )
     return found
+
+
+def place_in_order(entry: dict) -> dict[str, int]:
+    """The entry's ``position``; empty without one, so that an import changes none. Raises ItemRefused."""
+    if "position" not in entry:
+        return {}
+    found = entry["position"]
+    if type(found) is not int or not 0 <= found <= MOST_POSITIONS:
+        raise ItemRefused(
+            gettext("{index}: {field} must be a whole number from 0 to {most}, not {value}.").format(
+                index=INDEX, field="'position'", most=MOST_POSITIONS, value=json.dumps(found)[:60]
+            )
+        )
+    return {"position": found}
 
 
 def translations(entry: dict, fields: tuple[str, ...]) -> dict[str, dict]:

@@ -75,6 +75,7 @@ class _Export:
         self.done.pictures += len(contents)
         if isinstance(row, PoiImage):
             entry = {"name": row.name, "description": row.description, **_translations(row)}
+            entry |= {"position": row.position} if row.position else {}
         else:
             entry = {"shot_type": row.shot_type, "kind": row.kind}
         return entry | {name: getattr(row, name).name for name in fields}

@@ -19,7 +19,15 @@ from django.db.models import Model
 from django.utils.translation import gettext
 
 from diffuser_api.catalogue import archive, entrance
-from diffuser_api.catalogue.archive import Archive, CatalogueRefused, ItemRefused, items, text, translations
+from diffuser_api.catalogue.archive import (
+    Archive,
+    CatalogueRefused,
+    ItemRefused,
+    items,
+    place_in_order,
+    text,
+    translations,
+)
 from diffuser_api.catalogue.export import SHOT_FILES, write
 from diffuser_api.models import Action, ActionImage, Poi, PoiImage
 
@@ -220,6 +228,7 @@ def _place(entry: dict) -> _Group:
     def image(found: dict) -> _Item:
         name = text(found, "name")
         values = {"description": text(found, "description"), **translations(found, PoiImage.TRANSLATED)}
+        values |= place_in_order(found)
         return _Item(name, {"name": name}, values, {"image": text(found, "image")})
 
     values = translations(entry, Poi.TRANSLATED)

@@ -51,7 +51,7 @@ def _ask(request, values: dict[str, str]):
 
 
 def _page(request, values, problems, status=200):
-    images = list(PoiImage.objects.select_related("poi").order_by("poi__name", "name"))
+    images = list(PoiImage.objects.select_related("poi").order_by("poi__name", *PoiImage._meta.ordering))
     actions = [
         {
             "name": action.name,
