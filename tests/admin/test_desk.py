@@ -168,6 +168,11 @@ def drag(page, *places: tuple[float, float]) -> None:
     page.mouse.up()
 
 
+IN_SIGHT = (
+    "one => { const { top, bottom } = one.getBoundingClientRect(); return top >= 0 && bottom <= innerHeight }"
+)
+
+
 def test_joints_are_dragged_masks_are_brushed_and_an_error_costs_nothing(page, site, pictures):
     page.goto(f"{site.url}{DESK}/action/add/")
     drop(page, "#images-1 .desk-stage", pictures / "in between.png")
@@ -229,6 +234,22 @@ def test_joints_are_dragged_masks_are_brushed_and_an_error_costs_nothing(page, s
     assert (by_key["face"] | ~again["face"]).all()  # nothing was taken away
 
 
+def test_leaving_with_joints_or_masks_that_are_not_saved_is_asked_about(page, site, pictures):
+    page.goto(f"{site.url}{DESK}/action/1/change/")
+    wait_for_proposals(page, 3)
+    page.locator("#images-0").get_by_role("button", name="Larger").click()
+    page.locator("#images-0 canvas").scroll_into_view_if_needed()
+    assert page.locator("#images-0 .desk-tools").evaluate(IN_SIGHT)
+    page.locator("#images-0").get_by_role("radio", name="Face mask").check()
+    drag(page, on_canvas(page, 0, 0.48, 0.3), on_canvas(page, 0, 0.52, 0.3))
+    with page.expect_event("dialog") as asked:
+        page.evaluate("setTimeout(() => location.assign('/admin/'))")
+    assert asked.value.type == "beforeunload"
+    asked.value.dismiss()
+    save(page)  # of what is saved, nothing is asked
+    page.wait_for_selector(".desk-shot[data-stored] .desk-loaded")
+
+
 def test_where_nobody_is_found_joints_are_placed_by_hand(page, site, pictures):
     page.goto(f"{site.url}{DESK}/action/add/")
     drop(page, "#images-0 .desk-stage", pictures / "porto_al-tramonto.jpg")
@@ -284,13 +305,36 @@ PAGES = {
 }
 
 
+def cancelled_job(site) -> None:
+    """So that there is one, and no work with it."""
+    wish = {"poi_name": "Cala Serena", "poi_image": "beach at noon", "action_name": "waving"}
+    wish |= {"action_shot_type": "MES", "age": "adult", "gender": "man"}
+    _, job = post_json(f"{site.url}/api/generate-image/", wish)
+    post_json(f"{site.url}/api/jobs/{job['code']}/cancel/", {})
+
+
+OF_A_CLIENT = """
+from diffuser_api.models import Client, Job
+client = Client.objects.create(name="Ufficio del turismo")
+job = Job.objects.latest("pk")
+Job.objects.filter(pk=job.pk).update(client=client, started_at=job.created_at, finished_at=job.created_at)
+"""
+
+
+def test_the_list_of_jobs_isnt_cut_at_1280_pixels(page, site):
+    cancelled_job(site)
+    site.manage("shell", "-c", OF_A_CLIENT)
+    for language in ("en", "it"):
+        page.set_extra_http_headers({"Accept-Language": language})
+        page.goto(f"{site.url}{DESK}/job/")
+        assert page.locator("#result_list tbody tr").count()
+        assert page.locator("#changelist .results").evaluate("box => box.scrollWidth <= box.clientWidth")
+
+
 def test_axe_finds_nothing_on_the_desks_pages_light_or_dark(page, site):
     from axe_playwright_python.sync_playwright import Axe
 
-    wish = {"poi_name": "Cala Serena", "poi_image": "beach at noon", "action_name": "waving"}
-    wish |= {"action_shot_type": "MES", "age": "adult", "gender": "man"}
-    _, job = post_json(f"{site.url}/api/generate-image/", wish)  # so that there is one, and no work with it
-    post_json(f"{site.url}/api/jobs/{job['code']}/cancel/", {})
+    cancelled_job(site)
     found = {}
     for name, address in PAGES.items():
         answer = page.goto(f"{site.url}{DESK}/{address}")

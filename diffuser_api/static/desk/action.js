@@ -40,6 +40,10 @@ class Shot {
     return this.section.querySelector(`[name$="-${name}"]`);
   }
 
+  get isDrawn() {
+    return this.made || this.moved || this.brushed.size > 0;
+  }
+
   get isEmpty() {
     return !this.section.dataset.stored && !this.made;
   }
@@ -240,5 +244,5 @@ if (template) {
   zone.querySelector("button").addEventListener("click", () => chooser.click());
   zone.hidden = !free().length;
   guardPage();
-  sendByScript(document.getElementById("action_form"), () => Promise.all(shots.map((shot) => shot.fill())));
+  sendByScript(document.getElementById("action_form"), () => Promise.all(shots.map((shot) => shot.fill())), () => shots.some((shot) => shot.isDrawn));
 }

@@ -32,8 +32,14 @@ export async function ask(url, body) {
   return said;
 }
 
-/** Sends the form by script, so that an error costs none of what was chosen and drawn. `prepare` comes first. */
-export function sendByScript(form, prepare = async () => {}) {
+/** Sends the form by script, so that an error costs none of what was chosen and drawn. `prepare` comes first.
+ * The browser asks before it leaves a form that was changed. `isDrawn`: whether something was that is no field yet. */
+export function sendByScript(form, prepare = async () => {}, isDrawn = () => false) {
+  let isChanged = false;
+  for (const name of ["input", "change"]) {
+    form.addEventListener(name, ({ target }) => { if (target.name && !target.name.startsWith("desk-")) isChanged = true; });
+  }
+  window.addEventListener("beforeunload", (event) => { if (isChanged || isDrawn()) event.preventDefault(); });
   const hold = (isBusy) => {
     for (const button of form.querySelectorAll("[type=submit]")) button.disabled = isBusy;
     form.setAttribute("aria-busy", isBusy);
@@ -47,7 +53,12 @@ export function sendByScript(form, prepare = async () => {}) {
       await prepare();
       const body = new FormData(form);
       if (event.submitter) body.append(event.submitter.name, event.submitter.value);
-      isLeaving = await send(form, body);
+      const place = await send(form, body);
+      isLeaving = Boolean(place);
+      if (!isLeaving) return;
+      isChanged = false;
+      isDrawn = () => false;
+      window.location.assign(place);
     } catch (error) {
       showErrors(form, { "": [error.message] });
     } finally {
@@ -56,16 +67,15 @@ export function sendByScript(form, prepare = async () => {}) {
   });
 }
 
-/** Whether the page is being left, for where the server says. */
+/** Where to go, when the server has saved the form; else what is wrong is shown. */
 async function send(form, body) {
   body.set("csrfmiddlewaretoken", token());
   const answer = await reach(form.action, { method: "POST", body, headers: { "X-Desk": "1" } });
   const said = await answer.json().catch(() => {
     throw new Error(`${failed(answer)} ${gettext("Nothing was saved.")}`);
   });
-  if (said.location) window.location.assign(said.location);
-  else showErrors(form, said.errors);
-  return Boolean(said.location);
+  if (!said.location) showErrors(form, said.errors);
+  return said.location;
 }
 
 /** Each field's sentences before the field; those of no field at the top. */
