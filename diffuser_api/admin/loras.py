@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.db.models import OuterRef, Subquery
 from django.template.loader import render_to_string
 from django.utils.translation import gettext_lazy as _
 
-from diffuser_api.admin.jobs import CodeAdmin
-from diffuser_api.models import LoraModel
+from diffuser_api.admin.jobs import CodeAdmin, small_picture
+from diffuser_api.models import Job, LoraModel
 
 WIDTH, LEFT, RIGHT, ROW = 640, 100, 110, 26  # of the chart, in its own units
 
 
 @admin.register(LoraModel)
 class LoraModelAdmin(CodeAdmin):
-    list_display = ["code", "client", "created_at", "job"]
+    list_display = ["code", "painted", "client", "created_at", "job"]
     search_fields = ["code"]
     fields = ["code", "file", "skin_tone", "looks", "client", "visitor", "job", "created_at", "likeness"]
 
     class Media:
         css = {"all": ["desk/desk.css"]}
+
+    def get_queryset(self, request):
+        painted = Job.objects.filter(lora=OuterRef("pk"), status=Job.Status.SUCCEEDED).order_by("-pk")
+        return super().get_queryset(request).annotate(painted_in=Subquery(painted.values("pk")[:1]))
+
+    @admin.display(description=_("newest picture"))
+    def painted(self, lora):
+        return small_picture(lora.painted_in) if lora.painted_in else ""
 
     @admin.display(description=_("likeness"))
     def likeness(self, lora):

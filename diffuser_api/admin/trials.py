@@ -18,9 +18,9 @@ from diffuser_api.admin import job_panel, once
 from diffuser_api.api import idempotency
 from diffuser_api.api.serializers import TEXT_LENGTH
 from diffuser_api.catalogue import previews
-from diffuser_api.jobs import orders
+from diffuser_api.jobs import lora_file, orders
 from diffuser_api.jobs.orders import GenerationOrder
-from diffuser_api.models import ActionImage, Job, PoiImage
+from diffuser_api.models import ActionImage, Job, LoraModel, PoiImage
 from generation.request import AGES, GENDERS
 
 VISITOR = "desk"  # whose the test pictures are
@@ -43,29 +43,44 @@ class TrialForm(forms.Form):
     wearing = forms.CharField(
         label=_("wearing"), required=False, max_length=TEXT_LENGTH, help_text=_("In English.")
     )
+    face = forms.CharField(
+        label=_("face"), required=False, max_length=8, help_text=_("The code of a LoRA. Empty: nobody's.")
+    )
     seed = forms.IntegerField(
         label=_("seed"), required=False, min_value=0, max_value=2**32 - 1, help_text=_("Empty: any.")
     )
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args, faces: bool, **kwargs):
+        """``faces``: whoever asks may use LoRAs."""
         super().__init__(*args, **kwargs)
-        places = PoiImage.objects.select_related("poi").order_by("poi__name", "name")
+        if not faces:
+            del self.fields["face"]
+        places = PoiImage.objects.select_related("poi").order_by("poi__name", *PoiImage._meta.ordering)
         shots = ActionImage.objects.select_related("action").order_by("action__name", "shot_type")
         shot = [(row.pk, str(row)) for row in shots]
         place = [(row.pk, f"{row.poi}, {row.shown_name}") for row in places]
         for name, rows, choices in (("place", places, place), ("shot", shots, shot)):
             self.fields[name].queryset, self.fields[name].choices = rows, choices
 
+    def clean_face(self) -> LoraModel | None:
+        code = self.cleaned_data["face"]
+        lora = LoraModel.objects.filter(code=code).first() if code else None
+        if code and lora is None:
+            raise forms.ValidationError(_("There is no LoRA with this code."))
+        if lora and (misfit := lora_file.misfit(lora)):
+            raise forms.ValidationError(str(misfit))
+        return lora
 
-def _form(data) -> TrialForm:
+
+def _form(data, faces: bool = False) -> TrialForm:
     """Filled with ``data``; a choice that it lacks is the first one."""
-    form = TrialForm()
+    form = TrialForm(faces=faces)
     values = {name: field.initial for name, field in form.fields.items()}
     values["gender"] = GENDERS[0]
     for name in ("place", "shot"):
         options = list(form.fields[name].choices)
         values[name] = options[0][0] if options else None
-    return TrialForm({name: data.get(name, value) for name, value in values.items()})
+    return TrialForm({name: data.get(name, value) for name, value in values.items()}, faces=faces)
 
 
 def _may(request, *permissions: str) -> bool:
@@ -78,7 +93,7 @@ def try_page(request):
     if not _may(request, "view_action", "view_poi"):
         raise PermissionDenied
     may_paint = _may(request, "add_job")
-    form = _form(request.POST or request.GET)
+    form = _form(request.POST or request.GET, faces=_may(request, "view_loramodel"))
     if "paint" in request.POST:
         if not may_paint:
             raise PermissionDenied
@@ -101,11 +116,13 @@ def try_page(request):
 
 def _paint(request, asked: dict) -> HttpResponseRedirect:
     kept = {name: asked[name] for name in ("age", "gender", "wearing")}
-    kept |= {"place": asked["place"].pk, "shot": asked["shot"].pk}
+    lora = asked.get("face")
+    kept |= {"place": asked["place"].pk, "shot": asked["shot"].pk, "face": lora.code if lora else ""}
     url = f"{reverse('admin:diffuser_api_action_try')}?{urlencode(kept)}"
     order = GenerationOrder(
         poi_image=asked["place"],
         action_image=asked["shot"],
+        lora=lora,
         age=asked["age"],
         gender=asked["gender"],
         other_details=asked["wearing"],

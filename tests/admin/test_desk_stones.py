@@ -1,13 +1,20 @@
 """What editors stumbled on at the desk, without a browser."""
 
+import io
+import re
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.core.files.base import ContentFile
 from PIL import Image
 
-from benchmarks.harness.clients import make_job, make_order
-from diffuser_api.catalogue import mask_rules
+from benchmarks.harness.admin_forms import management
+from benchmarks.harness.clients import make_job, make_lora, make_order
+from diffuser_api.catalogue import mask_rules, transfer
 from diffuser_api.jobs import orders, status_changes
-from diffuser_api.models import Action, Poi, PoiImage
+from diffuser_api.models import Action, Job, Poi, PoiImage
 from diffuser_api.photos.pictures import as_png
+from tests.studio.test_studio_visitors import finish
 
 
 def test_shots_run_from_near_to_far_everywhere(client, catalogue):
@@ -27,6 +34,60 @@ def test_an_empty_mask_is_named(catalogue):
     found = mask_rules.problems(*files)
     assert found["face_mask"].startswith("The face mask is empty")
     assert found["subject_mask"].startswith("The subject mask is empty")
+
+
+def test_a_places_pictures_are_offered_in_the_editors_order_everywhere(admin_client, client, catalogue):
+    place = Poi.objects.create(name="Lago")
+    content = PoiImage.objects.first().image.read()
+    for name in "abc":
+        place.images.create(name=name, description=name, image=ContentFile(content, f"{name}.png"))
+    body = management(TOTAL_FORMS=3, INITIAL_FORMS=3) | {"name": "Lago"}
+    for number, (image, position) in enumerate(zip(place.images.all(), (2, "", 1), strict=True)):
+        row = {"id": image.pk, "poi": place.pk, "name": image.name, "description": "x", "position": position}
+        body |= {f"images-{number}-{name}": value for name, value in row.items()}
+    assert admin_client.post(f"/admin/diffuser_api/poi/{place.pk}/change/", body).status_code == 302
+    [told] = [place for place in client.get("/api/pois/").json() if place["name"] == "Lago"]
+    assert [image["name"] for image in told["images"]] == ["b", "c", "a"]
+    page = client.get("/postcard/").content.decode()
+    offered = re.findall(r'name="place" value="(\d+)"', page)
+    assert [name for pk in offered for name in place.images.filter(pk=pk).values_list("name", flat=True)] == [
+        "b",
+        "c",
+        "a",
+    ]
+    with io.BytesIO() as archive:
+        transfer.write(archive)
+        place.images.update(position=0)
+        transfer.read(archive)
+    assert [image.name for image in place.images.all()] == ["b", "c", "a"]
+
+
+def test_jobs_and_loras_are_listed_with_a_small_picture(admin_client, client, catalogue, tmp_path):
+    lora = make_lora("30000001")
+    job = finish(orders.create_job(make_order(lora=lora)), tmp_path)
+    url = f"/admin/diffuser_api/job/{job.pk}/small.jpg"
+    for model in ("job", "loramodel"):
+        assert f'<img src="{url}"' in admin_client.get(f"/admin/diffuser_api/{model}/").content.decode()
+    with Image.open(io.BytesIO(admin_client.get(url).content)) as picture:
+        assert picture.format == "JPEG" and max(picture.size) <= 128
+    assert client.get(url).status_code == 302  # to the log-in
+
+
+def test_an_action_is_tried_with_a_face_by_those_who_may_see_loras(admin_client, client, catalogue):
+    lora, page = make_lora("30000001"), "/admin/diffuser_api/action/try/"
+    body = {"place": PoiImage.objects.first().pk, "shot": Action.objects.first().images.first().pk}
+    body |= {"age": "old", "gender": "man", "paint": "1"}
+    answer = admin_client.post(page, body | {"face": lora.code}, follow=True)
+    assert Job.objects.get().lora == lora and f'value="{lora.code}"' in answer.content.decode()
+    answer = admin_client.post(page, body | {"face": "99999999"})
+    assert "There is no LoRA with this code." in answer.content.decode() and Job.objects.count() == 1
+    editor = get_user_model().objects.create_user("editor", is_staff=True)
+    names = ["view_action", "view_poi", "add_job"]
+    editor.user_permissions.set(Permission.objects.filter(codename__in=names))
+    client.force_login(editor)
+    client.post(page, body | {"face": lora.code})
+    assert Job.objects.count() == 2 and Job.objects.latest("pk").lora is None
+    assert 'name="face"' not in client.get(page).content.decode()
 
 
 def test_the_desk_speaks_of_places_and_of_no_step_after_the_end(admin_client, catalogue):
