@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev database demo run test test-fast test-scale lint bench bench-quality bench-safety bench-sd15 bench-gpu screenshots clean
+.PHONY: help setup setup-dev database demo run test test-fast test-scale lint bench bench-quality bench-safety bench-watermark bench-sd15 bench-gpu screenshots clean
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -22,7 +22,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 WEIGHTS := generation/miniature/weights
 UNET := unet/diffusion_pytorch_model.safetensors
-BENCHMARKS = $(filter-out measures pixels quality strangers likeness settings screenshots sd15 sd15_parts sd15_shaped gpu plain_diffusers plain_lora,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/*.py)))
+BENCHMARKS = $(filter-out measures pixels quality watermark strangers likeness settings screenshots sd15 sd15_parts sd15_shaped gpu plain_diffusers plain_lora,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/*.py)))
 
 help:
 	@echo "make demo    five photos in, a picture out: trains, paints, says where the picture is"
@@ -34,6 +34,7 @@ help:
 	@echo "make bench   measurements, printed as tables"
 	@echo "make bench-quality   what the pictures are worth: a table and a contact sheet, in two hours"
 	@echo "make bench-safety   which forbidden and which harmless words of visitors are refused, in half a minute"
+	@echo "make bench-watermark   how well the invisible watermark is hidden, and found again after changes, in an hour"
 	@echo "make bench-sd15   the whole road at Stable Diffusion 1.5's size, with random weights (7 GB of disk)"
 	@echo "make bench-gpu    every step, isolation and training on a GPU, next to plain diffusers: table, CSV, plot"
 	@echo "make screenshots   every page and state of studio and desk, in screenshots/"
@@ -113,6 +114,9 @@ bench-quality: setup-dev
 
 bench-safety: setup-dev
 	$(RUN) -m benchmarks.safety
+
+bench-watermark: setup-dev
+	$(RUN) -m benchmarks.watermark
 
 bench-sd15: setup-dev
 	$(RUN) -m benchmarks.sd15

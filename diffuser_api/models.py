@@ -142,6 +142,8 @@ class Job(Owned):
     group = models.CharField(
         max_length=8, blank=True, default="", db_default="", db_index=True, editable=False
     )
+    # the reference in the picture's watermark, in hexadecimal; it is nowhere else
+    mark = models.CharField(max_length=16, blank=True, default="", db_default="", editable=False)
     webhook_url = models.CharField(_("webhook URL"), max_length=URL_LENGTH, blank=True)
     # addresses.mark_of, if it is known
     sender = models.CharField(max_length=16, blank=True, db_default="", editable=False)

@@ -68,6 +68,7 @@ C2PA_KEY = env.file("C2PA_KEY")
 C2PA_TIMESTAMP_URL = env.address("C2PA_TIMESTAMP_URL", "")  # of a time-stamping service (RFC 3161)
 if bool(C2PA_CERTIFICATE) != bool(C2PA_KEY):
     raise ImproperlyConfigured("Set both of C2PA_CERTIFICATE and C2PA_KEY, or neither.")
+WATERMARK = env.flag("WATERMARK", False)  # in the pixels, with a reference to the job
 SOMEBODY_ELSE_LABELS = env.flag("SOMEBODY_ELSE_LABELS", False)  # true: no visible label in the pictures
 LABEL_CORNER = env.choice("LABEL_CORNER", label.CORNERS)
 LABEL_LOOK = env.choice("LABEL_LOOK", tuple(label.LOOKS))

@@ -184,7 +184,8 @@ class VerifyAnswerSerializer(serializers.Serializer):
     result = serializers.ChoiceField(verify.SENTENCES)
     message = serializers.CharField(help_text="English, or Italian where Accept-Language asks for it.")
     signer = serializers.CharField(help_text="Of an unchanged picture, as its certificate says; else empty.")
-    made_at = serializers.CharField(help_text="When it was made, if it says so.")
+    watermark = serializers.BooleanField(help_text="Whether this service's watermark is in the pixels.")
+    made_at = serializers.CharField(help_text="When it was made, if that is known.")
     made_by = serializers.CharField(help_text="The software, and its version.")
 
 

@@ -55,6 +55,8 @@ def _picture(job: Job) -> Iterator[str]:
     asked = f"{job.created_at:%Y-%m-%d}"
     yield f"picture {job.code}: {job.status}, {place}, {asked}, kept until {until}{_owner(job)}"
     yield f"  words: {job.parameters.get('other_details') or 'none'}; file: {job.output.name or 'none'}"
+    if job.mark:
+        yield "  the reference in the picture's watermark"
     if job.body:
         yield f"  the picture before the face was painted: {job.body.name}"
 

@@ -21,6 +21,7 @@ from diffuser_api.marking.finish import finish
 from diffuser_api.models import Job
 from generation import generator, repaint
 from generation.job_folder import PICTURES, picture_path
+from generation.marking import watermark
 from generation.models.profiles import get_profile
 from generation.models.safety import PictureRefused
 from generation.request import GenerationRequest, InvalidRequest
@@ -57,7 +58,7 @@ def run(job: Job, lease: Lease, steps: Collection[str] = ORDER) -> None:
             copies.store_if_due(at_once=event["event"] == "begin")  # the step before it is done then
 
         picture = generator.generate(folder, on_event, request, steps)
-        finished, body = finish(folder, picture, request), None
+        finished, body = _marked(job, folder, picture, request), None
         if request.lora:  # so that a face can be painted again alone
             body = picture_path(folder, len(ORDER) - 1)
             job.parameters["made_from"] = digest_of(folder, request)
@@ -86,6 +87,13 @@ def hand_on(job: Job, step: str, copies: Copies, is_new: bool) -> None:
     else:
         insist(copies.store)
         insist(lambda: status_changes.hand_on(job, step))
+
+
+def _marked(job: Job, folder: Path, picture: Path, request: GenerationRequest) -> Path:
+    """The finished picture. The job's row will have the reference of its watermark, if it has one."""
+    reference = watermark.draw() if settings.WATERMARK else None
+    job.mark = "" if reference is None else f"{reference:016x}"
+    return finish(folder, picture, request, reference)
 
 
 def begin_elsewhere(job: Job) -> bool:

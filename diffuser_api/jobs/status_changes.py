@@ -210,7 +210,7 @@ def finish_generation(job: Job, picture: Path, body: Path | None = None) -> bool
                 field_file.save(f"{job.code}.png", File(file), save=False)
             files.append(field_file)
         # The timings once more: a step's own write may have been dropped.
-        last = {"progress": 1.0, "timings": job.timings, "parameters": job.parameters}
+        last = {"progress": 1.0, "timings": job.timings, "parameters": job.parameters, "mark": job.mark}
         names = {"output": row.output.name, "body": row.body.name}
         with transaction.atomic():
             if not _end(_held(job), Job.Status.SUCCEEDED, **names, **last):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
@@ -12,16 +13,21 @@ from django.core.files import File
 from django.utils.translation import gettext_lazy as _
 
 from diffuser_api.marking import keys
+from diffuser_api.models import Job
 from diffuser_api.photos import gate
 from diffuser_api.photos.sentences import sentence
-from generation.marking import credentials, verify_process
+from generation.marking import credentials, verify_process, watermark
 
 SECONDS = 30
-COSTS = 1.0  # of the sender's seconds, as a photo that is looked at
+COSTS = 1.0  # of the sender's seconds, at least
 SENTENCES = {
     "ours": _("This picture was made by this service, and it is unchanged."),
     "other": _("This picture carries the Content Credentials of another signer, and it is unchanged."),
     "changed": _("This picture carries Content Credentials, but it was changed after it was signed."),
+    "watermark": _(
+        "This picture carries the watermark of this service: it was made here. Its metadata is gone, and it "
+        "may have been changed."
+    ),
     "marked": _(
         "This picture carries no Content Credentials. Its metadata says that it was made with a trained "
         "model; anybody could have written that."
@@ -37,22 +43,44 @@ class NotVerified(Exception):
     """The text says why, and what to do."""
 
 
-def verify(file: File, sender: str) -> dict:
-    """``result``, one of SENTENCES, with its sentence; ``signer``, ``made_at`` and ``made_by`` as the
-    credentials say. Raises NotVerified and gate.TooMuchWork."""
+@dataclass(frozen=True)
+class Verified:
+    """``told``: for everybody. ``result``, one of SENTENCES, with its sentence; ``watermark``: whether ours
+    was read; ``signer``, ``made_at`` and ``made_by`` as the credentials say, or our row.
+
+    ``code``: of the job that the watermark names, for staff alone.
+    """
+
+    told: dict
+    code: str = ""
+
+
+def verify(file: File, sender: str) -> Verified:
+    """Raises NotVerified and gate.TooMuchWork."""
     limit = settings.MAX_UPLOAD_MB
     if file.size == 0 or file.size > limit * 2**20:
         raise NotVerified(sentence("too_large", limit=limit) if file.size else sentence("empty"))
     gate.refuse_too_much_work(sender)
-    told = _look_at(file)
-    gate.charge(sender, COSTS)
-    result = _result(told)
+    marks = dict(Job.objects.exclude(mark="").values_list("mark", "pk"))
+    told = _look_at(file, "pixels" if marks else "metadata")
+    gate.charge(sender, max(COSTS, told["seconds"]))
+    job = _marked(told["leanings"], marks)
+    result = _result(told, job)
     signed = result in ("ours", "other")  # of a changed picture, nothing that it says is sure
     said = {name: told[name] if signed else "" for name in ("signer", "made_at", "made_by")}
-    return {"result": result, "message": str(SENTENCES[result]), **said}
+    if job and job.finished_at and not signed:
+        said["made_at"] = job.finished_at.isoformat(timespec="seconds")
+    answer = {"result": result, "message": str(SENTENCES[result]), "watermark": job is not None, **said}
+    return Verified(answer, job.code if job else "")
 
 
-def _look_at(file: File) -> dict:
+def _marked(leanings: list[list[float]], marks: dict[str, int]) -> Job | None:
+    """The job whose reference is in the pixels. ``marks``: the reference and the row of each."""
+    place = watermark.find(leanings, [int(mark, 16) for mark in marks])
+    return None if place is None else Job.objects.filter(pk=list(marks.values())[place]).first()
+
+
+def _look_at(file: File, depth: str) -> dict:
     with tempfile.TemporaryDirectory(prefix=gate.FOLDER_PREFIX, dir=settings.TMP_DATA_DIR) as name:
         picture, certificates = Path(name) / "picture", []
         with picture.open("wb") as target:
@@ -62,7 +90,12 @@ def _look_at(file: File) -> dict:
             certificates[-1].write_bytes(chain)
         try:
             done = gate.run_module(
-                "generation.marking.verify_process", picture, *certificates, seconds=SECONDS
+                "generation.marking.verify_process",
+                picture,
+                settings.MAX_PIXELS_MP,
+                depth,
+                *certificates,
+                seconds=SECONDS,
             )
         except subprocess.TimeoutExpired as late:
             raise NotVerified(sentence("too_heavy")) from late
@@ -75,8 +108,10 @@ def _look_at(file: File) -> dict:
     return json.loads(done.stdout)
 
 
-def _result(told: dict) -> str:
+def _result(told: dict, job: Job | None) -> str:
     if told["state"] == credentials.ABSENT:
+        if job:
+            return "watermark"
         return "marked" if told["source_type"] else "nothing"
     if told["state"] == credentials.INVALID:
         return "changed"

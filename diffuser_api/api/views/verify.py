@@ -27,6 +27,6 @@ class Verify(APIView):
         sent = PhotoCheckSerializer(data=request.FILES)
         sent.is_valid(raise_exception=True)
         try:
-            return Response(verify(sent.validated_data["image"], address_of(request)))
+            return Response(verify(sent.validated_data["image"], address_of(request)).told)
         except NotVerified as error:
             return Response({"detail": str(error)}, status.HTTP_400_BAD_REQUEST)
