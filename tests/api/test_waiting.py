@@ -8,6 +8,7 @@ from django.db import connection
 from django.test import Client
 
 from benchmarks.harness.api_requests import a_request
+from benchmarks.harness.running_worker import wait_until
 from diffuser_api.api import waiting
 from diffuser_api.jobs import status_changes
 from diffuser_api.models import Job
@@ -68,8 +69,7 @@ def test_with_all_waiting_places_taken_a_request_is_answered_at_once(catalogue, 
     threads = [threading.Thread(target=ask, args=["wait=20"]) for _ in range(settings.WAITING_REQUESTS)]
     for thread in threads:
         thread.start()
-    while waiting._room._value:
-        time.sleep(0.05)
+    wait_until(lambda: not waiting._room._value)
     assert ask("wait=60").status_code == 202
     assert all(thread.is_alive() for thread in threads)
     for code in Job.objects.values_list("code", flat=True):

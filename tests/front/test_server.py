@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from benchmarks.harness.running_worker import wait_until
 from diffuser_api.front import connection, lanes, server
 
 SMALL = 1000  # bytes that a request may have here
@@ -116,8 +117,7 @@ def test_a_client_that_does_not_read_is_hung_up_on_and_holds_no_thread(site, mon
     clients = [site.send(b"GET /large HTTP/1.1\r\n\r\n", buffer=2048) for _ in range(6)]
     assert site.get("/") == 200  # with two threads
     monkeypatch.setattr(connection, "SECONDS_TO_READ", 0.2)
-    while site.server.active_channels:
-        time.sleep(0.05)
+    wait_until(lambda: not site.server.active_channels, PATIENCE)
     for client in clients:
         client.close()
 
@@ -192,10 +192,10 @@ def test_a_strangers_photos_leave_a_thread_for_the_next_address(site, settings):
 def test_a_sender_of_too_many_photos_is_told_when_to_come_again(site, settings, monkeypatch):
     settings.NUM_PROXIES = 1
     monkeypatch.setattr(lanes, "MOST_WAITING", 3)
-    waiting = [photo_from(site, "198.51.100.7") for _ in range(4)]
-    assert site.waits.acquire(timeout=PATIENCE)  # the others wait
-    while len(site.server.file_lane.queue) < 3:
-        time.sleep(0.01)
+    waiting = [photo_from(site, "198.51.100.7")]
+    assert site.waits.acquire(timeout=PATIENCE)  # a thread has it, so that the next three wait
+    waiting += [photo_from(site, "198.51.100.7") for _ in range(3)]
+    wait_until(lambda: len(site.server.file_lane.queue) == 3, PATIENCE)
     refused = read_all(photo_from(site, "198.51.100.7"))
     assert refused.startswith(b"HTTP/1.1 429") and b"Retry-After: 5" in refused and b"again in" in refused
     for client in waiting:

@@ -1,13 +1,13 @@
 """A run is broken off where it waits: when its job is lost, its worker stops, or it takes too long."""
 
 import threading
-import time
 
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
 from benchmarks.harness.clients import make_job, make_training
+from benchmarks.harness.running_worker import wait_until
 from diffuser_api.jobs import lease, run_generation, runner, status_changes, sweep
 from diffuser_api.jobs.lease import Lease, Lost, Stopped, TimedOut
 from diffuser_api.models import Job
@@ -95,8 +95,7 @@ def test_the_heart_beats_while_the_run_is_busy_elsewhere(job, monkeypatch):
     monkeypatch.setattr(lease, "SECONDS_BETWEEN_BEATS", 0.05)
     before = Job.objects.get().heartbeat_at
     with Lease(job).heartbeat():
-        while Job.objects.get().heartbeat_at == before:
-            time.sleep(0.05)
+        wait_until(lambda: Job.objects.get().heartbeat_at != before)
 
 
 def test_a_sweep_goes_on_while_this_workers_own_job_is_broken_off(job, monkeypatch):
