@@ -7,11 +7,26 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 
+from django.core.files import File
 from django.core.files.storage import FileSystemStorage
+
+
+class StoredFile(File):
+    """Django's own raises ValueError if the file was deleted between two calls of ``open``."""
+
+    def open(self, mode=None, *args, **kwargs):
+        """Raises FileNotFoundError."""
+        if self.closed:
+            self.file = open(self.name, mode or self.mode, *args, **kwargs)  # noqa: SIM115
+        self.seek(0)
+        return self
 
 
 class DurableStorage(FileSystemStorage):
     is_near = True
+
+    def _open(self, name, mode="rb"):
+        return StoredFile(open(self.path(name), mode))  # noqa: SIM115
 
     def _save(self, name, content):
         """A row is committed after its file is saved: by then the file and its name must be on the disk."""

@@ -12,7 +12,7 @@ from django.test import Client as Browser
 
 from benchmarks.harness.api_requests import a_request
 from benchmarks.harness.clients import make_job, make_lora, make_picture, make_training
-from diffuser_api.jobs import orders, retention, runner, status_changes, sweep
+from diffuser_api.jobs import lora_file, orders, retention, runner, status_changes, sweep
 from diffuser_api.jobs.orders import TrainingOrder
 from diffuser_api.models import Job, LoraModel
 from diffuser_api.photos.gate import Seen
@@ -189,3 +189,10 @@ def test_cancelling_a_training_while_its_photos_are_laid_out_logs_no_error(
     runner.run(job)
     assert "broken off" in caplog.text
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_a_lora_that_is_erased_between_two_looks_at_it_is_gone(lora):
+    """An order looks again when the face was erased while it was saved."""
+    assert lora_file.misfit(lora) is None
+    default_storage.delete(lora.file.name)
+    assert lora_file.misfit(lora).code == "damaged"
