@@ -290,7 +290,7 @@ def test_a_picture_is_made_with_the_keyboard_alone(server_and_worker, browser, f
 
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.className") == "skip"
-        go_to(".hero .button")
+        go_to(".hero a.button")
         page.keyboard.press("Enter")
         page.wait_for_url("**/you/")
         go_to("#images")
