@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import os
 import random
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from benchmarks.judge import identity
 from benchmarks.quality import held_out_scene, paint, say, seen_in_photos
 from generation.miniature import demo_content
 from generation.miniature.world import joints, people
+from generation.models.profiles import MINIATURE, get_profile
 
 PEOPLE = 10
 FIRST_REQUEST = 320  # after those of the quality table
@@ -53,9 +55,14 @@ def requests(count: int = PEOPLE) -> list[Request]:
     return found
 
 
+def _settings() -> str:
+    """A name for the profile's sizes, steps and strengths."""
+    return hashlib.sha256(repr(get_profile(MINIATURE.name)).encode()).hexdigest()[:8]
+
+
 def painted(work: Path, request: Request) -> Image.Image:
-    """The request's picture; painted once, with the weights that are there."""
-    file = work / f"{request.name}-{recipe()}.png"
+    """The request's picture; painted once, with the weights and settings that are there."""
+    file = work / f"{request.name}-{recipe()}-{_settings()}.png"
     if not file.exists():
         person = people.random_person(request.seed)
         lora, _ = kept_lora(work, person, request.seed)

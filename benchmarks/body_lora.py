@@ -1,0 +1,88 @@
+"""Is the visitor's LoRA of use before the face step? ``python -m benchmarks.body_lora``.
+
+Held-out people get a LoRA each, and the same requests with the same seeds are painted with the LoRA at each
+of ``SCALES`` in pose, detail and harmonize (``BODY_LORA``). The face step is the same for all. The judge of
+the quality table reads the pictures. The sheet has a row for each request: two of the photos, then for
+each scale the picture before the face step and the finished one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+from benchmarks.harness.trainings import kept_lora
+from benchmarks.judge import identity, rows
+from benchmarks.judge.painted import Painted, PaintedVisitor
+from benchmarks.judge.table import HEADER
+from benchmarks.quality import ROOT, held_out_scene, paint, say, seen_in_photos
+from generation.miniature import demo_content
+from generation.miniature.world import joints, people
+
+SCALES = (0.0, 0.6)
+FIRST_REQUEST = 320
+CELL, TITLE = 192, 28  # pixels on the sheet
+
+
+def painted_at(scale: float, work: Path, number: int, shot: str, lora: Path, seen: tuple) -> Painted:
+    person = people.random_person(identity.FIRST_PERSON + number)
+    scene = held_out_scene(FIRST_REQUEST + 3 * number, person, shot)
+    os.environ["BODY_LORA"] = str(scale)
+    return paint(work, f"{number}-{shot}-{scale:g}", scene, identity.FIRST_PERSON + number, lora, *seen)
+
+
+def draw_sheet(lines: list[list[Image.Image]], path: Path) -> None:
+    """``lines``: for each request its pictures from left to right."""
+    sheet = Image.new("RGB", (len(lines[0]) * CELL, TITLE + len(lines) * CELL), "white")
+    draw = ImageDraw.Draw(sheet)
+    titles = ["two of the photos", ""]
+    titles += [f"LoRA {scale:g}: {what}" for scale in SCALES for what in ("before the face", "finished")]
+    for column, title in enumerate(titles):
+        draw.text((column * CELL + 6, 8), title, fill="black")
+    for y, line in enumerate(lines):
+        for x, picture in enumerate(line):
+            small = picture.resize((CELL, CELL), Image.Resampling.LANCZOS)
+            sheet.paste(small, (x * CELL, TITLE + y * CELL))
+    sheet.save(path, quality=80)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--people", type=int, default=10)
+    parser.add_argument("--shown", type=int, default=4, help="people on the sheet")
+    parser.add_argument("--work", type=Path, help="a folder that keeps the LoRAs for another run")
+    parser.add_argument("--sheet", type=Path, default=ROOT / "docs" / "body-lora.jpg")
+    args = parser.parse_args()
+    found: dict[float, list[PaintedVisitor]] = {scale: [] for scale in SCALES}
+    lines: list[list[Image.Image]] = []
+    with tempfile.TemporaryDirectory(prefix="cartolina-body-lora-") as name:
+        work = Path(name)
+        for done, number in enumerate(identity.TRAINED[: args.people], start=1):
+            seed = identity.FIRST_PERSON + number
+            person = people.random_person(seed)
+            lora, _ = kept_lora(args.work or work, person, seed)
+            seen, photos = seen_in_photos(person, seed), demo_content.photos_of(person, seed)[:2]
+            for shot in joints.SHOT_TYPES:
+                line = list(photos)
+                for scale in SCALES:
+                    picture = painted_at(scale, work, number, shot, lora, seen)
+                    found[scale].append(PaintedVisitor(number, shot, picture))
+                    line += [picture.steps[4], picture.last]
+                if done <= args.shown:
+                    lines.append(line)
+            say(f"painted person {done} of {args.people}")
+    draw_sheet(lines, args.sheet)
+    for scale, visitors in found.items():
+        table, also = rows.visitor_rows(visitors)
+        limbs = rows.whole_limbs_row([visitor.painted for visitor in visitors])
+        print(f"LoRA {scale:g} before the face step", HEADER, sep="\n")
+        print(*(row.line() for row in [*table, *also, limbs]), sep="\n")
+    print(args.sheet)
+
+
+if __name__ == "__main__":
+    main()
