@@ -189,18 +189,23 @@ def face(
     if profile.cut_out:
         # This restores the place around the head as it was before harmonize. A harmonized version of these
         # pixels doesn't exist: the subject's head covered them when harmonize ran.
-        candidates = [
-            restore_place(one, background, skeleton, person_mask, face_mask, face_mask) for one in candidates
-        ]
+        masks = skeleton, person_mask, face_mask, face_mask
+        candidates = [restore_place(one, background, *masks) for one in candidates]
 
-    detectors = detectors_of(profile)
-    best = candidates[0]
+    detectors, best = detectors_of(profile), candidates[0]
     if count > 1:
         best = likeness.nearest(candidates, face_mask, embeddings, looks, detectors)
-    if profile.face_colour_limit:
-        fitted = face_colours.fit_to_neck(best, face_mask, skeleton, profile.face_colour_limit, detectors)
-        best = lay_over(fitted, best, face_mask, profile.feather)
-    return best
+    return _fitted_to_neck(best, face_mask, skeleton, profile)
+
+
+def _fitted_to_neck(
+    picture: Image.Image, face_mask: Image.Image, skeleton: Image.Image, profile: ModelProfile
+) -> Image.Image:
+    limit = profile.face_colour_limit
+    if not limit:
+        return picture
+    fitted = face_colours.fit_to_neck(picture, face_mask, skeleton, limit, detectors_of(profile))
+    return lay_over(fitted, picture, face_mask, profile.feather)
 
 
 if __name__ == "__main__":
