@@ -1,8 +1,8 @@
 """Is the visitor's LoRA of use before the face step? ``python -m benchmarks.body_lora``.
 
-Held-out people get a LoRA each, and the same requests with the same seeds are painted with the LoRA at each
-of ``SCALES`` in pose, detail and harmonize (``BODY_LORA``). The face step is the same for all. The judge of
-the quality table reads the pictures. The sheet has a row for each request: two of the photos, then for
+Held-out people get a LoRA each. The requests of ``strangers`` are painted, seed for seed, with the LoRA at
+each of ``SCALES`` in pose, detail and harmonize (``BODY_LORA``). The face step is the same for all. The judge
+of the quality table reads the pictures. The sheet has a row for each request: two of the photos, then for
 each scale the picture before the face step and the finished one.
 """
 
@@ -19,20 +19,18 @@ from benchmarks.harness.trainings import kept_lora
 from benchmarks.judge import identity, rows
 from benchmarks.judge.painted import Painted, PaintedVisitor
 from benchmarks.judge.table import HEADER
-from benchmarks.quality import ROOT, held_out_scene, paint, say, seen_in_photos
+from benchmarks.quality import ROOT, paint, say, seen_in_photos
+from benchmarks.strangers import Request
 from generation.miniature import demo_content
-from generation.miniature.world import joints, people
+from generation.miniature.world import joints
 
 SCALES = (0.0, 0.6)
-FIRST_REQUEST = 320
 CELL, TITLE = 192, 28  # pixels on the sheet
 
 
-def painted_at(scale: float, work: Path, number: int, shot: str, lora: Path, seen: tuple) -> Painted:
-    person = people.random_person(identity.FIRST_PERSON + number)
-    scene = held_out_scene(FIRST_REQUEST + 3 * number, person, shot)
+def painted_at(scale: float, work: Path, request: Request, lora: Path, seen: tuple) -> Painted:
     os.environ["BODY_LORA"] = str(scale)
-    return paint(work, f"{number}-{shot}-{scale:g}", scene, identity.FIRST_PERSON + number, lora, *seen)
+    return paint(work, f"{request.name}-{scale:g}", request.scene, request.seed, lora, *seen)
 
 
 def draw_sheet(lines: list[list[Image.Image]], path: Path) -> None:
@@ -62,15 +60,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="cartolina-body-lora-") as name:
         work = Path(name)
         for done, number in enumerate(identity.TRAINED[: args.people], start=1):
-            seed = identity.FIRST_PERSON + number
-            person = people.random_person(seed)
+            asked = [Request(number, shot) for shot in joints.SHOT_TYPES]
+            person, seed = asked[0].person, asked[0].seed
             lora, _ = kept_lora(args.work or work, person, seed)
             seen, photos = seen_in_photos(person, seed), demo_content.photos_of(person, seed)[:2]
-            for shot in joints.SHOT_TYPES:
+            for request in asked:
                 line = list(photos)
                 for scale in SCALES:
-                    picture = painted_at(scale, work, number, shot, lora, seen)
-                    found[scale].append(PaintedVisitor(number, shot, picture))
+                    picture = painted_at(scale, work, request, lora, seen)
+                    found[scale].append(PaintedVisitor(number, request.shot, picture))
                     line += [picture.steps[4], picture.last]
                 if done <= args.shown:
                     lines.append(line)

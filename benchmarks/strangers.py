@@ -25,6 +25,8 @@ from benchmarks.judge import identity
 from benchmarks.quality import held_out_scene, paint, say, seen_in_photos
 from generation.miniature import demo_content
 from generation.miniature.world import joints, people
+from generation.miniature.world.people import Person
+from generation.miniature.world.scenes import Scene
 from generation.models.profiles import MINIATURE, get_profile
 
 PEOPLE = 10
@@ -47,6 +49,14 @@ class Request:
     def name(self) -> str:
         return f"{self.number}-{self.shot}"
 
+    @property
+    def person(self) -> Person:
+        return people.random_person(self.seed)
+
+    @property
+    def scene(self) -> Scene:
+        return held_out_scene(FIRST_REQUEST + 3 * self.number, self.person, self.shot)
+
 
 def requests(count: int = PEOPLE) -> list[Request]:
     """Every person at every shot type, shuffled: neighbours are not the same person."""
@@ -64,13 +74,10 @@ def painted(work: Path, request: Request) -> Image.Image:
     """The request's picture; painted once, with the weights and settings that are there."""
     file = work / f"{request.name}-{recipe()}-{_settings()}.png"
     if not file.exists():
-        person = people.random_person(request.seed)
-        lora, _ = kept_lora(work, person, request.seed)
-        scene = held_out_scene(FIRST_REQUEST + 3 * request.number, person, request.shot)
+        lora, _ = kept_lora(work, request.person, request.seed)
         job = work / "jobs" / f"{request.name}-{os.getpid()}"
-        picture = paint(
-            job.parent, job.name, scene, request.seed, lora, *seen_in_photos(person, request.seed)
-        )
+        seen = seen_in_photos(request.person, request.seed)
+        picture = paint(job.parent, job.name, request.scene, request.seed, lora, *seen)
         aside = file.with_suffix(".tmp.png")
         picture.last.save(aside)
         os.replace(aside, file)
@@ -111,7 +118,7 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     write_tables(args.folder, asked)
     for place, request in enumerate(asked, start=1):
-        photos = demo_content.photos_of(people.random_person(request.seed), request.seed)
+        photos = demo_content.photos_of(request.person, request.seed)
         laid_out(photos, painted(work, request)).save(args.folder / f"{place:02}.png")
         say(f"{place} of {len(asked)}")
     print(f"{args.folder}: {len(asked)} pages; index.csv is to be filled in")
