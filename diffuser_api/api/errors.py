@@ -1,6 +1,7 @@
 """Which answer the API gives to which error, and which answer the whole site gives to an unexpected error."""
 
 import sys
+from types import ModuleType
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFieldsSent, TooManyFilesSent
@@ -54,13 +55,9 @@ def _as_api_error(error: Exception) -> Exception:
         case disk.NoRoom():
             return _refusal(507, error)
         case DatabaseError() | InterfaceError() if database.is_away(error) and not disk.is_full(error):
-            refusal = _refusal(503, database.TEXT)
-            refusal.wait = database.SECONDS_TO_RETRY
-            return refusal
+            return _away(database)
         case _ if storage.is_away(error):
-            refusal = _refusal(503, storage.TEXT)
-            refusal.wait = storage.SECONDS_TO_RETRY
-            return refusal
+            return _away(storage)
         case fitting.TooSmall():
             return ValidationError({"action_shot_type": [str(error)]})
         case wording.WordsRefused():
@@ -82,6 +79,13 @@ def no_such_call(request, path):
     """The answer to every URL under /api/ that is no call."""
     text = f"There is no call at this address; all calls are listed at {reverse('docs')}."
     return JsonResponse({"detail": text}, status=404)
+
+
+def _away(part: ModuleType) -> APIException:
+    """``part`` is ``database`` or ``storage``."""
+    refusal = _refusal(503, part.TEXT)
+    refusal.wait = part.SECONDS_TO_RETRY
+    return refusal
 
 
 def _refusal(status: int, error: Exception | str) -> APIException:
