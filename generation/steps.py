@@ -192,9 +192,9 @@ def face(
         masks = skeleton, person_mask, face_mask, face_mask
         candidates = [restore_place(one, background, *masks) for one in candidates]
 
-    detectors, best = detectors_of(profile), candidates[0]
+    best = candidates[0]
     if count > 1:
-        best = likeness.nearest(candidates, face_mask, embeddings, looks, detectors)
+        best = likeness.nearest(candidates, face_mask, embeddings, looks, detectors_of(profile))
     return _fitted_to_neck(best, face_mask, skeleton, profile)
 
 
