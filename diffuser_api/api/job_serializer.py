@@ -107,7 +107,8 @@ class JobSerializer(serializers.ModelSerializer):
             return None
         kept = min(seen, key=repaint.badness)
         verdict = likeness_words.verdict(kept)
-        return kept | {"verdict": verdict, "message": likeness_words.sentence(verdict)}
+        message = likeness_words.sentence(verdict, choosing.can_paint_face(job))
+        return kept | {"verdict": verdict, "message": message}
 
     @extend_schema_field(serializers.ListField(child=serializers.CharField()))
     def get_candidates(self, job):

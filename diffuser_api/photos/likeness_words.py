@@ -23,6 +23,16 @@ _SENTENCES = {
     ),
 }
 VERDICTS = tuple(_SENTENCES)
+# Where the face alone can't be painted again, the whole picture can.
+_WITHOUT_FACE_AGAIN = {
+    "somewhat_like": _(
+        "The face is somewhat like the photos. It may come nearer if the picture is painted anew."
+    ),
+    "not_like": _(
+        "The face is not like the photos. Have the picture painted anew, or try a shorter distance. If no face "
+        "comes out well, send five other photos: in good light, sharp, from the front and from both sides."
+    ),
+}
 
 
 def verdict(likeness: dict) -> str | None:
@@ -37,5 +47,9 @@ def verdict(likeness: dict) -> str | None:
     return "very_like" if distance <= VERY_LIKE else "somewhat_like"
 
 
-def sentence(verdict: str | None) -> str:
-    return str(_SENTENCES[verdict]) if verdict else ""
+def sentence(verdict: str | None, face_again: bool) -> str:
+    """``face_again``: whether the face alone can be painted again."""
+    if verdict is None:
+        return ""
+    sentences = _SENTENCES if face_again else _SENTENCES | _WITHOUT_FACE_AGAIN
+    return str(sentences[verdict])

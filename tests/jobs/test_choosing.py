@@ -304,3 +304,19 @@ def test_the_likeness_is_said_in_words_and_what_to_do(
         assert told["verdict"] == verdict and likeness.items() <= told.items()
         assert word in told["message"] and bool(told["message"]) == bool(verdict)
     assert verdict is None or verdict in likeness_words.VERDICTS
+
+
+@pytest.mark.parametrize("distance", [0.46, 0.61])
+def test_no_sentence_advises_the_face_again_where_it_cant_be_painted(distance, client, catalogue, tmp_path):
+    job = orders.create_job(make_order(lora=make_lora("12345678")))
+    finish(job.code, tmp_path, face=True, distance=distance)
+    advice = {"en": ("the face again", "painted anew"), "it": ("rifare solo il volto", "dipingere di nuovo")}
+
+    def told(language: str) -> str:
+        answer = client.get(f"/api/jobs/{job.code}/", headers={"Accept-Language": language}).json()
+        return answer["likeness"]["message"]
+
+    assert all(advice[language][0] in told(language) for language in advice)
+    Job.objects.filter(pk=job.pk).update(body="")
+    for language, (face_alone, anew) in advice.items():
+        assert face_alone not in told(language) and anew in told(language)

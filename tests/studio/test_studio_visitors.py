@@ -280,6 +280,16 @@ def test_a_second_tap_on_paint_anew_makes_no_second_picture(catalogue, tmp_path)
     assert answers[0]["Location"] == answers[1]["Location"] and Job.objects.count() == 2
 
 
+def test_a_picture_whose_place_is_gone_isnt_offered_to_be_painted_anew(catalogue, tmp_path):
+    browser, *_ = come()
+    done = finish(ask(browser, catalogue), tmp_path)
+    again = f'action="/jobs/{done.code}/again/"'
+    assert again in browser.get(f"/jobs/{done.code}/").content.decode()
+    Poi.objects.all().delete()
+    page = html.unescape(browser.get(f"/jobs/{done.code}/").content.decode())
+    assert again not in page and "The place or the figure isn't there any more" in page
+
+
 def test_two_forms_of_photos_at_the_same_moment_make_one_training(catalogue, settings, monkeypatch):
     """The second form arrives while the photos of the first are looked at."""
     settings.PHOTO_CHECKS = "off"
