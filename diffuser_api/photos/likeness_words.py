@@ -29,8 +29,9 @@ _WITHOUT_FACE_AGAIN = {
         "The face is somewhat like the photos. It may come nearer if the picture is painted anew."
     ),
     "not_like": _(
-        "The face is not like the photos. Have the picture painted anew, or try a shorter distance. If no face "
-        "comes out well, send five other photos: in good light, sharp, from the front and from both sides."
+        "The face is not like the photos. Have the picture painted anew, or try a shorter distance. If no "
+        "face comes out well, send five other photos: in good light, sharp, from the front and from both "
+        "sides."
     ),
 }
 
