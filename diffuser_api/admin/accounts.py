@@ -29,7 +29,10 @@ admin.site.unregister([Group, User])
 
 @admin.register(Group)
 class OurGroupAdmin(Permissions, GroupAdmin):
-    pass
+    """Most installations have a few editors and no group. The first group is made on a user's page."""
+
+    def has_module_permission(self, request):
+        return super().has_module_permission(request) and Group.objects.exists()
 
 
 @admin.register(User)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from django.contrib import admin, messages
+from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -56,7 +59,15 @@ class WebhookAdmin(ReadOnlyAdmin):
     list_display = ["event", "job", "host", "status", "attempts", "next_try_at", "last_result"]
     list_filter = ["status", "event"]
     search_fields = ["job__code", "host"]
+    exclude = ["body"]
+    readonly_fields = ["message"]
     actions = ["send_again"]
+
+    @admin.display(description=_("body"))
+    def message(self, webhook):
+        """With the API's own names, for those who write the front-end."""
+        body = json.dumps(json.loads(webhook.body), indent=2, ensure_ascii=False)
+        return format_html('<pre class="desk-message" lang="en">{}</pre>', body)
 
     @admin.action(description=_("Send again those that are dead or delivered"), permissions=["view"])
     def send_again(self, request, queryset):

@@ -7,6 +7,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from diffuser_api.admin import once
+from diffuser_api.admin.words import STEP_NAMES
 from diffuser_api.jobs import queue, working_files
 from diffuser_api.models import Job
 
@@ -14,15 +15,6 @@ from diffuser_api.models import Job
 PART_NAMES = {"import": _("import"), "load": _("load"), "work": _("work")}
 PARTS = {"import": ("import",), "load": ("load",), "work": ("inference", "train")}
 WIDTH, LEFT, RIGHT, ROW = 640, 100, 60, 26  # of the chart, in its own units
-
-
-STEP_NAMES = {
-    "pose": _("pose"),
-    "detail": _("detail"),
-    "harmonize": _("harmonize"),
-    "face": _("face"),
-    "train": _("training"),
-}
 
 
 def _called(step: str) -> str:

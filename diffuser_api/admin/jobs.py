@@ -22,10 +22,11 @@ from django.views.decorators.http import require_GET, require_POST
 from diffuser_api import audit
 from diffuser_api.admin import job_panel, once
 from diffuser_api.admin.pages import module
+from diffuser_api.admin.readable import ReadableJson
 from diffuser_api.api import idempotency
 from diffuser_api.jobs import choosing, orders, retention, status_changes, working_files
 from diffuser_api.models import Job
-from diffuser_api.photos.pictures import derived, open_stored
+from diffuser_api.photos.pictures import open_stored, small_for_staff
 from generation.step_table import ORDER
 
 ERROR_NAMES = {
@@ -54,7 +55,7 @@ def called(error_code: str) -> str:
     return str(ERROR_NAMES.get(error_code, error_code.replace("_", " ")))
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
+class ReadOnlyAdmin(ReadableJson, admin.ModelAdmin):
     """Rows that the system writes; they can be looked at and deleted."""
 
     def has_add_permission(self, request):
@@ -212,11 +213,9 @@ class JobAdmin(CodeAdmin):
             picture = open_stored(job.output)
         except OSError as error:
             raise Http404 from error
-        picture.thumbnail((SMALL_SIDE, SMALL_SIDE))
+        content = small_for_staff(picture, SMALL_SIDE)
         headers = {"Cache-Control": "private, max-age=300"}
-        return HttpResponse(
-            derived(picture, job.output, ["c2pa.resized"]), content_type="image/jpeg", headers=headers
-        )
+        return HttpResponse(content, content_type="image/jpeg", headers=headers)
 
     def step_picture(self, request, pk, index):
         """What a step of a running job has painted."""

@@ -21,8 +21,8 @@ def sign_finished(path: Path, record: dict, place_hash: str, now) -> None:
 def sign_derived(path: Path, parent: Path, actions: Sequence[str] = ("c2pa.transcoded",)) -> None:
     """Sign a JPEG, PNG or WebP file in place. ``parent`` is the signed picture that it was made from.
 
-    Every file that leaves the service and is made of a finished picture passes here. Write
-    ``source_type.XMP`` into the file before. ``actions``: what was done, in C2PA's words, such as
+    Every file that is made of a finished picture passes here, but for the small ones in the desk's lists.
+    Write ``source_type.XMP`` into the file before. ``actions``: what was done, in C2PA's words, such as
     ``c2pa.resized``, ``c2pa.cropped`` or ``c2pa.drawing`` (words and frames laid over it).
     """
     _sign(path, credentials.derived_manifest(actions), parent)

@@ -1,19 +1,22 @@
 """What editors stumbled on at the desk, without a browser."""
 
+import html
 import io
 import re
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.core.files.base import ContentFile
+from django.utils import timezone
 from PIL import Image
 
 from benchmarks.harness.admin_forms import management
 from benchmarks.harness.clients import make_job, make_lora, make_order
 from diffuser_api.catalogue import mask_rules, transfer
 from diffuser_api.jobs import orders, status_changes
-from diffuser_api.models import Action, Job, Poi, PoiImage
+from diffuser_api.models import Action, Job, LoraModel, Poi, PoiImage, Webhook
 from diffuser_api.photos.pictures import as_png
+from generation.marking import source_type
 from tests.studio.test_studio_visitors import finish
 
 
@@ -68,8 +71,11 @@ def test_jobs_and_loras_are_listed_with_a_small_picture(admin_client, client, ca
     url = f"/admin/diffuser_api/job/{job.pk}/small.jpg"
     for model in ("job", "loramodel"):
         assert f'<img src="{url}"' in admin_client.get(f"/admin/diffuser_api/{model}/").content.decode()
-    with Image.open(io.BytesIO(admin_client.get(url).content)) as picture:
+    content = admin_client.get(url).content
+    with Image.open(io.BytesIO(content)) as picture:
         assert picture.format == "JPEG" and max(picture.size) <= 128
+    assert source_type.SOURCE_TYPE.encode() in content
+    assert b"c2pa" not in content  # a list of a hundred isn't signed
     assert client.get(url).status_code == 302  # to the log-in
 
 
@@ -99,3 +105,30 @@ def test_the_desk_speaks_of_places_and_of_no_step_after_the_end(admin_client, ca
     assert "By place" in jobs and "By poi" not in jobs
     page = admin_client.get(f"/admin/diffuser_api/job/{job.pk}/change/").content.decode()
     assert "Step:" not in page
+
+
+def test_stored_values_are_rows_and_no_json(admin_client, catalogue):
+    job, lora = make_job(), make_lora("30000001")
+    told = {"step": "face", "inference_seconds": 2.5, "likeness": {"face": True, "distance": 0.4321}}
+    asked = job.parameters | {"other_details": "<b>a red coat</b>"}
+    Job.objects.filter(pk=job.pk).update(timings=[told], parameters=asked)
+    LoraModel.objects.filter(pk=lora.pk).update(looks={"hair": "grey", "glasses": "round"})
+    body = '{"type": "job.succeeded", "data": {"code": "1"}}'
+    sent = Webhook.objects.create(job=job, host="example.org", body=body, next_try_at=timezone.now())
+    pages = [f"job/{job.pk}", f"loramodel/{lora.pk}", f"webhook/{sent.pk}"]
+    pages = [admin_client.get(f"/admin/diffuser_api/{page}/change/").content.decode() for page in pages]
+    rows = ["<th>seconds to paint</th><td>2.5</td>", "<th>distance to the photos</th><td>0.432</td>"]
+    rows += ["<th>face found</th><td>yes</td>", "<td>&lt;b&gt;a red coat&lt;/b&gt;</td>"]
+    assert [row for row in rows if row not in pages[0]] == []
+    assert "<th>hair</th><td>grey</td>" in pages[1] and "<td>round</td>" in pages[1]
+    assert '<pre class="desk-message" lang="en">{\n' in html.unescape(pages[2])
+    raw = re.compile(r"\{&(quot|#x27);\w+&(quot|#x27);: ")
+    assert [raw.findall(page) for page in pages] == [[], [], []]
+
+
+def test_groups_are_at_the_desk_once_there_is_one(admin_client):
+    index, link = "/admin/", 'href="/admin/auth/group/"'
+    assert link not in admin_client.get(index).content.decode()
+    assert "/admin/auth/group/add/" in admin_client.get("/admin/auth/user/1/change/").content.decode()
+    Group.objects.create(name="editors")
+    assert link in admin_client.get(index).content.decode()
