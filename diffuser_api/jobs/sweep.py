@@ -16,7 +16,6 @@ from pathlib import Path
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import Error, connection
-from django.utils import timezone
 
 from diffuser_api import audit, storage
 from diffuser_api.jobs import folders, processes, retention, status_changes, working_files, write_ahead_log
@@ -97,7 +96,7 @@ def remove_files(writing_seconds: float = WRITING_SECONDS) -> None:
     for model, field in ((Job, "output"), (Job, "body"), (LoraModel, "file"), (TrainingPhoto, "file")):
         folder = model._meta.get_field(field).upload_to.rstrip("/")
         for page in default_storage.pages(folder):
-            old = {name for name, written in page.items() if timezone.now() - written >= writing}
+            old = {name for name, age in page.items() if age >= writing}
             owned = model.objects.filter(**{f"{field}__in": old}).values_list(field, flat=True)
             for name in old.difference(owned):
                 default_storage.delete(name)

@@ -13,7 +13,6 @@ from typing import IO
 
 from django.conf import settings
 from django.core.files.storage import default_storage
-from django.utils import timezone
 
 from diffuser_api import storage
 from diffuser_api.jobs import folders, queue
@@ -128,12 +127,11 @@ def ownerless(writing: timedelta) -> Iterator[str]:
         codes = {_code(name) for name in page}
         unfinished = Job.objects.filter(code__in=codes, status__in=queue.UNFINISHED)
         needed = dict(unfinished.values_list("code", "working_files"))
-        for name, written in page.items():
+        for name, age in page.items():
             named = needed.get(_code(name))
-            if named is None or name not in named.values():
-                age = timezone.now() - written
-                if age >= (writing if named is None else STORING):
-                    yield name
+            is_needed = named is not None and name in named.values()
+            if not is_needed and age >= (writing if named is None else STORING):
+                yield name
 
 
 def _code(name: str) -> str:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from diffuser_api.models import Job
 from diffuser_api.operations import disk, workers
@@ -56,7 +56,7 @@ def _models() -> str:
 
 def _worker() -> str:
     """A worker is alive if jobs move: it takes a waiting one, or is at work on another."""
-    since = timezone.now() - LONGEST_SILENCE
+    since = Now() - LONGEST_SILENCE  # of the database's clock, as those of machines differ
     try:
         waiting = Job.objects.filter(status=Job.Status.QUEUED, created_at__lt=since)
         at_work = Job.objects.filter(status=Job.Status.RUNNING, heartbeat_at__gte=since)

@@ -3,7 +3,8 @@
 Both are storages of Django's, and have more than Django asks for:
 
 - ``is_near``: whether a transaction may wait until a file is stored;
-- ``pages(folder)`` yields the files in the folder and below, some at a time, with the times of their writing;
+- ``pages(folder)`` yields the files in the folder and below, some at a time, each with its age, by the
+  clock that has written its time: those of machines differ;
 - ``stamp(name)`` is another number when the file was replaced under its name;
 - ``put(name, content)`` writes a file under this very name; if there is one already, that one stays;
 - ``problem()`` says why the storage can't be used, or nothing.

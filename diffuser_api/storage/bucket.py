@@ -12,7 +12,8 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin
 
 from boto3.exceptions import Boto3Error
@@ -153,11 +154,12 @@ class Bucket(S3Storage):
         content.seek(0)
         return content
 
-    def pages(self, folder: str) -> Iterator[dict[str, datetime]]:
+    def pages(self, folder: str) -> Iterator[dict[str, timedelta]]:
         with _told():
             asked = self.client.get_paginator("list_objects_v2")
             for page in asked.paginate(Bucket=self.bucket_name, Prefix=f"{folder}/"):
-                yield {entry["Key"]: entry["LastModified"] for entry in page.get("Contents", ())}
+                now = parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"])
+                yield {entry["Key"]: now - entry["LastModified"] for entry in page.get("Contents", ())}
 
     def stamp(self, name: str) -> int:
         """No name is used twice."""

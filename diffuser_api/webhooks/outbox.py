@@ -10,6 +10,7 @@ import base64
 import json
 from urllib.parse import urlsplit
 
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
@@ -30,17 +31,17 @@ def announce(code: str) -> None:
         return
     error = {"code": job.error_code, "message": job.error_message} if job.error_code else None
     data = {"code": code, "kind": job.kind, "status": job.status, "attempt": job.attempt, "error": error}
-    event, now = f"job.{job.status}", timezone.now()
+    event = f"job.{job.status}"
     Webhook.objects.create(
         job=job,
         event=event,
         host=(urlsplit(job.webhook_url).hostname or "")[:255],
-        body=json.dumps({"type": event, "timestamp": now.isoformat(), "data": data}),
-        next_try_at=now,
+        body=json.dumps({"type": event, "timestamp": timezone.now().isoformat(), "data": data}),
+        next_try_at=Now(),
     )
 
 
 def send_again(webhooks) -> int:
     """Make these messages pending again, unless they are; how many were changed."""
     ended = webhooks.exclude(status=Webhook.Status.PENDING)
-    return ended.update(status=Webhook.Status.PENDING, attempts=0, next_try_at=timezone.now(), ended_at=None)
+    return ended.update(status=Webhook.Status.PENDING, attempts=0, next_try_at=Now(), ended_at=None)

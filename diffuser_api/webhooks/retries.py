@@ -1,7 +1,8 @@
 """When a message to a webhook is sent, and when it is sent again. Only rows: ``sender`` talks to receivers.
 
 A message is claimed by one conditional UPDATE, for the time of a lease: if its sender dies, another process
-claims it after that. A receiver that doesn't accept it is tried again after ever longer pauses.
+claims it after that. A receiver that doesn't accept it is tried again after ever longer pauses. The
+database's clock counts, as the clocks of machines differ.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import random
 from datetime import timedelta
 
 from django.db.models import F, Q
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from diffuser_api.models import Webhook
 
@@ -24,18 +25,15 @@ GONE = 410  # the receiver's way of saying: never again
 
 def next_due(busy_hosts: set[str], busy_clients: set[int | None]) -> Webhook | None:
     """Claim the message that has waited longest, except for busy receivers and clients; None without one."""
-    now = timezone.now()
     # Later than any pause ends: it was written before the clock was set back.
-    is_due = Q(next_try_at__lte=now) | Q(next_try_at__gt=now + LONGEST_PAUSE)
+    is_due = Q(next_try_at__lte=Now()) | Q(next_try_at__gt=Now() + LONGEST_PAUSE)
     due = Webhook.objects.filter(is_due, status=Webhook.Status.PENDING)
     due = due.exclude(host__in=busy_hosts).exclude(job__client__in=busy_clients - {None})
     if None in busy_clients:
         due = due.exclude(job__client=None)
     for webhook in due.select_related("job__client").order_by("next_try_at")[:20]:
         seen = Webhook.objects.filter(pk=webhook.pk, status=Webhook.Status.PENDING, attempts=webhook.attempts)
-        if seen.filter(next_try_at=webhook.next_try_at).update(
-            attempts=F("attempts") + 1, next_try_at=now + LEASE
-        ):
+        if seen.filter(is_due).update(attempts=F("attempts") + 1, next_try_at=Now() + LEASE):
             webhook.attempts += 1
             return webhook
     return None
@@ -43,14 +41,13 @@ def next_due(busy_hosts: set[str], busy_clients: set[int | None]) -> Webhook | N
 
 def settle(webhook: Webhook, status: int | None, result: str) -> None:
     """Write the result of a try: delivered, to be tried again later, or dead."""
-    now = timezone.now()
     if status and 200 <= status < 300:
-        changes = {"status": Webhook.Status.DELIVERED, "ended_at": now}
+        changes = {"status": Webhook.Status.DELIVERED, "ended_at": Now()}
     elif status == GONE or webhook.attempts > len(PAUSES):
-        changes = {"status": Webhook.Status.DEAD, "ended_at": now}
+        changes = {"status": Webhook.Status.DEAD, "ended_at": Now()}
     else:
         pause = PAUSES[webhook.attempts - 1] * random.uniform(0.9, 1.1)  # not all at once after an outage
-        changes = {"next_try_at": now + timedelta(seconds=pause)}
+        changes = {"next_try_at": Now() + timedelta(seconds=pause)}
     mine = Webhook.objects.filter(pk=webhook.pk, status=Webhook.Status.PENDING, attempts=webhook.attempts)
     mine.update(last_result=result[:300], **changes)
     level = logging.INFO if changes.get("status") == Webhook.Status.DELIVERED else logging.WARNING
