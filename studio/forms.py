@@ -23,6 +23,7 @@ AGES = {"young": _("young"), "adult": _("adult"), "old": _("older")}
 GENDERS = {"woman": _("woman"), "man": _("man")}
 FIELDS = ("place", "shot", "how", "action", "words", "age", "gender", "garment", "colour", "clothes", "face")
 STARTING = {"shot": "MES", "how": "figure", "age": "adult", "gender": "woman", "face": ""}
+FIRST_CLOTHES = {"garment": "t-shirt", "colour": "red"}  # stand out from every place, so limbs come out whole
 _SENTENCES = {  # what to do about a field
     "place": _("Choose a place."),
     "action": _("Choose what you do."),
@@ -47,7 +48,7 @@ def _says(field: str, **other) -> dict:
 def starting_values(visitor: Visitor) -> dict[str, str]:
     """As in the visitor's last picture, but with a face that was trained since."""
     last = visitor.jobs().filter(kind=Job.Kind.GENERATION).first()
-    values = values_of(last) if last else dict(STARTING)
+    values = values_of(last) if last else STARTING | FIRST_CLOTHES
     newest = visitor.loras().first()
     if newest and (last is None or newest.created_at > last.created_at):
         values["face"] = newest.code

@@ -38,7 +38,7 @@ class JobSerializer(serializers.ModelSerializer):
         help_text="Jobs before this one; null when it waits no more."
     )
     eta_seconds = serializers.SerializerMethodField(
-        help_text="Learned from earlier jobs; null when none is known."
+        help_text="Learned from earlier jobs, or from its own pace; null when nothing is known."
     )
     error = serializers.SerializerMethodField()
     output_url = serializers.SerializerMethodField()

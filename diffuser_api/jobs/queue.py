@@ -31,6 +31,7 @@ SHARE = 0.2  # of MAX_JOBS_WAITING, for one visitor
 LORA_IS_ERASED = Exists(LoraModel.with_erased.filter(pk=OuterRef("lora"), is_erased=True))
 CLAIMABLE = Q(status=Job.Status.QUEUED) & ~LORA_IS_ERASED
 ANY_WORKER = Serving("", frozenset(ALL_STEPS))  # stands in as long as no worker is there
+ENOUGH_PROGRESS = 0.1  # of a job to learn from its own pace
 JOBS_TO_LEARN_FROM = 20  # the estimate is the median duration of so many jobs of the same kind
 
 
@@ -228,8 +229,8 @@ def _duration(start: datetime, end: datetime, next_step: str, timings: list[dict
 
 
 def eta_seconds(job: Job, ahead: Ahead | None = None) -> int | None:
-    """Estimated seconds until the job ends, from earlier jobs. 0 if it has ended; None if nothing is known,
-    or if no worker takes one of its steps."""
+    """Estimated seconds until the job ends, from earlier jobs, or from its own progress if there are none.
+    0 if it has ended; None if nothing is known, or if no worker takes one of its steps."""
     if job.is_finished:
         return 0
     running: list[tuple[str, str, float]] = [(job.worker, job.kind, job.progress)]
@@ -242,7 +243,7 @@ def eta_seconds(job: Job, ahead: Ahead | None = None) -> int | None:
     kinds = {kind for _, kind, _ in running} | {one.kind for one in waiting}
     typical = {kind: typical_seconds(kind) for kind in kinds}
     if None in typical.values():
-        return None
+        return _seconds_at_own_pace(job)
     if not waiting:
         return round(typical[job.kind] * (1 - job.progress))
     serving = serving or [ANY_WORKER]
@@ -251,6 +252,13 @@ def eta_seconds(job: Job, ahead: Ahead | None = None) -> int | None:
         busy[name if name in busy else min(busy, key=busy.get)] += typical[kind] * (1 - progress)
     ends = [_end_of(one, typical[one.kind] * (1 - one.progress), serving, busy) for one in waiting]
     return None if ends[-1] is None else round(ends[-1])
+
+
+def _seconds_at_own_pace(job: Job) -> int | None:
+    if job.started_at is None or job.progress < ENOUGH_PROGRESS:
+        return None
+    gone = max(0.0, (timezone.now() - job.started_at).total_seconds())
+    return round(gone * (1 - job.progress) / job.progress)
 
 
 def _end_of(job: Waiting, seconds: float, serving: list[Serving], busy: dict[str, float]) -> float | None:

@@ -18,6 +18,7 @@ FRAME = 6.0  # of paper around the picture
 BELOW, BESIDE = 17.0, 44.0  # room for the greeting, below the picture or beside it
 LOGO_WIDTH, LOGO_HEIGHT = 28.0, 13.0
 GREETING_SIZES, PLACE_SIZES = (8.0, 30.0), (7.0, 11.0)
+LARGE_PLACE_SIZES = (7.0, 22.0)  # without a greeting
 PLACE_HEIGHT = 5.5
 SHADE = 0.72  # how dark the lower edge of a picture gets beneath white letters
 
@@ -113,11 +114,15 @@ def _labelled(picture: Image.Image, card: Card) -> Image.Image:
 
 
 def _words(pdf: Canvas, card: Card, box: Box, colour: str) -> None:
-    """The greeting with the place's name beneath it, at the bottom of the box and clear of the logo."""
+    """The greeting with the place's name beneath it, at the bottom of the box and clear of the logo. A name
+    that stands alone is as large as a title."""
     box = _beside_logo(card, box)
     pdf.setFillColor(colour)
     y = box.y
-    if card.place:
+    if card.place and not card.greeting:
+        fitted = text.fit("place", card.place, card.fonts.greeting, box, LARGE_PLACE_SIZES)
+        write(pdf, fitted, Box(box.x, y, box.width, fitted.height))
+    elif card.place:
         place = Box(box.x, box.y, box.width, PLACE_HEIGHT)
         fitted = text.fit("place", card.place, card.fonts.text, place, PLACE_SIZES)
         write(pdf, fitted, place)

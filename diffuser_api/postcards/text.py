@@ -42,18 +42,21 @@ def plain(text: str) -> str:
 
 
 def fit(field: str, text: str, font: str, box: Box, sizes: tuple[float, float]) -> Fitted:
-    """``sizes``: the smallest and the largest. Raises TextRefused."""
+    """``sizes``: the smallest and the largest. A word is broken only if it is too wide at every size that
+    holds the text. Raises TextRefused."""
     text = plain(text)
     if characters := fonts.lacking(text, font):
         raise TextRefused(
             field, gettext("The card's font can't print these: {characters}").format(characters=characters)
         )
-    size = sizes[1]
-    while size >= sizes[0]:
+    words, steps = text.split(), int((sizes[1] - sizes[0]) / _STEP)
+    tried = [sizes[1] - step * _STEP for step in range(steps + 1)]
+    widest = max(words, key=lambda word: fonts.width_of(word, font, sizes[1]), default="")
+    whole = [size for size in tried if fonts.width_of(widest, font, size) <= box.width * mm]
+    for size in [*whole, *tried]:
         fitted = Fitted(tuple(_lines(text, font, size, box.width * mm)), font, size)
         if fitted.height <= box.height:
             return fitted
-        size -= _STEP
     raise TextRefused(field, gettext("This is too long for the card; shorten it."))
 
 

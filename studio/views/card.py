@@ -8,6 +8,7 @@ import base64
 from django.conf import settings
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 from rest_framework.serializers import ValidationError
@@ -17,7 +18,7 @@ from diffuser_api.api import errors, postcards
 from diffuser_api.models import Job
 from diffuser_api.photos.pictures import derived
 from diffuser_api.postcards import printing, wish
-from diffuser_api.postcards.card import DPI
+from diffuser_api.postcards.card import DPI, GREETING_LENGTH
 from studio import sharing, visitors
 from studio.views.files import OWN
 
@@ -49,6 +50,8 @@ def card(request, code):
     sent = request.method == "POST"
     values = {name: request.POST.get(name, "") for name in TEXTS}
     values |= {name: not sent or name in request.POST for name in SWITCHES}
+    if not sent:
+        values |= _greeting(job)
     kind, side = FILES.get(request.POST.get("file", ""), ("", "front"))
     problems, shown = {}, {}
     try:
@@ -70,6 +73,14 @@ def card(request, code):
     except OSError as error:
         raise Http404 from error
     return _page(request, job, values, problems, shown, status=400 if kind else 200)
+
+
+def _greeting(job: Job) -> dict:
+    """What a new card begins with. The greeting names the place, so the place isn't printed beneath it."""
+    place = job.poi_image.poi.shown_name if job.poi_image else ""
+    greeting = gettext("Greetings from {place}").format(place=place)
+    fits = place and len(greeting) <= GREETING_LENGTH
+    return {"greeting": greeting, "show_place": False} if fits else {}
 
 
 def _file(printed: postcards.Printed) -> HttpResponse:

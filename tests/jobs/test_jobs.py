@@ -104,6 +104,15 @@ def test_position_counts_the_jobs_before(job):
     assert (queue.position(second), queue.position(third)) == (1, 2)
 
 
+def test_the_first_job_of_a_server_is_estimated_by_its_own_pace(job):
+    running = status_changes.claim(job.code)
+    begun = timezone.now() - timedelta(seconds=100)
+    Job.objects.filter(pk=running.pk).update(progress=0.05, started_at=begun)
+    assert queue.eta_seconds(Job.objects.get(pk=job.pk)) is None
+    Job.objects.filter(pk=running.pk).update(progress=0.25)
+    assert 295 <= queue.eta_seconds(Job.objects.get(pk=job.pk)) <= 330
+
+
 def test_the_estimate_is_learned_from_earlier_jobs(job):
     assert queue.eta_seconds(job) is None
     now = timezone.now()

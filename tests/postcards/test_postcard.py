@@ -18,7 +18,8 @@ from benchmarks.harness.clients import make_client, make_job
 from diffuser_api.jobs import status_changes
 from diffuser_api.models import Job, PostcardLayout
 from diffuser_api.photos.pictures import as_png
-from diffuser_api.postcards import printing
+from diffuser_api.postcards import fonts, printing, text
+from diffuser_api.postcards.card import Box
 from diffuser_api.postcards.fonts import _FOLDER
 
 LINK = "https://cartolina.example/p/12345678"
@@ -76,8 +77,8 @@ def test_the_sheet_has_the_cards_size_with_bleed_and_marks_and_every_font(
     trim = [float(number) for number in re.search(r"TrimBox: +(.*)", boxes)[1].split()]
     card = (150, 100) if orientation == "landscape" else (100, 150)
     assert np.allclose([trim[2] - trim[0], trim[3] - trim[1]], [side / 25.4 * 72 for side in card], atol=0.1)
-    fonts = told("pdffonts", answer.content, tmp_path).splitlines()[2:]
-    assert len(fonts) == 2 and all(line.split()[-5] == "yes" for line in fonts), fonts
+    embedded = told("pdffonts", answer.content, tmp_path).splitlines()[2:]
+    assert len(embedded) == 2 and all(line.split()[-5] == "yes" for line in embedded), embedded
     # The picture reaches the bleed's edge, and nothing but marks lies beyond it.
     sheet, beyond = np.asarray(front).astype(int), round((10 - 3) / 25.4 * 300)
     if edges == "crop_marks":
@@ -198,8 +199,8 @@ def test_editors_set_logo_font_and_layout(admin_client, client, job, tmp_path):
         shown.getpixel((left + 10, left + 60)) == (254, 0, 0) or shown.getpixel((left + 10, left + 60))[1] < 9
     )
     if shutil.which("pdffonts"):
-        fonts = told("pdffonts", ask(client, job, greeting="Ciao").content, tmp_path)
-        assert "NotoSerif-SemiBoldItalic" in fonts and "NotoSerif-Regular" not in fonts
+        embedded = told("pdffonts", ask(client, job, greeting="Ciao").content, tmp_path)
+        assert "NotoSerif-SemiBoldItalic" in embedded and "NotoSerif-Regular" not in embedded
     assert "ours" in ask(client, job, layout="framed").json()["layout"][0]
 
 
@@ -211,3 +212,21 @@ def test_a_card_whose_picture_is_cut_has_the_visible_label_within_its_edges(clie
     left, top, right, bottom = ImageChops.difference(shown[False], shown[True]).getbbox()
     assert left > 0 and top > 0 and right - left > bottom - top > 0.06 * 1181  # at the upper left, whole
     assert right < 400 and bottom < 300
+
+
+def test_a_word_of_the_greeting_is_not_broken_where_a_smaller_size_holds_it():
+    said, narrow = "Greetings from Cala Serena", Box(0, 0, 39, 88)
+    fitted = text.fit("greeting", said, fonts.shipped().greeting, narrow, (8.0, 30.0))
+    assert " ".join(fitted.lines) == said
+    giant = text.fit("greeting", "W" * 60, fonts.shipped().greeting, narrow, (8.0, 30.0))
+    assert "".join(giant.lines) == "W" * 60  # a word that no size holds
+
+
+@needs_poppler
+def test_a_places_name_without_a_greeting_is_no_small_print(client, job, tmp_path):
+    heights = []
+    for greeting in ("", "Saluti!"):
+        said = told("pdftotext", ask(client, job, greeting=greeting).content, tmp_path, "-bbox")
+        top, bottom = re.search(r'yMin="(.*?)" xMax=".*?" yMax="(.*?)">Piazza</word', said).groups()
+        heights.append(float(bottom) - float(top))
+    assert heights[0] > 1.5 * heights[1]

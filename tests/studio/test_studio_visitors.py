@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
 from django.test import Client as Browser
 from PIL import Image
 
@@ -14,7 +15,7 @@ import studio.urls
 from benchmarks.harness.catalogue import make_catalogue, make_photos
 from benchmarks.harness.clients import CONSENT, make_job, make_lora
 from diffuser_api.jobs import folders, status_changes
-from diffuser_api.models import Client, Job, LoraModel, Poi
+from diffuser_api.models import Client, Job, LoraModel, Poi, PoiImage
 from diffuser_api.photos import gate
 from diffuser_api.photos.pictures import as_png
 from generation.job_folder import picture_path
@@ -488,3 +489,23 @@ def test_a_form_of_an_old_page_is_told_what_to_do_in_the_visitors_language(catal
     page = answer.content.decode()
     assert answer.status_code == 403 and "ricarica la pagina" in page and "CSRF" not in page
     assert "load the page anew" in browser.post("/admin/login/", {}).content.decode()
+
+
+def test_a_new_card_begins_with_a_greeting_that_names_the_place(catalogue, tmp_path):
+    browser, *_ = come()
+    done = finish(ask(browser, catalogue), tmp_path)
+    for language, greeting in (("en", "Greetings from Piazza"), ("it", "Saluti da Piazza")):
+        page = browser.get(f"/jobs/{done.code}/postcard/", headers={"Accept-Language": language})
+        assert f'value="{greeting}"' in page.content.decode()
+        assert 'name="show_place" checked' not in page.content.decode()
+    sent = browser.post(f"/jobs/{done.code}/postcard/", {"greeting": ""})
+    assert 'name="greeting" value=""' in sent.content.decode()
+
+
+def test_a_first_picture_begins_by_day_and_in_clothes_that_stand_out(db):
+    call_command("load_demo", verbosity=0)
+    browser, *_ = come()
+    page = browser.get("/postcard/").content.decode()
+    by_day = PoiImage.objects.get(poi__name="Cala Serena", name="beach at noon")
+    for name, value in (("place", by_day.pk), ("garment", "t-shirt"), ("colour", "red")):
+        assert re.search(rf'name="{name}" value="{value}"[^>]* checked', page), name

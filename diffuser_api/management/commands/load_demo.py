@@ -32,12 +32,16 @@ class Command(BaseCommand):
         before = PoiImage.objects.count()
         for place in demo_content.places():
             poi, _ = Poi.objects.get_or_create(name=place.name)
-            for image in place.images:
+            for position, image in enumerate(place.images):  # by day first: people stand out more
                 row = poi.images.filter(name=image.name).first()
                 if row is None:
                     file = _png(image.picture, f"{place.name} {image.name}")
                     row = PoiImage.objects.create(
-                        poi=poi, name=image.name, description=image.description, image=file
+                        poi=poi,
+                        name=image.name,
+                        description=image.description,
+                        image=file,
+                        position=position,
                     )
                 _translate(row)
         return PoiImage.objects.count() - before
