@@ -157,6 +157,8 @@ class Job(Owned):
     class Meta:
         ordering = ["-created_at"]
         verbose_name, verbose_name_plural = _("job"), _("jobs")
+        # for estimates, which need the last few jobs of a kind, and for deletion by age
+        indexes = [models.Index(fields=["kind", "finished_at"], name="jobs_of_a_kind_by_their_end")]
 
     def __str__(self):
         return f"{self.get_kind_display()} {self.code}"

@@ -22,7 +22,8 @@ from diffuser_api.operations import workers
 from diffuser_api.operations.workers import ALL_STEPS, FIRST_STEPS, Serving
 
 SECONDS_TO_RETRY = 60  # told to a client with too many jobs, as long as no job's duration is known
-TURN_MEMORY = timedelta(days=1)  # a client whose last turn began longer ago counts as new
+# A client whose last turn began longer ago counts as new. Each look at the order reads the jobs since then.
+TURN_MEMORY = timedelta(hours=1)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 UNFINISHED = (Job.Status.QUEUED, Job.Status.RUNNING)
 SHARE = 0.2  # of MAX_JOBS_WAITING, for one visitor
@@ -140,7 +141,8 @@ def in_turn(steps: Collection[str] = ALL_STEPS) -> list[Waiting]:
         (new if started_at is None else begun).append(Waiting(*fields))
     if not begun and not new:
         return []
-    last = _last_turns()
+    owners = {job[:OWNERS] for job in (*begun, *new)}
+    last = _last_turns() if len(owners) > 1 else {}  # alone, nobody goes before or after others
     return _take_turns(begun, last) + _take_turns(new, last)
 
 
