@@ -103,6 +103,8 @@ lint: setup-dev
 	$(BIN)/shellcheck .ci/run restart-if-killed.bash training-app/launch.bash
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/yamllint --strict .
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml compose.scale.yaml
+	$(BIN)/kubernetes-validate --strict --quiet docs/fleet/kubernetes/*.yaml
 	$(RUN) manage.py check
 	$(RUN) manage.py makemigrations --check --dry-run
 
