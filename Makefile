@@ -22,7 +22,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 WEIGHTS := generation/miniature/weights
 UNET := unet/diffusion_pytorch_model.safetensors
-BENCHMARKS = $(filter-out measures pixels quality watermark strangers likeness settings screenshots sd15 sd15_parts sd15_shaped gpu plain_diffusers plain_lora,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/*.py)))
+BENCHMARKS = $(filter-out measures outages pixels quality watermark strangers likeness settings screenshots sd15 sd15_parts sd15_shaped gpu plain_diffusers plain_lora,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/*.py)))
 
 help:
 	@echo "make demo    five photos in, a picture out: trains, paints, says where the picture is"
@@ -100,7 +100,7 @@ lint: setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache --no-logo
-	$(BIN)/shellcheck .ci/run restart-if-killed.bash training-app/launch.bash
+	$(BIN)/shellcheck .ci/run restart-if-killed.bash training-app/launch.bash benchmarks/harness/simulated/python.bash
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/yamllint --strict .
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml compose.scale.yaml

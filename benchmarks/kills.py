@@ -58,13 +58,20 @@ class Trial:
 
     def run(self, rounds: int) -> None:
         for _ in range(rounds):
-            for _ in range(WAITING_JOBS - len(self.unfinished())):
-                self.submit()
-            self.pause(self.random.uniform(*self.pause_seconds))
-            unfinished = self.unfinished()
-            if unfinished and self.random.random() < 0.1:
-                self.cancel(self.random.choice(unfinished))
+            self.begin_round()
             self.strike()
+        self.finish()
+
+    def begin_round(self) -> None:
+        for _ in range(WAITING_JOBS - len(self.unfinished())):
+            self.submit()
+        self.pause(self.random.uniform(*self.pause_seconds))
+        unfinished = self.unfinished()
+        if unfinished and self.random.random() < 0.1:
+            self.cancel(self.random.choice(unfinished))
+
+    def finish(self) -> None:
+        """Until the last job has ended, and its end was told."""
         end = time.monotonic() + SECONDS_TO_END
         while (self.unfinished() or self.untold()) and time.monotonic() < end:
             self.pause(1.0)

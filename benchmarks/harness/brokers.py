@@ -26,8 +26,9 @@ class Broker:
 
     log: IO[bytes] | None = None  # of one that says too much
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
+        """``host``: the address on which it listens."""
+        self.folder, self.host, self.port = folder, host, free_port()
         self.processes: list[subprocess.Popen] = []
 
     def start(self) -> None:
@@ -63,30 +64,30 @@ class Broker:
 class Redis(Broker):
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"redis://{self.host}:{self.port}/0"
 
     def begin(self) -> None:
         program = shutil.which("redis-server")
         if not program:
             raise FileNotFoundError("Redis is missing: apt-get install redis-server")
-        command = [program, "--port", self.port, "--bind", "127.0.0.1", "--dir", self.folder]
-        self.run([*command, "--save", "", "--appendonly", "no"])
+        command = [program, "--port", self.port, "--bind", self.host, "--dir", self.folder]
+        self.run([*command, "--save", "", "--appendonly", "no", "--protected-mode", "no"])
 
     def answers(self) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5) as asking:
+        with contextlib.suppress(OSError), socket.create_connection((self.host, self.port), 5) as asking:
             asking.sendall(b"PING\r\n")
             return asking.recv(16).startswith(b"+PONG")
         return False
 
 
 class RabbitMQ(Broker):
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
+        super().__init__(folder, host)
         self.port_of_node, self.port_of_names = free_port(), free_port()
 
     @property
     def url(self) -> str:
-        return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+        return f"amqp://guest:guest@{self.host}:{self.port}//"
 
     def begin(self) -> None:
         folders = sorted(Path(DEBIANS).glob("rabbitmq_server-*"))
@@ -100,25 +101,27 @@ class RabbitMQ(Broker):
         # Erlang would start this one by itself, and leave it behind.
         self.run(["epmd", "-port", self.port_of_names, "-address", "127.0.0.1"], user)
         (self.folder / "plugins").write_text("[].")
-        os.chmod(self.folder / "plugins", 0o644)
+        (self.folder / "rabbitmq.conf").write_text("loopback_users = none\n")
+        for name in ("plugins", "rabbitmq.conf"):
+            os.chmod(self.folder / name, 0o644)
         self.run(
             [folders[-1] / "sbin" / "rabbitmq-server"],
             user,
             HOME=str(self.folder),
             ERL_EPMD_PORT=str(self.port_of_names),
             RABBITMQ_NODENAME=f"cartolina{self.port}@localhost",
-            RABBITMQ_NODE_IP_ADDRESS="127.0.0.1",
+            RABBITMQ_NODE_IP_ADDRESS=self.host,
             RABBITMQ_NODE_PORT=str(self.port),
             RABBITMQ_DIST_PORT=str(self.port_of_node),
             RABBITMQ_MNESIA_BASE=str(self.folder / "rows"),
             RABBITMQ_LOG_BASE=str(self.folder / "log"),
             RABBITMQ_ENABLED_PLUGINS_FILE=str(self.folder / "plugins"),
-            RABBITMQ_CONFIG_FILE=str(self.folder / "none"),
+            RABBITMQ_CONFIG_FILE=str(self.folder / "rabbitmq.conf"),
             RABBITMQ_LOGS="-",
         )
 
     def answers(self) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5) as asking:
+        with contextlib.suppress(OSError), socket.create_connection((self.host, self.port), 5) as asking:
             asking.sendall(b"AMQP\x00\x00\x09\x01")
             return asking.recv(1) == b"\x01"
         return False

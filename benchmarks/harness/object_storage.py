@@ -21,15 +21,15 @@ PARTS = ("master", "volume", "filer", "s3", "admin")
 
 
 class SeaweedFS(Broker):
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
+        super().__init__(folder, host)
         self.ports = {part: free_port() for part in PARTS} | {"s3": self.port}
         self.grpc = {part: free_port() for part in PARTS}
 
     @property
     def url(self) -> str:
         """As STORAGE_URL has it."""
-        return f"s3+http://{KEY}:{quote(SECRET, safe='')}@127.0.0.1:{self.port}/{BUCKET}"
+        return f"s3+http://{KEY}:{quote(SECRET, safe='')}@{self.host}:{self.port}/{BUCKET}"
 
     def begin(self) -> None:
         program = Path(sys.executable).parent / "weed"
@@ -41,7 +41,7 @@ class SeaweedFS(Broker):
         config.write_text(json.dumps({"identities": [user]}))
         command = [program, "mini", f"-dir={self.folder / 'data'}", f"-s3.config={config}"]
         command += [f"-bucket={BUCKET}"]
-        command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-webdav=false"]
+        command += [f"-ip={self.host}", f"-ip.bind={self.host}", "-master.telemetry=false", "-webdav=false"]
         command += ["-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
         command += [f"-{part}.localSocket={self.folder / part}.sock" for part in ("s3", "filer")]
         command += [f"-{part}.port={port}" for part, port in self.ports.items()]
@@ -57,28 +57,28 @@ class SeaweedFS(Broker):
 
     def names(self) -> list[str]:
         """Of all files in the bucket."""
-        pages = client_of(self.port).get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+        pages = client_of(self.host, self.port).get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
         return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
 
     def empty(self) -> None:
         for name in self.names():
-            client_of(self.port).delete_object(Bucket=BUCKET, Key=name)
+            client_of(self.host, self.port).delete_object(Bucket=BUCKET, Key=name)
 
     def answers(self) -> bool:
         """Whether a file can be written: the parts come up one after the other."""
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-            return _takes_a_file(self.port)
+        with contextlib.suppress(OSError), socket.create_connection((self.host, self.port), 1):
+            return _takes_a_file(self.host, self.port)
         return False
 
 
 @functools.cache
-def client_of(port: int):
+def client_of(host: str, port: int):
     import boto3
     from botocore.config import Config
 
     return boto3.client(
         "s3",
-        endpoint_url=f"http://127.0.0.1:{port}",
+        endpoint_url=f"http://{host}:{port}",
         aws_access_key_id=KEY,
         aws_secret_access_key=SECRET,
         region_name="us-east-1",
@@ -86,10 +86,10 @@ def client_of(port: int):
     )
 
 
-def _takes_a_file(port: int) -> bool:
+def _takes_a_file(host: str, port: int) -> bool:
     from botocore.exceptions import BotoCoreError, ClientError
 
-    client = client_of(port)
+    client = client_of(host, port)
     try:
         client.put_object(Bucket=BUCKET, Key="trial", Body=b"a")
         client.delete_object(Bucket=BUCKET, Key="trial")

@@ -20,7 +20,6 @@ USER = "cartolina"
 SECONDS_TO_START = 60.0
 DEBIANS = "/usr/lib/postgresql"
 OPTIONS = {
-    "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "fsync": "off",  # nothing here has to survive a power cut
     "log_min_messages": "fatal",
@@ -45,13 +44,15 @@ def unprivileged() -> dict:
 
 
 class Server:
-    def __init__(self, folder: Path, **options: str) -> None:
-        self.folder, self.port, self.options = folder, free_port(), OPTIONS | options
+    def __init__(self, folder: Path, host: str = "127.0.0.1", **options: str) -> None:
+        """``host``: the address on which it listens. Everybody who reaches it is let in."""
+        self.folder, self.host, self.port = folder, host, free_port()
+        self.options = OPTIONS | {"listen_addresses": host} | options
         self.process: subprocess.Popen | None = None
 
     @property
     def url(self) -> str:
-        return f"postgres://{USER}@127.0.0.1:{self.port}/postgres"
+        return f"postgres://{USER}@{self.host}:{self.port}/postgres"
 
     def make(self) -> None:
         if user := unprivileged():
@@ -59,6 +60,8 @@ class Server:
         command = [programs() / "initdb", "--pgdata", self.folder, "--username", USER, "--auth", "trust"]
         command += ["--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"]
         subprocess.run(command, cwd="/", check=True, stdout=subprocess.DEVNULL, **unprivileged())
+        with (self.folder / "pg_hba.conf").open("a") as file:
+            file.write("host all all samenet trust\n")
 
     def start(self) -> None:
         """Until it takes connections."""

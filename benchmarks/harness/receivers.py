@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 @dataclass
 class Receiver:
     port: int
+    host: str = "127.0.0.1"
     requests: list[bytes] = field(default_factory=list)  # head and body of each, as they came
     sent: int = 0  # bytes of answers that the other side took
 
     @property
     def origin(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def url(self) -> str:
@@ -62,10 +63,12 @@ def gigabyte(connection, receiver) -> None:
 
 
 @contextlib.contextmanager
-def receiving(answer: Answer, tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
+def receiving(
+    answer: Answer, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> Iterator[Receiver]:
     """A server that reads one request of each connection and lets ``answer`` speak."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        receiver = Receiver(server.getsockname()[1])
+    with socket.create_server((host, 0)) as server:
+        receiver = Receiver(server.getsockname()[1], host)
 
         def serve(connection: socket.socket) -> None:
             with contextlib.suppress(OSError), connection:
