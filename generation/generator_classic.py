@@ -95,7 +95,6 @@ class Easel:
                 background=canvas.background,
                 skeleton=canvas.skeleton,
                 subject_mask=canvas.subject_mask,
-                face_mask=canvas.face_mask,
                 person_mask=canvas.person_mask,
                 **common,
             )
@@ -105,7 +104,14 @@ class Easel:
                 picture = steps.detail(picture=picture, subject_mask=canvas.subject_mask, **common)
         # 4. harmonize: img2img with low strength, over the whole picture: the same grain everywhere.
         with self.step("harmonize", 4, request, records) as common:
-            picture = steps.harmonize(picture=picture, subject_mask=canvas.subject_mask, **common)
+            picture = steps.harmonize(
+                picture=picture,
+                background=canvas.background,
+                skeleton=canvas.skeleton,
+                subject_mask=canvas.subject_mask,
+                person_mask=canvas.person_mask,
+                **common,
+            )
         return Painted(picture, records)
 
     def paint_face(self, body: Painted, request: GenerationRequest) -> Painted:

@@ -40,7 +40,6 @@ def pose(
     background: Image.Image,
     skeleton: Image.Image,
     subject_mask: Image.Image,
-    face_mask: Image.Image,
     person_mask: Image.Image,
     prompt: str,
     pipeline: diffusers.StableDiffusionControlNetInpaintPipeline,
@@ -51,7 +50,7 @@ def pose(
     """Paint the subject into the subject mask of the empty place, in the skeleton's pose.
 
     A small subject is painted as a close-up, see ``picture.enlarging``.
-    Inside the mask, the model also invents a background around the subject. If ``profile.cut_out`` is set,
+    Inside the mask, the model also invents a background around the subject. If ``profile.matting`` is set,
     this background is replaced by the real place. The cut-out searches the subject inside the person mask.
     """
     close_up = close_up_of(subject_mask, profile)
@@ -72,8 +71,8 @@ def pose(
     ).images[0]
     painted = close_up.put_back(painted, background)
     painted = lay_over(painted, background, subject_mask, profile.feather)
-    if profile.cut_out:
-        painted = restore_place(painted, background, skeleton, person_mask, face_mask, subject_mask)
+    if profile.matting:
+        painted = restore_place(painted, background, skeleton, person_mask, subject_mask, profile)
     return painted
 
 
@@ -115,8 +114,12 @@ def detail(
 
 
 def harmonize(
+    *,
     picture: Image.Image,
+    background: Image.Image,
+    skeleton: Image.Image,
     subject_mask: Image.Image,
+    person_mask: Image.Image,
     prompt: str,
     pipeline: diffusers.StableDiffusionImg2ImgPipeline,
     profile: ModelProfile,
@@ -125,8 +128,9 @@ def harmonize(
 ) -> Image.Image:
     """Repaint the whole picture by img2img with low strength, so that subject and place get the same grain.
 
-    Outside the subject mask, no colour channel changes by more than ``profile.harmonize_limit`` (of 255). The
-    call has no width and height, because an img2img pipeline takes them from the picture.
+    Outside the subject mask, no colour channel changes by more than ``profile.harmonize_limit`` (of 255). If
+    ``profile.matting`` is set, this holds for the place between the subject and the mask's edge, too.
+    The call has no width and height, because an img2img pipeline takes them from the picture.
     """
     painted = pipeline(
         prompt=prompt,
@@ -140,8 +144,11 @@ def harmonize(
     ).images[0]
     painted = add_change(picture, vae_copy(picture, pipeline), painted)
     painted = keep_colours(painted, picture, radius=profile.colours_kept)
-    place = bounded(painted, picture, profile.harmonize_limit)
-    return lay_over(painted, place, subject_mask, profile.feather)
+    place = bounded(painted, background if profile.matting else picture, profile.harmonize_limit)
+    painted = lay_over(painted, place, subject_mask, profile.feather)
+    if profile.matting:
+        painted = restore_place(painted, place, skeleton, person_mask, subject_mask, profile)
+    return painted
 
 
 def face(
@@ -186,11 +193,11 @@ def face(
         callback_on_step_end=on_step,
     ).images
     candidates = [lay_over(one.convert("RGB"), picture, face_mask, profile.feather) for one in painted]
-    if profile.cut_out:
+    if profile.matting:
         # This restores the place around the head as it was before harmonize. A harmonized version of these
         # pixels doesn't exist: the subject's head covered them when harmonize ran.
-        masks = skeleton, person_mask, face_mask, face_mask
-        candidates = [restore_place(one, background, *masks) for one in candidates]
+        masks = person_mask, face_mask
+        candidates = [restore_place(one, background, skeleton, *masks, profile) for one in candidates]
 
     best = candidates[0]
     if count > 1:

@@ -106,7 +106,6 @@ class ModelProfile:
     harmonize_limit: int  # how far harmonize may move a pixel outside the subject mask, of 255
     # Detail and harmonize keep the colours of areas wider than this many pixels; 0: they may change them all.
     colours_kept: int
-    cut_out: bool  # whether the real place replaces the painted background inside the masks (see cut_out.py)
     pose: StepSettings
     detail: StepSettings
     harmonize: StepSettings
@@ -125,6 +124,10 @@ class ModelProfile:
     safety_check: str = "present"  # one of SAFETY_CHECKS
     memory_plan: str = "auto"  # one of MEMORY_PLANS
     detectors: str = "generation.vision.real_people"  # the module that finds faces, joints and skin
+    # The module that finds the painted subject's outline, so that the real place replaces the background that
+    # was painted around it (see picture/cut_out.py). Empty: the painted background stays. A photograph's
+    # subject has a shadow there.
+    matting: str = ""
 
     def lora_scale(self, name: str, asked: float) -> float:
         """How strongly the visitor's LoRA works in step ``name``, of 0 (not at all) to 1 (as trained)."""
@@ -156,7 +159,6 @@ MINIATURE = ModelProfile(
     harmonize_limit=4,
     face_candidates=3,
     colours_kept=8,
-    cut_out=True,
     pose=StepSettings(steps=14, guidance=2.0),  # this and the next two as benchmarks/settings.py found
     detail=StepSettings(steps=20, guidance=1.0, strength=0.05),
     harmonize=StepSettings(steps=20, guidance=1.0, strength=0.05),
@@ -209,6 +211,7 @@ MINIATURE = ModelProfile(
     controlnet_scale=1.8,  # benchmarks/denoising.md has the measurements behind this and the pose's steps
     skeleton_side=256,
     detectors="generation.miniature.detectors",
+    matting="generation.miniature.matting",
 )
 
 SD15 = ModelProfile(
@@ -238,7 +241,6 @@ SD15 = ModelProfile(
     feather=8,
     harmonize_limit=6,
     colours_kept=0,
-    cut_out=False,  # a photograph's subject has a shadow, which is painted around it
     pose=StepSettings(steps=30, guidance=7.5),
     detail=StepSettings(steps=30, guidance=7.0, strength=0.45),
     harmonize=StepSettings(steps=30, guidance=6.0, strength=0.15),

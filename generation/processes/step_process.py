@@ -153,27 +153,24 @@ def paint(
         "generator": step_generator(request.seed, index),
         "on_step": on_step,
     }
-    if name == "face":
-        return steps.face(
-            picture=picture,
-            background=canvas.background,
-            skeleton=canvas.skeleton,
-            face_mask=canvas.face_mask,
-            person_mask=canvas.person_mask,
-            embeddings=request.faces,
-            looks=request.looks,
-            **common,
-        )
-    common["subject_mask"] = canvas.subject_mask
+    if name == "detail":
+        return steps.detail(picture=picture, subject_mask=canvas.subject_mask, **common)
+    common |= {
+        "background": canvas.background,
+        "skeleton": canvas.skeleton,
+        "person_mask": canvas.person_mask,
+    }
     if name == "pose":
-        return steps.pose(
-            background=picture,
-            skeleton=canvas.skeleton,
-            face_mask=canvas.face_mask,
-            person_mask=canvas.person_mask,
-            **common,
-        )
-    return {"detail": steps.detail, "harmonize": steps.harmonize}[name](picture=picture, **common)
+        return steps.pose(subject_mask=canvas.subject_mask, **common)
+    if name == "harmonize":
+        return steps.harmonize(picture=picture, subject_mask=canvas.subject_mask, **common)
+    return steps.face(
+        picture=picture,
+        face_mask=canvas.face_mask,
+        embeddings=request.faces,
+        looks=request.looks,
+        **common,
+    )
 
 
 def write_preview(pipeline: DiffusionPipeline, canvas: Canvas, profile: ModelProfile, job: Path) -> None:

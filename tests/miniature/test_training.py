@@ -11,6 +11,7 @@ from generation.miniature.training import (
     family,
     gradients,
     samples,
+    train_matting,
     train_unet,
     train_vae,
 )
@@ -33,6 +34,9 @@ def tiny(monkeypatch):
         (train_unet, "CHUNK", {"cpu": 4}),
         (train_vae, "BATCH", {"cpu": 2}),
         (train_vae, "RING", {"cpu": 64}),
+        (train_matting, "CHUNK", 4),
+        (train_matting, "BEFOREHAND", 4),
+        (train_matting, "SAVE_STEPS", 1),
     ):
         monkeypatch.setattr(module, name, value)
     monkeypatch.setattr(drawing, "drawing_processes", lambda device: 0)
@@ -75,6 +79,17 @@ def test_an_interrupted_unet_training_ends_as_an_unbroken_one(tmp_path, tiny):
         train_unet.train(tmp_path / "b", vae, interrupted_after(2, 4), CPU, save_seconds=0)
     resumed = train_unet.train(tmp_path / "b", vae, Plan(steps=4), CPU)
     assert torch.equal(weights(unbroken.networks), weights(resumed.networks))
+
+
+def test_an_interrupted_matting_training_ends_as_an_unbroken_one(tmp_path, tiny):
+    for name in "ab":
+        vae = train_vae.train(tmp_path / name, Plan(steps=1), CPU)
+        train_unet.train(tmp_path / name, vae, Plan(steps=1), CPU)
+    unbroken = train_matting.train(tmp_path / "a", Plan(steps=4), CPU)
+    with pytest.raises(Interrupted):
+        train_matting.train(tmp_path / "b", interrupted_after(2, 4), CPU)
+    resumed = train_matting.train(tmp_path / "b", Plan(steps=4), CPU)
+    assert torch.equal(weights(unbroken), weights(resumed))
 
 
 def test_carried_files_are_small_and_begin_another_training(tmp_path, tiny):
