@@ -162,7 +162,7 @@ MINIATURE = ModelProfile(
     pose=StepSettings(steps=14, guidance=2.0),  # this and the next two as benchmarks/settings.py found
     detail=StepSettings(steps=20, guidance=1.0, strength=0.05),
     harmonize=StepSettings(steps=20, guidance=1.0, strength=0.05),
-    face=StepSettings(steps=20, guidance=1.5, strength=0.65),
+    face=StepSettings(steps=20, guidance=1.0, strength=0.65),
     style=PromptStyle(
         prefix="",
         quality="",
