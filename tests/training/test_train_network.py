@@ -1,4 +1,5 @@
-"""The trainer, run as launch.bash runs it, on small models of the real shapes."""
+"""The trainer on small models of the real shapes. One run is in an interpreter of its own, as launch.bash
+starts it; the others are in forks of a process that has imported the libraries."""
 
 import json
 import shutil
@@ -14,7 +15,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 
-from benchmarks.harness import ROOT
+from benchmarks.harness import ROOT, forked_script
 from benchmarks.harness.kohya_lora import METADATA
 
 TRAINER = ROOT / "kohya-scripts" / "train_network.py"
@@ -32,26 +33,30 @@ def photos(tmp_path_factory):
     return folder
 
 
-def train(model: Path, photos: Path, output: Path, *options: str) -> subprocess.CompletedProcess:
-    command = [
-        *(sys.executable, TRAINER, "--pretrained_model_name_or_path", model, "--train_data_dir", photos),
-        *("--output_dir", output, "--network_module", "networks.lora", "--network_dim", "4"),
+def command_line(model: Path, photos: Path, output: Path, *options: str) -> list[str]:
+    return [
+        *("--pretrained_model_name_or_path", str(model), "--train_data_dir", str(photos)),
+        *("--output_dir", str(output), "--network_module", "networks.lora", "--network_dim", "4"),
         *("--network_alpha", "2", "--resolution", "64,64", "--caption_extension", ".txt"),
         *("--max_train_steps", "6", "--seed", "3", "--learning_rate", "1e-2", *options),
     ]
-    return subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=300)
+
+
+def train(model: Path, photos: Path, output: Path, *options: str) -> subprocess.CompletedProcess:
+    return forked_script.run(TRAINER, *command_line(model, photos, output, *options))
 
 
 @pytest.fixture(scope="module")
 def trained(small_models, photos, tmp_path_factory):
-    """A run on the 4-channel model with everything that launch.bash switches on."""
+    """A run on the 4-channel model with everything that launch.bash switches on, in a new interpreter."""
     output = tmp_path_factory.mktemp("output")
-    done = train(
+    options = command_line(
         *(small_models / "text2img", photos, output, "--output_name", "visitor"),
         *("--enable_bucket", "--bucket_no_upscale", "--cache_latents", "--min_snr_gamma", "5"),
         *("--lr_scheduler", "cosine", "--mixed_precision", "fp16", "--save_precision", "fp16"),
         *("--save_model_as", "safetensors", "--sdpa", "--save_every_n_steps", "3", "--save_state"),
     )
+    done = subprocess.run([sys.executable, TRAINER, *options], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return done, output
 

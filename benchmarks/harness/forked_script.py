@@ -1,0 +1,39 @@
+"""Runs a script in a fork of a process that has imported torch and diffusers, which takes eight seconds."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(["benchmarks.harness.torch_imports"])
+
+
+def run(script: Path, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess:
+    """As ``subprocess.run`` of this interpreter with the script, with its output as text."""
+    with tempfile.TemporaryDirectory() as name:
+        streams = [Path(name, "stdout"), Path(name, "stderr")]
+        process = _forks.Process(target=_run, args=(script, arguments, dict(os.environ), streams))
+        process.start()
+        process.join(timeout)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise subprocess.TimeoutExpired([script, *arguments], timeout)
+        texts = [stream.read_text() for stream in streams]
+    return subprocess.CompletedProcess([script, *arguments], process.exitcode, *texts)
+
+
+def _run(script: Path, arguments: tuple[str, ...], environment: dict[str, str], streams: list[Path]) -> None:
+    for number, stream in enumerate(streams, start=1):
+        os.dup2(os.open(stream, os.O_WRONLY | os.O_CREAT), number)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = [str(script), *arguments]
+    sys.path.insert(0, str(script.parent))
+    runpy.run_path(str(script), run_name="__main__")
