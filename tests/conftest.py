@@ -42,7 +42,12 @@ if not (_WEIGHTS / "detail").exists():
 
 django.setup()
 
-_MARK_OF = {"small_models": "models", "server_and_worker": "service", "browser": "browser"}
+_MARK_OF = {
+    "small_models": "models",
+    "server_and_worker": "service",
+    "web_server": "service",
+    "browser": "browser",
+}
 _SLOW_FILE = re.compile(
     r"^pytestmark = pytest\.mark\.(models|slow)"
     r"|^(import|from) (torch|diffusers|safetensors\.torch|benchmarks\.harness\.small_models)\b",

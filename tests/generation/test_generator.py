@@ -62,16 +62,6 @@ def test_workers_that_do_a_part_of_the_steps_each_make_the_same_picture(whole_ru
     assert same_pixels(generator.generate(job, served=["face"]), whole_run[1])
 
 
-def test_both_generators_give_a_large_background_back_at_its_size(family, tmp_path, monkeypatch):
-    monkeypatch.setenv("FULL_SIZE", "1")
-    jobs = [make_job(tmp_path / name, size=(1000, 800)) for name in ("one", "classic")]
-    one, classic = generator.generate(jobs[0]), generator_classic.generate(jobs[1])
-    with Image.open(one) as picture:
-        assert picture.size == (1000, 800)
-    assert same_pixels(one, classic)
-    assert job_folder.read_record(one) == job_folder.read_record(job_folder.picture_path(jobs[0], 4))
-
-
 def test_the_picture_tells_how_it_was_made_but_not_of_whom(whole_run):
     record = job_folder.read_record(whole_run[1])
     assert set(record) == {"seed", "steps"} and record["seed"] == 7
@@ -92,6 +82,19 @@ def test_a_cut_off_generation_goes_on_from_its_newest_picture(whole_run, family,
     events = []
     assert same_pixels(generator.generate(job, events.append), whole_run[1])
     assert [e["step"] for e in events if e["event"] == "step"] == ["face"]
+
+
+# Tests with other settings or models are last, since each of them needs a template of its own.
+
+
+def test_both_generators_give_a_large_background_back_at_its_size(family, tmp_path, monkeypatch):
+    monkeypatch.setenv("FULL_SIZE", "1")
+    jobs = [make_job(tmp_path / name, size=(1000, 800)) for name in ("one", "classic")]
+    one, classic = generator.generate(jobs[0]), generator_classic.generate(jobs[1])
+    with Image.open(one) as picture:
+        assert picture.size == (1000, 800)
+    assert same_pixels(one, classic)
+    assert job_folder.read_record(one) == job_folder.read_record(job_folder.picture_path(jobs[0], 4))
 
 
 def test_a_step_that_fails_says_why(family, tmp_path, monkeypatch):

@@ -56,6 +56,7 @@ class TemplateRun:
     steps: list[dict]  # the steps' reports
     threads: int  # of the template, after the picture
     opened: list[str]  # what the template has open
+    way: isolation.Template  # still runs
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +71,8 @@ def template_run(family, tmp_path_factory):
     with contextlib.suppress(AssertionError):  # it has yet to close what belonged to the last step
         wait_until(lambda: sum(name.startswith("socket:") for name in opened_by(proc)) == 1, 10)
     threads, opened = len(list((proc / "task").iterdir())), opened_by(proc)
+    yield TemplateRun(job, [event for event in events if event["event"] == "step"], threads, opened, way)
     way.close()
-    return TemplateRun(job, [event for event in events if event["event"] == "step"], threads, opened)
 
 
 @pytest.fixture
@@ -282,8 +283,11 @@ class Cancelled(BaseException):
     pass
 
 
-def test_leaving_a_generation_ends_the_step_and_keeps_the_template(template, family, tmp_path):
-    job = make_job(tmp_path / "1", lora=family / "lora.safetensors")
+def test_leaving_a_generation_ends_the_step_and_keeps_the_template(
+    template_run, family, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(isolation, "chosen", lambda: template_run.way)
+    template, job = template_run.way.server, make_job(tmp_path / "1", lora=family / "lora.safetensors")
     children = []
 
     def leave(event: dict) -> None:

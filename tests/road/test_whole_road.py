@@ -23,7 +23,7 @@ TRAINING_SECONDS, GENERATION_SECONDS = 900, 600
 def shorter_training():
     """Fewer steps than the profile has: what is tested is the road, not the likeness."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRAINING_STEPS", "60")
+        patch.setenv("TRAINING_STEPS", "20")
         yield
 
 

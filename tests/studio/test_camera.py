@@ -6,7 +6,6 @@ import pytest
 
 from benchmarks.harness import fake_camera
 from benchmarks.harness.browsing import CHROMIUM, accessible, chromium, visit
-from benchmarks.harness.running_service import running
 from generation.miniature import demo_content
 from generation.miniature.world.people import random_person
 from generation.miniature.world.scenes import HELD_OUT
@@ -23,21 +22,14 @@ window.observer ??= new MutationObserver(() => counted.push(watched.textContent)
 observer.observe(watched, {childList: true});"""
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """A web server without a worker."""
-    with running(tmp_path_factory.mktemp("service"), small=False, beside=(), threads=4) as service:
-        yield service
-
-
 @pytest.fixture
-def camera(request, tmp_path, server):
+def camera(request, tmp_path, web_server):
     """A visitor's page "You", in a browser whose camera shows this picture."""
     pictures, options = request.param
     video = fake_camera.write_video(pictures(), tmp_path / "camera.y4m")
     with (
         chromium(*fake_camera.arguments(video)) as browser,
-        visit(browser, server.url, **options) as guest,
+        visit(browser, web_server.url, **options) as guest,
     ):
         guest.context.set_default_timeout(SECONDS * 1000)
         guest.page.goto("/you/")
@@ -133,9 +125,9 @@ def test_a_camera_that_is_closed_during_the_countdown_takes_nothing(camera):
         ("NotReadableError", "another program", True),
     ],
 )
-def test_without_a_camera_the_file_chooser_is_offered_and_the_reason_told(error, reason, again, server):
+def test_without_a_camera_the_file_chooser_is_offered_and_the_reason_told(error, reason, again, web_server):
     refuse = f"navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('', '{error}'); }}"
-    with chromium() as browser, visit(browser, server.url) as guest:
+    with chromium() as browser, visit(browser, web_server.url) as guest:
         guest.page.add_init_script(refuse)
         guest.page.goto("/you/")
         assert not guest.page.locator("#one-photo").is_visible()
@@ -146,14 +138,14 @@ def test_without_a_camera_the_file_chooser_is_offered_and_the_reason_told(error,
         accessible(guest.page, "no camera")
 
 
-def test_where_a_browser_gives_no_camera_to_pages_there_is_the_file_chooser_alone(server):
+def test_where_a_browser_gives_no_camera_to_pages_there_is_the_file_chooser_alone(web_server):
     with chromium() as browser:
-        with visit(browser, server.url) as guest:
+        with visit(browser, web_server.url) as guest:
             guest.page.add_init_script("Object.defineProperty(navigator, 'mediaDevices', {value: undefined})")
             guest.page.goto("/you/")
             assert guest.page.locator("#one-photo").is_visible()
             assert not guest.page.locator("#open-camera").is_visible()
-        with visit(browser, server.url, java_script_enabled=False) as guest:
+        with visit(browser, web_server.url, java_script_enabled=False) as guest:
             guest.page.goto("/you/")
             assert guest.page.locator("#images").is_visible()
             assert not guest.page.locator("#open-camera").is_visible()

@@ -62,6 +62,7 @@ def short_training():
     """What is tested is the way, not the likeness; and one browser asks more than one visitor would."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRAINING_STEPS", "8")
+        patch.setenv("FACE_CANDIDATES", "1")
         patch.setenv("ADDRESS_RATE", "0/minute")
         yield
 

@@ -14,9 +14,9 @@ ActionImage.objects.filter(action__name="waving", shot_type="FUS").delete()
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-def test_choices_outlive_reload_and_language_and_a_pose_is_never_exchanged(width, server_and_worker, browser):
-    server_and_worker.manage("shell", "-c", NOT_FROM_FAR)
-    with visit(browser, server_and_worker.url, width=width) as guest:
+def test_choices_outlive_reload_and_language_and_a_pose_is_never_exchanged(width, web_server, browser):
+    web_server.manage("shell", "-c", NOT_FROM_FAR)
+    with visit(browser, web_server.url, width=width) as guest:
         page = guest.page
         page.goto("/postcard/")
         page.locator("[name=place]").nth(2).check()
@@ -45,12 +45,12 @@ def test_choices_outlive_reload_and_language_and_a_pose_is_never_exchanged(width
         accessible(page, "a field that is wrong")
 
 
-def test_a_sixth_photo_and_what_is_over_are_said(server_and_worker, browser):
+def test_a_sixth_photo_and_what_is_over_are_said(web_server, browser):
     files = [
         {"name": f"{n}.png", "mimeType": "image/png", "buffer": photo}
         for n, photo in enumerate([*make_photos(), make_photos()[0]])
     ]
-    with visit(browser, server_and_worker.url, width=360, has_touch=True, is_mobile=True) as guest:
+    with visit(browser, web_server.url, width=360, has_touch=True, is_mobile=True) as guest:
         page = guest.page
         page.goto("/you/")
         assert not page.locator(".drag").is_visible()
