@@ -22,6 +22,8 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 WEIGHTS := generation/miniature/weights
 UNET := unet/diffusion_pytorch_model.safetensors
+# That run tests: one more than there are cores, since tests also wait; four need 8 GB of memory.
+PROCESSES := $(shell cores=$$(nproc); echo $$((cores < 4 ? cores + 1 : 4)))
 BENCHMARKS = $(filter-out measures outages pixels quality watermark strangers likeness settings screenshots sd15 sd15_parts sd15_shaped gpu plain_diffusers plain_lora,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/*.py)))
 
 help:
@@ -88,10 +90,10 @@ run: database
 	@$(RUN) -m honcho --env /dev/null start || test $$? -eq 130  # Ctrl-C is how it ends
 
 test: setup-dev
-	$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 test-fast: .venv/installed-dev
-	$(RUN) -m pytest --fast -n auto --maxprocesses 4 --dist worksteal
+	$(RUN) -m pytest --fast -n $(PROCESSES) --dist worksteal
 
 test-scale: .venv/installed-scale
 	$(RUN) -m pytest -p tests.fixtures.on_postgresql --fast tests/jobs tests/scale
