@@ -15,11 +15,10 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from benchmarks.harness.trainings import kept_lora
 from benchmarks.judge import identity, rows
 from benchmarks.judge.painted import Painted, PaintedVisitor
 from benchmarks.judge.table import HEADER
-from benchmarks.quality import ROOT, paint, say, seen_in_photos
+from benchmarks.quality import ROOT, Visitor, say, trained_visitor
 from benchmarks.strangers import Request
 from generation.miniature import demo_content
 from generation.miniature.world import joints
@@ -28,9 +27,9 @@ SCALES = (0.0, 0.6)
 CELL, TITLE = 192, 28  # pixels on the sheet
 
 
-def painted_at(scale: float, work: Path, request: Request, lora: Path, seen: tuple) -> Painted:
+def painted_at(scale: float, work: Path, request: Request, visitor: Visitor) -> Painted:
     os.environ["BODY_LORA"] = str(scale)
-    return paint(work, f"{request.name}-{scale:g}", request.scene, request.seed, lora, *seen)
+    return visitor.paint(work, f"{request.name}-{scale:g}", request.scene, request.seed)
 
 
 def draw_sheet(lines: list[list[Image.Image]], path: Path) -> None:
@@ -60,14 +59,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="cartolina-body-lora-") as name:
         work = Path(name)
         for done, number in enumerate(identity.TRAINED[: args.people], start=1):
-            asked = [Request(number, shot) for shot in joints.SHOT_TYPES]
-            person, seed = asked[0].person, asked[0].seed
-            lora, _ = kept_lora(args.work or work, person, seed)
-            seen, photos = seen_in_photos(person, seed), demo_content.photos_of(person, seed)[:2]
-            for request in asked:
+            visitor = trained_visitor(number, args.work or work)
+            photos = demo_content.photos_of(visitor.person, visitor.seed)[:2]
+            for request in (Request(number, shot) for shot in joints.SHOT_TYPES):
                 line = list(photos)
                 for scale in SCALES:
-                    picture = painted_at(scale, work, request, lora, seen)
+                    picture = painted_at(scale, work, request, visitor)
                     found[scale].append(PaintedVisitor(number, request.shot, picture))
                     line += [picture.steps[4], picture.last]
                 if done <= args.shown:

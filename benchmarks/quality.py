@@ -14,6 +14,7 @@ import itertools
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -108,6 +109,29 @@ def seen_in_photos(person: Person, seed: int) -> tuple[list[list[float]], str, d
     return faces, tone, looks.settled([detectors.read_looks(photo, face) for photo, face in seen])
 
 
+@dataclass(frozen=True)
+class Visitor:
+    """One of the crowd, with a trained LoRA."""
+
+    number: int
+    person: Person
+    seed: int  # of the person's photos
+    lora: Path
+    training_seconds: float
+    seen: tuple[list[list[float]], str, dict[str, str]]  # in the photos
+
+    def paint(self, work: Path, name: str, scene: Scene, seed: int) -> Painted:
+        return paint(work, name, scene, seed, self.lora, *self.seen)
+
+
+def trained_visitor(number: int, loras: Path) -> Visitor:
+    """``loras``: the folder that keeps the LoRAs."""
+    seed = identity.FIRST_PERSON + number
+    person = people.random_person(seed)
+    lora, seconds = kept_lora(loras, person, seed)
+    return Visitor(number, person, seed, lora, seconds, seen_in_photos(person, seed))
+
+
 def paint_visitors(
     work: Path, loras: Path, count: int, each: int
 ) -> tuple[list[PaintedVisitor], list[float]]:
@@ -118,16 +142,13 @@ def paint_visitors(
     """
     pictures, training_seconds = [], []
     for done, number in enumerate(identity.TRAINED[:count], start=1):
-        seed = identity.FIRST_PERSON + number
-        person = people.random_person(seed)
-        lora, seconds = kept_lora(loras, person, seed)
-        training_seconds.append(seconds)
-        say(f"trained person {done} of {count} in {seconds:.0f} s")
-        seen = seen_in_photos(person, seed)
+        visitor = trained_visitor(number, loras)
+        training_seconds.append(visitor.training_seconds)
+        say(f"trained person {done} of {count} in {visitor.training_seconds:.0f} s")
         for shot in joints.SHOT_TYPES:
             for k in range(each):
-                scene = held_out_scene(200 + k * 3, person, shot)
-                painted = paint(work, f"face-{number}-{shot}-{k}", scene, 7 + k, lora, *seen)
+                scene = held_out_scene(200 + k * 3, visitor.person, shot)
+                painted = visitor.paint(work, f"face-{number}-{shot}-{k}", scene, 7 + k)
                 pictures.append(PaintedVisitor(number, shot, painted))
     return pictures, training_seconds
 

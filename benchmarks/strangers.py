@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import os
 import random
 from dataclasses import dataclass
@@ -20,9 +19,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from benchmarks.harness.trainings import kept_lora, recipe
+from benchmarks.harness.trainings import recipe
 from benchmarks.judge import identity
-from benchmarks.quality import held_out_scene, paint, say, seen_in_photos
+from benchmarks.quality import held_out_scene, say, trained_visitor
 from generation.miniature import demo_content
 from generation.miniature.world import joints, people
 from generation.miniature.world.people import Person
@@ -65,19 +64,13 @@ def requests(count: int = PEOPLE) -> list[Request]:
     return found
 
 
-def _settings() -> str:
-    """A name for the profile's sizes, steps and strengths."""
-    return hashlib.sha256(repr(get_profile(MINIATURE.name)).encode()).hexdigest()[:8]
-
-
 def painted(work: Path, request: Request) -> Image.Image:
     """The request's picture; painted once, with the weights and settings that are there."""
-    file = work / f"{request.name}-{recipe()}-{_settings()}.png"
+    file = work / f"{request.name}-{recipe(repr(get_profile(MINIATURE.name)))}.png"
     if not file.exists():
-        lora, _ = kept_lora(work, request.person, request.seed)
-        job = work / "jobs" / f"{request.name}-{os.getpid()}"
-        seen = seen_in_photos(request.person, request.seed)
-        picture = paint(job.parent, job.name, request.scene, request.seed, lora, *seen)
+        visitor = trained_visitor(request.number, work)
+        job = f"{request.name}-{os.getpid()}"
+        picture = visitor.paint(work / "jobs", job, request.scene, request.seed)
         aside = file.with_suffix(".tmp.png")
         picture.last.save(aside)
         os.replace(aside, file)

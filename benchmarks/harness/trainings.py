@@ -22,9 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @functools.cache
-def recipe() -> str:
-    """A name for what a LoRA follows from: the weights that are trained on, and how."""
-    found = hashlib.sha256(repr(MINIATURE.training).encode())
+def recipe(settings: str = repr(MINIATURE.training)) -> str:
+    """A name for these settings together with the weights that LoRAs are trained on. A LoRA depends on the
+    settings of its training, a picture on those of the whole profile."""
+    found = hashlib.sha256(settings.encode())
     for path in sorted(Path(MINIATURE.training_model.id).rglob("*.safetensors")):
         found.update(path.read_bytes())
     return found.hexdigest()[:8]
