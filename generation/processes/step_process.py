@@ -71,13 +71,7 @@ def run(name: str, job: Path, requested_at: float, cache: PipelineCache | None =
     pipeline = load_pipeline(name, job, request, profile, cache or pipelines.PipelineCache())
     imported, loaded = max(requested_at, pipelines.IMPORTED_AT), time.monotonic()
 
-    def on_step(pipeline: DiffusionPipeline, number: int, timestep, tensors) -> dict:
-        done, of = number + 1, getattr(profile, name).performed
-        send_message({"step": name, "index": index, "done": done, "of": of})
-        if index == 1 and done in {math.ceil(share * of) for share in PREVIEWS}:
-            write_preview(pipeline, canvas, profile, job)
-        return {}
-
+    on_step = progress_reporter(name, index, job, canvas, profile)
     picture = paint(name, index, before, canvas, request, profile, pipeline, on_step)
     painted = time.monotonic()
     if index == len(planned(with_lora=bool(request.lora))):
@@ -99,6 +93,21 @@ def run(name: str, job: Path, requested_at: float, cache: PipelineCache | None =
         "inference_seconds": round(painted - loaded, 3),
     }
     send_message(own | {"pid": os.getpid()} | seconds | _resources(written_before))
+
+
+def progress_reporter(name: str, index: int, job: Path, canvas: Canvas, profile: ModelProfile) -> Callable:
+    """A callback for diffusers: it reports each denoising step, and in the first step it writes previews."""
+    of = getattr(profile, name).performed
+    with_preview = {math.ceil(share * of) for share in PREVIEWS} if index == 1 else ()
+
+    def on_step(pipeline: DiffusionPipeline, number: int, timestep, tensors) -> dict:
+        done = number + 1
+        send_message({"step": name, "index": index, "done": done, "of": of})
+        if done in with_preview:
+            write_preview(pipeline, canvas, profile, job)
+        return {}
+
+    return on_step
 
 
 def _due_index(name: str, job: Path, request: GenerationRequest) -> int:
