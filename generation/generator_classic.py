@@ -5,9 +5,9 @@ files in its folder: the place's picture, the skeleton, the masks, perhaps a LoR
 them into a new working folder and calls ``generate`` with this folder.
 
 The job worker calls ``generator`` instead. It makes the same picture, pixel for pixel, with each step in a
-process of its own. Here, one process loads the models of all steps, one after the other. It frees the models
-of a step that is over, but a process returns only a part of its freed memory to the system. So it grows with
-each step: that is the reason for ``generator``.
+process of its own. Here, one process loads the models of all steps, one after the other. After each step it
+frees the step's models. But a process returns only a part of its freed memory to the system, so it grows with
+each step. For this reason, the worker calls ``generator``.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def generate(job: Path, on_event: OnEvent | None = None) -> Path:
 
 @dataclass(frozen=True)
 class Painted:
-    """A picture, what its steps' records make public, and how near its face is to the visitor's photos."""
+    """A picture, the public part of its steps' records, and how near its face is to the visitor's photos."""
 
     picture: Image.Image
     steps: list[dict]
@@ -80,7 +80,7 @@ class Easel:
     """Paints pictures for one folder, with the models of one profile."""
 
     def __init__(self, job: Path, profile: ModelProfile, canvas: Canvas, on_event: OnEvent):
-        # torch takes seconds to import: a wrong request is refused before.
+        # This imports torch, which takes seconds. A wrong request has been refused before.
         from generation.models.pipelines import PipelineCache
 
         self.job, self.profile, self.canvas, self.on_event = job, profile, canvas, on_event

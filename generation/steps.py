@@ -49,9 +49,10 @@ def pose(
 ) -> Image.Image:
     """Paint the subject into the subject mask of the empty place, in the skeleton's pose.
 
-    A small subject is painted as a close-up, see ``picture.enlarging``.
-    Inside the mask, the model also invents a background around the subject. If ``profile.matting`` is set,
-    this background is replaced by the real place. The cut-out searches the subject inside the person mask.
+    A small subject is painted as a close-up: see ``picture.enlarging``.
+
+    Inside the mask, the model also invents a background around the subject. With ``profile.matting``, the
+    real place replaces this background. The cut-out looks for the subject inside the person mask.
     """
     close_up = close_up_of(subject_mask, profile)
     painted = pipeline(
@@ -87,8 +88,8 @@ def detail(
 ) -> Image.Image:
     """Inpaint the subject mask with low strength: the subject stays, and gets more and finer detail.
 
-    The step runs twice, because one run with a higher strength would damage arms: no skeleton guides it.
-    With low strength the model invents no background, so this step needs no cut-out.
+    This step has no skeleton to guide it. With a higher strength it would damage arms, so it runs twice with
+    a low one. With low strength the model invents no background either, so this step needs no cut-out.
     """
     close_up = close_up_of(subject_mask, profile)
     view = close_up.enlarge(picture)
@@ -105,8 +106,8 @@ def detail(
         generator=generator,
         callback_on_step_end=on_step,
     ).images[0]
-    # Encoding and decoding blur the picture. Only the model's own change is added to the old picture instead:
-    # see ``vae_copy``.
+    # Encoding and decoding by the VAE blur a picture. So only the difference between ``painted`` and the
+    # VAE's copy of the old picture is added to the old picture: it is what the model itself has changed.
     painted = add_change(view, vae_copy(view, pipeline), painted)
     painted = keep_colours(painted, view, radius=profile.colours_kept)
     painted = add_change(picture, close_up.put_back(view, picture), close_up.put_back(painted, picture))
@@ -168,13 +169,11 @@ def face(
 ) -> Image.Image:
     """Paint the visitor's face into the face mask. ``pipeline`` must have the visitor's LoRA loaded.
 
-    With a strength below 1, the painting begins from the subject's head. So the face keeps the head's place,
-    size and tilt, which a LoRA doesn't know.
-    The pipeline crops the mask with a margin, enlarges the crop to the face resolution, paints it, and puts
-    it back. It paints ``profile.face_candidates`` faces in one batch. The face nearest to ``embeddings`` (one
-    vector for each face in the visitor's photos) and to the visitor's ``looks`` is kept; without
-    ``embeddings``, only one face is painted. Then the colour of the face's skin is moved towards that of the
-    neck.
+    With a strength below 1, the painting begins from the head that is there. So the face keeps its place,
+    size and tilt. The pipeline crops the mask with a margin, enlarges the crop to the face resolution, paints
+    it, and puts it back. It paints ``profile.face_candidates`` faces in one batch. The face nearest to
+    ``embeddings`` (a vector for each face in the visitor's photos) and to ``looks`` is kept. Without
+    ``embeddings``, only one face is painted. Last, the skin's colour is moved towards that of the neck.
     """
     count = profile.face_candidates if embeddings else 1
     painted = pipeline(
@@ -194,8 +193,8 @@ def face(
     ).images
     candidates = [lay_over(one.convert("RGB"), picture, face_mask, profile.feather) for one in painted]
     if profile.matting:
-        # This restores the place around the head as it was before harmonize. A harmonized version of these
-        # pixels doesn't exist: the subject's head covered them when harmonize ran.
+        # Around the head, the place is restored as it was before harmonize. These pixels have no harmonized
+        # version: when harmonize ran, the head of the painted subject covered them.
         masks = person_mask, face_mask
         candidates = [restore_place(one, background, skeleton, *masks, profile) for one in candidates]
 
