@@ -1,9 +1,9 @@
 """A picture in which the visitor isn't recognised is painted again with the next seed; the best one is kept.
 
-The face's step measures how near its face is to those in the visitor's photos. If it is another person's, the
-face is painted again; if there is no face, the whole picture is. That is done ``profile.repaints`` times at
-most. Everything needed to go on is in the job's folder: the seed in its request, and for each picture that
-was painted before, a file with the picture and one with its likeness.
+The face step measures how near the painted face is to the faces in the visitor's photos. If it is another
+person's face, only the face is painted again. If there is no face, the whole picture is painted again. This
+happens at most ``profile.repaints`` times. Everything that is needed to continue is in the job's folder: the
+seed is in the request, and each earlier picture has a file with the picture and a file with its likeness.
 
 A visitor can also ask for the face alone. That picture begins with the last step, on the kept picture of the
 step before it, and never paints the earlier steps.
@@ -40,7 +40,7 @@ def first_step(likeness: dict | None) -> int | None:
 
 
 def badness(likeness: dict | None) -> float:
-    """The smaller, the better."""
+    """A number to compare pictures by; the best picture has the smallest."""
     return math.inf if likeness is None or likeness["distance"] is None else likeness["distance"]
 
 
@@ -58,7 +58,8 @@ def next_seed(seed: int) -> int:
 
 
 def number(folder: Path, request: GenerationRequest) -> int:
-    """How often the picture was begun again: the first one's record holds the seed that was asked for."""
+    """How often the picture was begun again. Each time the request's seed rises by 1, and the record of the
+    first picture holds the original seed."""
     asked = job_folder.read_record(job_folder.picture_path(folder, 0))["seed"]
     return (request.seed - asked) % 2**32
 
@@ -74,9 +75,9 @@ def due(folder: Path, request: GenerationRequest, profile: ModelProfile) -> int 
 def begin(folder: Path, request: GenerationRequest, first: int) -> GenerationRequest:
     """Put the picture aside, and ask for another from step ``first`` on.
 
-    Interrupted at any place, it is begun again: the seed changes last. The picture goes before its likeness.
-    So a picture in the last step's place always has its likeness, and one that was put aside without it is
-    painted once more with the same seed.
+    If this is interrupted, it can be called again, because it changes the seed last. It moves the picture
+    before its likeness. So a picture at the last step's path always has its likeness. A picture that was put
+    aside without its likeness is painted once more with the same seed.
     """
     kept = folder / f"try-{number(folder, request)}"
     os.replace(job_folder.picture_path(folder, LAST), kept.with_suffix(".png"))
@@ -96,8 +97,8 @@ def _body(folder: Path, number: int) -> Path:
 
 
 def keep_best(folder: Path) -> None:
-    """The best of all that were painted becomes the last step's picture, and its body the picture of the step
-    before; the first of equals."""
+    """Make the best of all painted pictures the picture of the last step, and its body the picture of the
+    step before the last."""
     painted = [(kept.with_suffix(".png"), kept) for kept in sorted(folder.glob("try-*.json"))]
     last = job_folder.picture_path(folder, LAST)
     if not painted:
@@ -125,8 +126,8 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def begin_with_face(folder: Path, request: GenerationRequest, profile: ModelProfile, body: Path) -> None:
-    """Lay ``body``, the kept picture of the step before the face, into a new folder. Call it before the
-    request is saved, which says that the folder is whole. Raises InvalidRequest."""
+    """Put ``body``, the kept picture of the step before the face, into a new folder. Call this before you
+    save the request there: a folder with a request counts as complete. Raises InvalidRequest."""
     canvas = job_folder.read_canvas(folder, request, profile)
     try:
         with Image.open(body) as picture:

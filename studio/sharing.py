@@ -1,7 +1,7 @@
 """A picture that its visitor shares: whoever has its address sees it, until the time that the visitor chose.
 
-The address holds the job's code and a signature, since eight digits alone could be guessed. The time is in
-the job's row: it can be changed, and it ends with the picture or the face.
+The address holds the job's code and a signature, since eight digits alone could be guessed. The end of the
+sharing is in the job's row. So it can be changed, and deleting the picture or the face ends the sharing.
 """
 
 from __future__ import annotations
@@ -42,13 +42,14 @@ def days_offered() -> list[int]:
 
 
 def share(job: Job, days: int) -> None:
-    """From now on; 0 ends it."""
+    """Share the picture for ``days`` from now on. 0 ends the sharing."""
     until = timezone.now() + timedelta(days=min(days, settings.SHARE_DAYS)) if days > 0 else None
     Job.objects.filter(pk=job.pk).update(shared_until=until)
 
 
 def share_at_least(job: Job) -> None:
-    """For as long as can be, if it isn't shared now: a card that is printed can't be changed."""
+    """Share the picture for the longest time, unless it is shared already: its link goes onto a printed card,
+    which can't be changed later."""
     if not _is_shared(job):
         share(job, settings.SHARE_DAYS)
 
@@ -58,7 +59,7 @@ def _is_shared(job: Job) -> bool:
 
 
 def told(job: Job, request) -> dict:
-    """For the picture's page: how it is shared, if it is, and for how long it could be."""
+    """For the picture's page: the days to choose from, and of a shared picture its link and end."""
     if not _is_shared(job):
         return {"days": days_offered()}
     url = url_of(job, request)

@@ -63,7 +63,7 @@ def keep(job: Job) -> None:
 
 
 def digest(files: Iterable[BinaryIO]) -> str:
-    """Of the catalogue's files that a picture is painted from, in the order of PICTURES."""
+    """A hash of the catalogue's files that a picture is painted from, given in the order of PICTURES."""
     together = hashlib.sha256()
     for file in files:
         together.update(hashlib.file_digest(file, "sha256").digest())
@@ -102,7 +102,7 @@ def same_order(job: Job) -> GenerationOrder:
 
 
 def _digest_now(job: Job) -> str:
-    """Empty if a file is gone."""
+    """The ``digest`` of the files as they are now. Empty if one of them is gone."""
     place, action = job.poi_image, job.action_image
     stored = [place.image, action.skeleton, action.subject_mask, action.face_mask]
     opened = []

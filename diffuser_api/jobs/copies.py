@@ -110,6 +110,6 @@ class Copies:
 
 
 def _stamp(path: Path) -> Stamp:
-    """Another one if the file was written again or replaced."""
+    """A value that changes when the file is written again or replaced."""
     status = path.stat()
     return status.st_mtime_ns, status.st_size, status.st_ino

@@ -224,7 +224,7 @@ def typical_seconds(kind: str) -> float | None:
 
 
 def _duration(start: datetime, end: datetime, next_step: str, timings: list[dict]) -> float:
-    """Of a job that was handed on, without the time for which it waited in between."""
+    """The seconds of work on a job; waiting between two workers doesn't count."""
     if next_step:
         return sum(value or 0 for one in timings for key, value in one.items() if key.endswith("_seconds"))
     return max(0.0, (end - start).total_seconds())  # never below 0: the clock may have been set back
@@ -264,8 +264,8 @@ def _seconds_at_own_pace(job: Job) -> int | None:
 
 
 def _end_of(job: Waiting, seconds: float, serving: list[Serving], busy: dict[str, float]) -> float | None:
-    """Give the job to the workers that are free first, from worker to worker, and say when it ends. None if
-    no worker takes one of its steps. ``busy`` grows by what the job takes."""
+    """Seconds until the job ends, if each of its steps goes to the worker that is free first. None if no
+    worker serves one of its steps. The job's time is added to ``busy``."""
     end, left = 0.0, job.steps_left
     while left:
         able = _able(serving, left[0])

@@ -76,7 +76,7 @@ def remove_folders() -> None:
 
 
 def remove_files_if_due() -> None:
-    """A disk is looked through at each sweep, a bucket less often: that takes a request for 1000 files."""
+    """A disk is searched at each sweep, a bucket less often, since that takes a request for 1000 files."""
     global _next_look
     if time.monotonic() >= _next_look:
         remove_files()
@@ -87,7 +87,8 @@ _next_look = 0.0  # time.monotonic()
 
 
 def remove_files(writing_seconds: float = WRITING_SECONDS) -> None:
-    """Remove stored files of visitors that no row names: a process died after the file and before its row."""
+    """Remove stored files of visitors that no row names. A process died after it had written the file, and
+    before it could write the row."""
     installation.claim_files()
     if owner := installation.other_owner():
         log.debug("stored files are left alone: they belong to %s", owner)

@@ -50,7 +50,7 @@ class PictureRefused(Exception):
 
 
 class TooMuchWork(Exception):
-    """Of one sender; ``seconds`` until photos of theirs are looked at again."""
+    """The sender's photos have taken too much processor time. They are accepted again in ``seconds``."""
 
     def __init__(self, seconds: float):
         self.seconds = math.ceil(seconds)
@@ -142,7 +142,7 @@ def _reasons(found: dict[int, list[dict]]) -> list[dict]:
 
 
 def _look_at_for(sender: str, files: list) -> list[Seen]:
-    """What the photos cost counts, not how many they are: a small file can be a huge picture."""
+    """The limit counts processor time and not photos, because a small file can be a huge picture."""
     if sender:
         refuse_too_much_work(sender)
     photos = _look_at(files)
@@ -158,7 +158,7 @@ def refuse_too_much_work(sender: str) -> None:
 
 
 def charge(sender: str, seconds: float) -> None:
-    """The processor worked so long for a file of ``sender``'s."""
+    """Add this processor time to what the photos of ``sender`` have used."""
     throttles.charge(f"photos of {sender}", settings.PHOTO_RATE, seconds)
 
 
@@ -189,9 +189,10 @@ def _look_at(files: list, kinds: Sequence[str] = (), most_mb: int | None = None)
 
 
 def _through_gate(folder: Path, named: dict[int, str], look: bool) -> list[dict]:
-    """A line for each of these photos, whatever they do to the process that looks at them.
+    """The gate process's line for each of these photos. If a photo kills the process, its line says so, and a
+    new process looks at the rest.
 
-    ``named``: each photo's number, and the same as the process is told it.
+    ``named``: for each photo's number, the argument that tells the process its number and kind.
     """
     lines, waiting = [], list(named)
     while waiting:
@@ -227,9 +228,9 @@ def _run_gate(folder: Path, numbers: list[str], look: bool) -> list[dict]:
 def run_module(
     module: str, *arguments, seconds: float, passed_on: tuple[str, ...] = PASSED_ON, **variables: str
 ) -> subprocess.CompletedProcess[bytes]:
-    """A module of ours in a process of its own, which looks at a stranger's file.
+    """Run one of our modules in a process of its own, to look at a stranger's file.
 
-    Of our environment it sees the variables ``passed_on`` alone. Raises subprocess.TimeoutExpired.
+    Of our environment variables it gets only those in ``passed_on``. Raises subprocess.TimeoutExpired.
     """
     return subprocess.run(
         [sys.executable, "-m", module, *map(str, arguments)],

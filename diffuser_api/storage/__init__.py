@@ -3,10 +3,10 @@
 Both are storages of Django's, and have more than Django asks for:
 
 - ``is_near``: whether a transaction may wait until a file is stored;
-- ``pages(folder)`` yields the files in the folder and below, some at a time, each with its age, by the
-  clock that has written its time: those of machines differ;
-- ``stamp(name)`` is another number when the file was replaced under its name;
-- ``put(name, content)`` writes a file under this very name; if there is one already, that one stays;
+- ``pages(folder)`` yields the files in the folder and below, some at a time. Each has its age by the clock
+  that has written its time, since the clocks of machines differ;
+- ``stamp(name)`` is a number that changes when the file is replaced by another one of the same name;
+- ``put(name, content)`` writes a file under exactly this name, unless there is one already;
 - ``problem()`` says why the storage can't be used, or nothing.
 """
 
@@ -40,10 +40,11 @@ def is_away(error: BaseException | None) -> bool:
 
 @contextmanager
 def new_files() -> Iterator[list[FieldFile]]:
-    """The files in its list are deleted if the block fails: a transaction takes rows back, but no files.
+    """A list for the files that the block stores. If the block fails, they are deleted: a database undoes the
+    rows of a failed transaction, but no files.
 
-    On a disk, the whole block is a transaction. A bucket may be slow, and a transaction holds locks: there,
-    the block stores its files first, and opens a transaction of its own for the rows.
+    With files on a disk, the whole block is a transaction. A bucket may be slow, and a transaction holds
+    locks. So with a bucket, the block first stores its files, and then opens a transaction for the rows.
     """
     files: list[FieldFile] = []
     try:

@@ -1,9 +1,9 @@
 """Masks from a pose alone: where its subject and its head may be painted. Knows no Django and no torch.
 
-The skeleton says where the bones are, and a body's proportions how thick it is around them; what it wears and
-how its hair is, it doesn't say, so there is room for a skirt, a coat and long hair. Lengths are shares of the
-standing body's height, those of the head shares of half its height, chin to crown. benchmarks/masks.py
-measures both masks against drawn people.
+The skeleton gives the places of the bones, and the proportions of a body give its thickness around them.
+Clothes and hair are not known. So the masks leave room for a skirt, a coat and long hair. Lengths are given
+as shares of the standing body's height. For the head, the unit is half of the head's height from chin to
+crown. benchmarks/masks.py measures both masks against drawn people.
 """
 
 from __future__ import annotations

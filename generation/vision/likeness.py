@@ -14,7 +14,7 @@ from PIL import Image
 from generation.vision.looks import Looks, differing
 from generation.vision.types import Face, Point
 
-MARGIN = 0.6  # of the mask's longer side, seen around it: a detector is surer of a face with its surroundings
+MARGIN = 0.6  # of the mask's longer side, added around it: surroundings make a detector surer of a face
 CLEAR = 0.7  # confidence of the face: in so small a part of a picture, less is often no face at all
 OTHER_LOOKS = 0.1  # of distance: beyond compare.SAME_PERSON, 0.6, it is another person's face
 LOOKED_AT = 384  # pixels at least, on the longer side: a painted face may be small
@@ -35,7 +35,7 @@ class Closeup:
 
 
 def look_closely(picture: Image.Image, face_mask: Image.Image, detectors: ModuleType) -> Closeup | None:
-    """None where the mask is empty."""
+    """The surroundings of the face mask, enlarged. None if the mask is empty."""
     box = face_mask.getbbox()
     if box is None:
         return None
@@ -57,8 +57,8 @@ def measure(
 ) -> dict:
     """``{"face": bool, "distance": float or None}`` of the largest face in the mask's surroundings.
 
-    ``embeddings``: of the faces in the visitor's photos, by the same detectors. The distance is the median
-    one to them; compare.SAME_PERSON is the limit up to which it is the same person.
+    ``embeddings``: those of the faces in the visitor's photos, by the same detectors. The distance is the
+    median of the distances to them. Up to compare.SAME_PERSON, the face counts as the visitor's.
     """
     seen = look_closely(picture, face_mask, detectors)
     if seen is None or seen.face is None:
@@ -80,10 +80,10 @@ def nearest(
     looks: Looks,
     detectors: ModuleType,
 ) -> Image.Image:
-    """The picture whose face is nearest to the visitor's; the first of equals. No face is the farthest.
+    """The picture whose face is nearest to the visitor's. A picture without a face is the farthest.
 
-    Embeddings hardly see hair or glasses. So each of the visitor's ``looks`` that the picture shows otherwise
-    counts as ``OTHER_LOOKS`` more distance.
+    An embedding says little about hair or glasses. So ``OTHER_LOOKS`` is added to the distance for each of
+    the visitor's ``looks`` that the picture shows differently.
     """
 
     def distance(picture: Image.Image) -> float:
