@@ -34,6 +34,16 @@ os.environ["OPEN_API"] = "1"
 os.environ["DJANGO_SETTINGS_MODULE"] = "djangoproject.settings"  # pytest-django's option reads them too soon
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# The product forces each stored file to the disk, and a test waits for that. So temporary folders are in
+# memory, if programs may be started there.
+_MEMORY = Path("/dev/shm")
+if (
+    _MEMORY.is_dir()
+    and shutil.disk_usage(_MEMORY).free > 4 * 2**30
+    and not os.statvfs(_MEMORY).f_flag & os.ST_NOEXEC
+):
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
 # `make setup` cuts this model out of another one. Before that, the other one stands in for it, so that jobs
 # are accepted: only tests that paint need the model itself.
 _WEIGHTS = Path(__file__).resolve().parent.parent / "generation" / "miniature" / "weights"
