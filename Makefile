@@ -30,7 +30,7 @@ help:
 	@echo "make demo    five photos in, a picture out: trains, paints, says where the picture is"
 	@echo "make run     web and worker on http://127.0.0.1:$(PORT), until Ctrl-C"
 	@echo "make test    all tests, one whole training and generation among them"
-	@echo "make test-fast   the tests that need no model, no server and no browser, in a minute"
+	@echo "make test-fast   the tests that need no model, no browser and no other process, in a minute or two"
 	@echo "make test-scale   the tests of jobs and of many machines, on servers of their own: PostgreSQL, RabbitMQ, Redis, S3"
 	@echo "make lint    style, types of file, which folder imports which, migrations, settings"
 	@echo "make bench   measurements, printed as tables"
@@ -93,7 +93,7 @@ test: setup-dev
 	$(RUN) -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 test-fast: .venv/installed-dev
-	$(RUN) -m pytest --fast -n $(PROCESSES) --dist worksteal
+	$(RUN) -m pytest --fast --no-processes -n $(PROCESSES) --dist worksteal
 
 test-scale: .venv/installed-scale
 	$(RUN) -m pytest -p tests.fixtures.on_postgresql --fast tests/jobs tests/scale

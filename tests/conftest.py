@@ -1,7 +1,8 @@
 """Every test has a data folder of its own. Fixtures for several test files are in ``fixtures/``.
 
 A test that uses a model, a service or a browser is marked so here, by the fixtures that it asks for; one that
-takes seconds for another reason is marked ``slow`` where it stands. ``--fast`` leaves all of them out.
+takes seconds for another reason is marked ``slow`` where it stands. ``--fast`` leaves all of them out. With
+``--no-processes``, a test is also skipped at the moment when it starts a process, such as the photo gate's.
 """
 
 from __future__ import annotations
@@ -67,6 +68,17 @@ _SLOW_FILE = re.compile(
 
 def pytest_addoption(parser):
     parser.addoption("--fast", action="store_true", help="leave out models, services, browsers, slow tests")
+    parser.addoption("--no-processes", action="store_true", help="skip a test when it starts a process")
+
+
+def pytest_configure(config):
+    if config.getoption("no_processes"):
+        sys.addaudithook(_skip_at_a_process)
+
+
+def _skip_at_a_process(event, arguments):
+    if event == "subprocess.Popen" and "PYTEST_CURRENT_TEST" in os.environ:  # pytest itself may start some
+        pytest.skip("starts a process: runs in make test")
 
 
 def pytest_ignore_collect(collection_path, config):
