@@ -13,6 +13,7 @@ from benchmarks.harness.catalogue import make_photos
 def service(sd15_family, request):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRAINING_STEPS", "10")
+        patch.setenv("DENOISING_STEPS", "4")
         yield request.getfixturevalue("server_and_worker")
 
 
