@@ -1,8 +1,8 @@
 """Trains the whole miniature: ``python -m generation.miniature.training.all WORK --minutes 9``.
 
-VAE, then UNet, ControlNet and text encoder, then the reader of faces; then the weights are exported to
-``WORK/weights`` and measured. Runs on a GPU if there is one. Can be killed at any moment and run again: it
-goes on from its last checkpoint. ``TRAINING.md`` says what it learns from and how.
+VAE, then UNet, ControlNet and text encoder; then the weights are exported to ``WORK/weights`` and measured.
+Runs on a GPU if there is one. Can be killed at any moment and run again: it goes on from its last checkpoint.
+``TRAINING.md`` says what it learns from and how.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from generation.miniature.training.checkpoints import Plan, log
 
-# Shares of the minutes. The rest is for the reader, the export and the table.
+# Shares of the minutes. The rest is for the export and the table.
 VAE_SHARE, UNET_SHARE = 0.2, 0.72
 
 
@@ -28,6 +28,12 @@ def plans(args: argparse.Namespace) -> tuple[Plan, Plan]:
     if args.unet_steps:
         unet = Plan(steps=args.unet_steps)
     return vae, unet
+
+
+def run_training(module: str, *arguments: Path | str) -> None:
+    """Run another training of this package to its end, in a process of its own."""
+    command = [sys.executable, "-m", f"generation.miniature.training.{module}", *map(str, arguments)]
+    subprocess.run(command, check=True)
 
 
 def train_all(args: argparse.Namespace) -> None:
@@ -47,15 +53,8 @@ def train_all(args: argparse.Namespace) -> None:
     weights = work / "weights"
     export.export(work, weights)
     if args.readers:
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "generation.miniature.training.train_reader",
-                str(weights / "reader.onnx"),
-            ],
-            check=True,
-        )
+        run_training("train_reader", weights / "reader.onnx")
+        run_training("train_matting", work, "--file", weights / "matting.safetensors")
     table = measured_table(trainee, vae)
     table += f"\n{time.monotonic() - began:.0f} s in this run; {for_vae.step} steps of the VAE, "
     table += f"{for_unet.step} of the UNet"
@@ -77,7 +76,7 @@ def main() -> None:
     parser.add_argument("--device", choices=("cuda", "cpu"), help="instead of the fastest that is there")
     parser.add_argument("--save-seconds", type=float, help="between checkpoints; 45 on a GPU, else 120")
     parser.add_argument("--carry", type=Path, help="folder for the files to go on with on another machine")
-    parser.add_argument("--readers", action="store_true", help="also train the reader of faces")
+    parser.add_argument("--readers", action="store_true", help="also the reader of faces and the matting")
     train_all(parser.parse_args())
 
 
