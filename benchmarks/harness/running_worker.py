@@ -42,9 +42,9 @@ def worker(**settings: str):
 
 
 @contextmanager
-def celery_worker(*options: str, **settings: str):
+def celery_worker(*options: str, app: str = "djangoproject", **settings: str):
     """As ``worker``, with Celery."""
-    command = ["-m", "celery", "--app", "djangoproject", "--quiet", "worker", "--without-mingle"]
+    command = ["-m", "celery", "--app", app, "--quiet", "worker", "--without-mingle"]
     with running([*command, *options], settings) as process:
         yield process
 

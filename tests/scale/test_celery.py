@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import json
 import signal
 
 import psutil
@@ -9,7 +10,7 @@ import pytest
 from django.db import connection
 
 from benchmarks.harness import brokers
-from benchmarks.harness.clients import make_job, make_training
+from benchmarks.harness.clients import make_job, make_lora, make_training
 from benchmarks.harness.running_worker import celery_worker, is_gone, wait_until
 from diffuser_api.models import Job, PoiImage, Worker
 
@@ -17,6 +18,8 @@ pytest.importorskip("celery")  # of requirements-scale.txt
 pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="runs in: make test-scale")
 NO_MODELS = {"STEP_ISOLATION": "spawn"}  # none is loaded before a step
 ENDLESS = {"TRAINING_STEPS": "1000000"}
+WAITING = dict.fromkeys(("pose", "detail", "harmonize", "face", "train"), 0.1)
+SIMULATED = {"app": "benchmarks.harness.simulated.celery", "SIMULATED_SECONDS": json.dumps(WAITING)}
 
 
 @pytest.fixture(scope="module", params=brokers.BROKERS)
@@ -122,6 +125,27 @@ def test_a_job_outlives_a_kill_and_a_stop_of_its_worker(catalogue, messages, pho
         assert stopped.wait(60) == 0
     assert (the(training).status, the(training).attempt) == ("queued", 2)
     assert the(picture).status == "queued"  # it waits for a worker of the queue "pose"
+
+
+@pytest.mark.parametrize("broker", ["redis"], indirect=True)
+def test_workers_without_a_common_folder_hand_a_picture_on_through_the_bucket(
+    bucket, catalogue, messages, tmp_path
+):
+    """The steps only wait: `test_machines_that_share_nothing` paints."""
+    folders = [tmp_path / "painter", tmp_path / "face"]
+    with contextlib.ExitStack() as stack:
+        for folder, steps in zip(folders, ("pose,detail,harmonize", "face"), strict=True):
+            own = {name: str(folder / name) for name in ("DATA_DIR", "TMP_DATA_DIR", "TRAINING_APP_DIR")}
+            options = ("-n", f"{folder.name}@here", "-Q", steps)
+            broker = {"CELERY_BROKER_URL": messages.app.conf.broker_url}
+            stack.enter_context(celery_worker(*options, **SIMULATED, **own, **broker))
+        job = make_job(lora=make_lora("12345678"))
+        wait_until(lambda: the(job).is_finished and not the(job).worker)
+        wait_until(lambda: not (folders[1] / "TMP_DATA_DIR" / job.code).exists())
+    assert (the(job).status, the(job).attempt, the(job).error_message) == ("succeeded", 1, "")
+    assert [one["step"] for one in the(job).timings] == ["pose", "detail", "detail", "harmonize", "face"]
+    stored = {name.split("/")[0] for name in bucket.names()}
+    assert {"loras", "outputs", "bodies"} <= stored and "work" not in stored
 
 
 def children_of(process, word: str) -> list[psutil.Process]:
