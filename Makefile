@@ -24,7 +24,7 @@ WEIGHTS := generation/miniature/weights
 UNET := unet/diffusion_pytorch_model.safetensors
 # That run tests: one more than there are cores, since tests also wait; four need 8 GB of memory.
 PROCESSES := $(shell cores=$$(nproc); echo $$((cores < 4 ? cores + 1 : 4)))
-BENCHMARKS = $(filter-out measures outages pixels quality watermark strangers likeness settings screenshots sd15 sd15_parts sd15_shaped gpu plain_diffusers plain_lora,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/*.py)))
+BENCHMARKS = $(filter-out measures fleet outages pixels quality watermark strangers likeness settings screenshots sd15 sd15_parts sd15_shaped gpu plain_diffusers plain_lora,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/*.py)))
 
 help:
 	@echo "make demo    five photos in, a picture out: trains, paints, says where the picture is"
