@@ -294,7 +294,7 @@ class Outages(kills.Trial):
             self.faults.append(f"no longer take messages: {deaf}")
         with celery_app.app.connection_for_read() as asking:
             for name, one in celery_app.app.amqp.queues.items():
-                if count := one(asking).queue_declare(passive=True).message_count:
+                if count := one(asking).queue_declare().message_count:
                     self.faults.append(f"left in the queue {name}: {count} messages")
 
 
