@@ -36,9 +36,10 @@ WISHES = [
 SEED = """
 import json, shutil
 from pathlib import Path
+from django.core.files.base import ContentFile
 from django.conf import settings
 from django.utils import timezone
-from diffuser_api.models import Job, LoraModel
+from diffuser_api.models import Client, Job, LoraModel, Report
 asked = json.loads({asked!r})
 def copy(code, new, **fields):
     job = Job.objects.get(code=code)
@@ -58,6 +59,14 @@ copy(picture, "10000003", status="failed", error_code="step_failed", error_messa
 copy(picture, "10000004", status="cancelled")
 copy(training, "10000005", status="running", step="train", progress=0.4)
 copy(training, "10000006", status="failed", error_code="training_failed", error_message="x")
+for number in range(1, 10):  # reported pictures, of which each look takes one down
+    code = f"2000000{{number}}"
+    copy(picture, code, status="succeeded")
+    reported = Job.objects.get(code=code)
+    reported.output.save(f"{{code}}.png", ContentFile(Job.objects.get(code=picture).output.read()))
+    reason = Report.Reason.values[number % len(Report.Reason.values)]
+    Report.objects.create(job=reported, reason=reason, words="That is my sister; she was never there.")
+Client.objects.create(name="Tourist office")
 row = lambda code: Job.objects.get(code=code).pk
 rows = dict(picture_row=row(picture), failed_row=row("10000003"), lora_row=LoraModel.objects.get().pk)
 print(json.dumps(rows))
@@ -94,6 +103,9 @@ def make_things(service: RunningService, browser, kept: Path) -> tuple[dict, dic
                     shutil.copy(file, kept)
             page.wait_for_timeout(50)
         codes.setdefault("picture", code)
+    page.get_by_role("button", name="Make a link").click()
+    codes["shared"] = page.locator("input[value*='/p/']").input_value().removeprefix(service.url)
+    (kept / "finished.png").write_bytes(page.request.get(f"/jobs/{codes['picture']}/picture.png").body())
     state = guest.context.storage_state()
     guest.context.close()
     return state, codes
@@ -142,6 +154,38 @@ def slide(page) -> None:
     page.locator("#slider").fill("55")
 
 
+def report(page) -> None:
+    page.locator("[name=reason]").first.check()
+    page.get_by_role("button").last.click()
+    page.wait_for_selector("main [role=status]")
+
+
+def take_down(page) -> None:
+    page.locator("[formaction*=take-down]").first.click()
+    page.wait_for_selector(".messagelist")
+
+
+def write_card(page) -> None:
+    page.fill("#message", "Dear Nonna,\n\nthe sea is warm. Back on Sunday!\n\nAnna")
+    page.fill("#address", "Rosa Bianchi\nVia Garibaldi 12\n20121 Milano\nItalia")
+    page.wait_for_timeout(3000)  # the card follows
+
+
+def write_too_much(page) -> None:
+    page.fill("#message", "The sea is warm \U0001f642")
+    page.locator("[name=file][value=pdf]").click()
+    page.wait_for_selector("#problems")
+
+
+def verify(picture: Path) -> Callable:
+    def act(page) -> None:
+        page.set_input_files("#image", picture)
+        page.locator("main form button").click()
+        page.wait_for_selector("main [role=status]")
+
+    return act
+
+
 def open_erase(page) -> None:
     page.locator(".erase summary").first.click()
 
@@ -161,6 +205,13 @@ def states(codes: dict[str, str]) -> dict[str, tuple[str | None, str, Callable |
         "desk-job": ("editor", f"{desk}/job/{codes['picture_row']}/change/", None),
         "desk-job-failed": ("editor", f"{desk}/job/{codes['failed_row']}/change/", None),
         "desk-lora": ("editor", f"{desk}/loramodel/{codes['lora_row']}/change/", None),
+        "desk-loras": ("editor", f"{desk}/loramodel/", None),
+        "desk-reports": ("editor", f"{desk}/report/", None),
+        "desk-taken-down": ("editor", f"{desk}/report/", take_down),
+        "desk-audit": ("editor", f"{desk}/auditentry/", None),
+        "desk-client": ("editor", f"{desk}/client/1/change/", None),
+        "desk-layout": ("editor", f"{desk}/postcardlayout/add/", None),
+        "desk-user": ("editor", "/admin/auth/user/1/change/", None),
         "desk-import": ("editor", f"{desk}/poi/import/", None),
         "api-docs": ("editor", "/api/docs/", None),
     }
@@ -187,6 +238,16 @@ def studio_states(codes: dict[str, str]) -> dict[str, tuple[str | None, str, Cal
         "connection-lost": ("visitor", "/jobs/10000001/", lose_connection),
         "finished": ("visitor", f"/jobs/{codes['picture']}/", None),
         "before-and-after": ("visitor", f"/jobs/{codes['picture']}/", slide),
+        "card": ("visitor", f"/jobs/{codes['picture']}/postcard/", write_card),
+        "card-problem": ("visitor", f"/jobs/{codes['picture']}/postcard/", write_too_much),
+        "shared": (None, codes["shared"], None),
+        "report": (None, f"{codes['shared']}report/", None),
+        "reported": (None, f"{codes['shared']}report/", report),
+        "shared-no-more": (None, "/p/x/", None),
+        "verify": (None, "/verify/", None),
+        "verified": (None, "/verify/", verify(Path(codes["steps"]) / "finished.png")),
+        "leave": ("visitor", "/leave/", None),
+        "left": (None, "/leave/?forgotten", None),
         "picture-failed": ("visitor", "/jobs/10000003/", None),
         "cancelled": ("visitor", "/jobs/10000004/", None),
         "gallery": ("visitor", "/pictures/", None),

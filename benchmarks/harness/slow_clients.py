@@ -11,6 +11,7 @@ BYTES_A_SECOND = 50_000  # of an upload from a weak mobile network
 TICKS = 10  # pieces that a second's bytes are sent or read in
 UPLOAD = 400_000  # bytes: a slow photo
 UNREAD = 40  # answers that a client does not read: together, more than the sockets' buffers hold
+A_FEW = 4  # answers of one URL, which may take long to make
 LARGE = "/static/admin/js/vendor/jquery/jquery.js"  # 285 kB
 UPLOAD_HEAD = (
     "POST /api/lora-training/ HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -68,6 +69,21 @@ async def read_slowly(port: int) -> str:
         while await reader.read(BYTES_A_SECOND // 50 // TICKS):
             await asyncio.sleep(1 / TICKS)
         return first.decode().strip()
+
+
+@contextlib.asynccontextmanager
+async def held(port: int, paths: list[str]):
+    """For the time of the block, three clients at each path: without an end of the header, silent in the
+    middle of a body, and reading none of its answers."""
+    head = "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    body = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\n{{"
+    async with contextlib.AsyncExitStack() as all_of_them:
+        for path in paths:
+            get, post = (head.format(method=method, path=path) for method in ("GET", "POST"))
+            for text in (post, post + body, f"{get}\r\n" * A_FEW):
+                _, writer = await all_of_them.enter_async_context(_connection(port, buffer=2048))
+                writer.write(text.encode())
+        yield
 
 
 @contextlib.asynccontextmanager

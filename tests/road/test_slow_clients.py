@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.harness import slow_clients
 from benchmarks.harness.running_service import running
+from tests.access.test_sizes import paths
 
 pytestmark = pytest.mark.slow
 ADDRESSES = ("/healthz", "/readyz", "/api/pois/", "/", slow_clients.LARGE)
@@ -26,6 +27,17 @@ async def answers_meanwhile(port: int) -> dict[str, float]:
 
 def test_the_site_answers_while_many_clients_are_slow(web):
     answered = asyncio.run(answers_meanwhile(web.port))
+    assert math.inf not in answered.values(), answered
+
+
+async def answers_beside(port: int, paths: list[str]) -> dict[str, float]:
+    async with slow_clients.held(port, paths):
+        await asyncio.sleep(1)
+        return {path: await slow_clients.seconds_to_answer(port, path, 60) for path in ADDRESSES}
+
+
+def test_the_site_answers_while_clients_of_every_url_are_slow(web):
+    answered = asyncio.run(answers_beside(web.port, paths()))
     assert math.inf not in answered.values(), answered
 
 
