@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 from django.contrib import admin, messages
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -54,14 +56,37 @@ class ClientAdmin(admin.ModelAdmin):
         self.message_user(request, text, messages.WARNING)
 
 
+def _two_lines(first, second: str) -> str:
+    return format_html('{}<div class="state-more">{}</div>', first, second)
+
+
 @admin.register(Webhook)
 class WebhookAdmin(ReadOnlyAdmin):
-    list_display = ["event", "job", "host", "status", "attempts", "next_try_at", "last_result"]
+    list_display = ["told", "state", "tries"]
+    list_select_related = ["job"]
     list_filter = ["status", "event"]
     search_fields = ["job__code", "host"]
     exclude = ["body"]
     readonly_fields = ["message"]
     actions = ["send_again"]
+
+    class Media:
+        css = {"all": ["desk/desk.css"]}
+
+    # Few columns, so that the list fits beside the filters.
+    @admin.display(description=_("webhook"), ordering="created_at")
+    def told(self, webhook):
+        return _two_lines(webhook.event, f"{webhook.job}, {webhook.host}")
+
+    @admin.display(description=_("status"), ordering="status")
+    def state(self, webhook):
+        return _two_lines(webhook.get_status_display(), webhook.last_result)
+
+    @admin.display(description=_("attempts"), ordering="next_try_at")
+    def tries(self, webhook):
+        when = date_format(timezone.localtime(webhook.next_try_at), "SHORT_DATETIME_FORMAT")
+        is_pending = webhook.status == Webhook.Status.PENDING
+        return _two_lines(webhook.attempts, f"{gettext('next try')}: {when}" if is_pending else "")
 
     @admin.display(description=_("body"))
     def message(self, webhook):

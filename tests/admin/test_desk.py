@@ -331,6 +331,39 @@ def test_the_list_of_jobs_isnt_cut_at_1280_pixels(page, site):
         assert page.locator("#changelist .results").evaluate("box => box.scrollWidth <= box.clientWidth")
 
 
+A_REPORT = """
+from django.core.files.base import ContentFile
+from django.utils import timezone
+from diffuser_api.models import AuditEntry, Job, Report, Webhook
+job = Job.objects.latest("pk")
+job.pk, job.code, job.status = None, "20000001", "succeeded"
+job.save()
+job.output.save("20000001.png", ContentFile(job.poi_image.image.read()))
+Report.objects.create(job=job, reason="minor", words="That is my sister, and she was never there.")
+told = {"event": "taken_down", "what": "generation", "code": "00000001"}
+AuditEntry.objects.create(**told, by="staff a.long-name", reason="x, " * 20)
+sent = {"event": "job.succeeded", "host": "hooks.tourism.example.org", "body": "{}"}
+result = "the receiver answered 503 Service Unavailable"
+Webhook.objects.create(job=job, **sent, last_result=result, next_try_at=timezone.now())
+"""
+
+
+def test_no_list_is_cut_at_1280_pixels_and_a_phone_shows_a_reports_button(page, site):
+    cancelled_job(site)
+    site.manage("shell", "-c", A_REPORT)
+    for language in ("en", "it"):
+        page.set_extra_http_headers({"Accept-Language": language})
+        for name in ("report", "auditentry", "webhook"):
+            page.goto(f"{site.url}{DESK}/{name}/")
+            fits = "box => box.scrollWidth <= box.clientWidth"
+            assert page.locator("#changelist .results").evaluate(fits), (language, name)
+        page.set_viewport_size({"width": 360, "height": 800})
+        page.goto(f"{site.url}{DESK}/report/")
+        button = page.locator("[formaction*=take-down]").first.bounding_box()
+        assert button["x"] + button["width"] <= 360, language
+        page.set_viewport_size({"width": 1280, "height": 1000})
+
+
 def test_axe_finds_nothing_on_the_desks_pages_light_or_dark(page, site):
     from axe_playwright_python.sync_playwright import Axe
 
