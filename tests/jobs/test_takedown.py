@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 from django.core.files.storage import default_storage
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, call_command, execute_from_command_line
+from django.core.management.base import SystemCheckError
 from django.test import Client as Browser
 from django.urls import reverse
 from django.utils import timezone
@@ -47,6 +48,15 @@ def test_nothing_is_left_of_a_picture_that_is_taken_down(catalogue, tmp_path, se
     )
     assert not found.stdout and not default_storage.listdir("outputs")[1]
     assert LoraModel.objects.get() == lora  # the face is its owner's
+
+
+def test_a_wrong_setting_does_not_hold_a_takedown_up(catalogue, tmp_path, settings):
+    job = make_picture(tmp_path)
+    settings.C2PA_CERTIFICATE = settings.C2PA_KEY = "/nowhere"
+    with pytest.raises(SystemCheckError):
+        call_command("check")
+    execute_from_command_line(["manage.py", "takedown", job.code])
+    assert not Job.objects.exists()
 
 
 def test_a_picture_that_waits_leaves_no_working_folder(catalogue):

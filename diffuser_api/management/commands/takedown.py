@@ -9,6 +9,7 @@ from diffuser_api.models import Job
 
 class Command(BaseCommand):
     help = "Delete the picture with this code: its file, its row, its share page and its working files."
+    requires_system_checks = []  # it is urgent, and loads no page for the checks
 
     def add_arguments(self, parser):
         parser.add_argument("code")
