@@ -44,6 +44,7 @@ def test_a_shared_picture_has_a_page_a_preview_and_a_file_for_everybody(shared):
     assert (
         page.status_code == 200 and "noindex" in page["X-Robots-Tag"] and "no-store" in page["Cache-Control"]
     )
+    assert "<b>AI</b> Made by a machine" in text
     assert '<meta property="og:title" content="Piazza">' in text and 'name="robots" content="noindex' in text
     [preview] = re.findall(r'og:image" content="http://testserver([^"]+)"', text)
     assert Image.open(io.BytesIO(Browser().get(preview).content)).format == "JPEG"
