@@ -86,6 +86,15 @@ def test_swimwear_is_the_operators_choice_and_never_a_childs():
         assert refused(text, swimwear=True) == "minors", text
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["naked", "nudo", "nackt", "halbnackt", "nackte Haut", "beim Nacktbaden", "nackig", "nue", "desnuda"]
+    + ["nua", "naakt", "halfnaakt", "naga", "polnagi"],
+)
+def test_a_plain_word_of_nakedness_is_refused_in_every_language_and_in_compounds(text):
+    assert rules.found(text, painted=True) == "nudity"
+
+
 def test_a_card_may_say_what_no_picture_may_show():
     for text in ("The statue is naked", "We saw a Roman sword and a gun", "Greetings, in my bikini"):
         assert refused(text) and not refused(text, painted=False), text
