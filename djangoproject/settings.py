@@ -215,6 +215,8 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 60
 # --- database -------------------------------------------------------------------------------------------
 DATABASES = {"default": env.database("DATABASE_URL", DATA_DIR / "db.sqlite3")}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # A connection for each thread, kept: to open the file for each request took a sixth of a short answer.
+    DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,  # seconds that a command waits for a lock; for others see operations/database.py

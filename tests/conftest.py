@@ -124,3 +124,12 @@ def own_data_folder(tmp_path, settings):
     for folder in (settings.DATA_DIR, settings.TMP_DATA_DIR, settings.TRAINING_APP_DIR):
         folder.mkdir()
     return settings.DATA_DIR
+
+
+@pytest.fixture(autouse=True)
+def outlooks_of_now(monkeypatch):
+    """What a test has changed in the queue shows at once, not after a second."""
+    from diffuser_api.jobs import queue
+
+    monkeypatch.setattr(queue, "OUTLOOK_SECONDS", 0.0)
+    monkeypatch.setattr(queue, "NEW_SECONDS", 0.0)

@@ -72,9 +72,8 @@ def client_middleware(get_response):
     def answer(request):
         token, request.client = bearer_token(request), None
         if token.startswith(PREFIX):
-            known = ApiToken.objects.filter(hash=token_hash(token), client__is_active=True)
-            found = known.select_related("client").first()
-            request.client = found.client if found else None
+            known = Client.objects.filter(tokens__hash=token_hash(token), is_active=True)
+            request.client = next(iter(known.order_by()), None)
         return get_response(request)
 
     return answer
@@ -183,10 +182,14 @@ def _signer() -> signing.Signer:
     return signing.Signer(salt="diffuser_api.output", sep=".")
 
 
+def current_period() -> int:
+    """A number that changes when signed URLs do."""
+    return int(time.time()) // SECONDS_OF_ONE_URL
+
+
 def sign_output(code: str) -> str:
     """The value of ``?sig=`` with which anybody may fetch this picture for the next OUTPUT_URL_HOURS."""
-    now = int(time.time()) // SECONDS_OF_ONE_URL * SECONDS_OF_ONE_URL
-    expires = now + SECONDS_OF_ONE_URL + settings.OUTPUT_URL_HOURS * 3600
+    expires = (current_period() + 1) * SECONDS_OF_ONE_URL + settings.OUTPUT_URL_HOURS * 3600
     return _signer().sign(f"{code}.{expires}").removeprefix(f"{code}.")
 
 

@@ -23,15 +23,15 @@ def _called(step: str) -> str:
 
 def context(job: Job, request) -> dict:
     """For the template desk/job_panel.html."""
-    ahead = queue.ahead_of(job)
+    outlook = queue.look()
     may_change = request.user.has_perm("diffuser_api.change_job")
     return {
         "job": job,
         "percent": round(100 * job.progress),
         "live": not job.is_finished,
         "step": _called(job.step),
-        "position": queue.position(job, ahead),
-        "eta": None if job.is_finished else queue.eta_seconds(job, ahead),
+        "position": outlook.position(job),
+        "eta": None if job.is_finished else outlook.eta_seconds(job),
         "chart": chart(job.timings),
         "pictures": step_pictures(job),
         "output": bool(job.output),

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from django.views.generic import TemplateView
+from django.http import HttpResponse
+from django.template.loader import render_to_string
+from django.utils import translation
+from django.utils.cache import get_conditional_response
+from django.views import View
 
 from diffuser_api.api import code_examples
 from diffuser_api.api.schema import Generator
@@ -48,12 +54,22 @@ class Call:
     answers: list[Answer]
 
 
-class ApiDocs(TemplateView):
-    template_name = "api_docs.html"
+class ApiDocs(View):
+    """Made once in a process. A browser that has the page is told so (304)."""
 
-    def get_context_data(self, **kwargs) -> dict:
-        schema = Generator().get_schema(public=True)
-        return super().get_context_data(**kwargs) | {"info": schema["info"], "calls": list(calls(schema))}
+    def get(self, request) -> HttpResponse:
+        content, etag = _page()
+        whole = HttpResponse(content, headers={"ETag": etag, "Cache-Control": "public, no-cache"})
+        return get_conditional_response(request, etag, response=whole)
+
+
+@functools.cache
+def _page() -> tuple[bytes, str]:
+    """The page and its ETag."""
+    schema = Generator().get_schema(public=True)
+    with translation.override("en"):
+        text = render_to_string("api_docs.html", {"info": schema["info"], "calls": list(calls(schema))})
+    return text.encode(), f'"{hashlib.sha256(text.encode()).hexdigest()[:20]}"'
 
 
 def calls(schema: dict) -> Iterator[Call]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from django.conf import settings
+from django.utils.translation import get_language
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
@@ -11,7 +14,15 @@ from diffuser_api.access import tokens
 from diffuser_api.jobs import choosing, queue
 from diffuser_api.models import Job
 from diffuser_api.photos import likeness_words
-from generation import repaint
+from generation import VERSION, repaint
+
+ESTIMATE_STEP = 10  # seconds
+# Every change of a job's row changes one of these: a run that writes anything else writes a heartbeat too.
+VERSIONED = ("status", "attempt", "step", "progress", "heartbeat_at", "started_at", "finished_at", "group")
+VERSIONED += ("error_code", "lora_id", "poi_image_id", "action_image_id")
+# The columns that an answer needs. The others are large, or only for the worker.
+COLUMNS = (*VERSIONED, "client_id", "visitor", "code", "kind", "steps", "error_message", "timings", "body")
+COLUMNS += ("created_at", "seed")
 
 
 class JobErrorSerializer(serializers.Serializer):
@@ -81,20 +92,36 @@ class JobSerializer(serializers.ModelSerializer):
             "timings",
         ]
 
-    def _ahead(self, job) -> queue.Ahead:
-        """Looked up once for both fields: waiting clients ask often."""
-        known = self.context.setdefault("ahead", {})
-        if job.pk not in known:
-            known[job.pk] = queue.ahead_of(job)
-        return known[job.pk]
+    def to_representation(self, job) -> dict:
+        """As REST framework would, without a new object for each field of each answer: clients ask often."""
+        told = {}
+        for name in self.Meta.fields:
+            method = getattr(self, f"get_{name}", None)
+            told[name] = method(job) if method else getattr(job, name)
+        return told
+
+    def version(self, job) -> str:
+        """A weak ETag of the answer about this job: it changes with everything in the answer, but with the
+        estimate only in steps of ESTIMATE_STEP seconds."""
+        eta = self.get_eta_seconds(job)
+        shown = [self.get_position(job), None if eta is None else eta // ESTIMATE_STEP]
+        shown += [self.get_candidates(job), VERSION, get_language(), tokens.current_period()]
+        shown += [getattr(job, name) for name in VERSIONED]
+        return f'W/"{hashlib.sha256(repr(shown).encode()).hexdigest()[:20]}"'
+
+    def _outlook(self, job) -> queue.Outlook:
+        """The same for all fields of all jobs in one answer."""
+        if "outlook" not in self.context:
+            self.context["outlook"] = queue.recent_outlook(job)
+        return self.context["outlook"]
 
     @extend_schema_field(serializers.IntegerField(allow_null=True))
     def get_position(self, job):
-        return queue.position(job, self._ahead(job))
+        return self._outlook(job).position(job) if job.status == Job.Status.QUEUED else None
 
     @extend_schema_field(serializers.IntegerField(allow_null=True))
     def get_eta_seconds(self, job):
-        return queue.eta_seconds(job, self._ahead(job))
+        return 0 if job.is_finished else self._outlook(job).eta_seconds(job)
 
     @extend_schema_field(JobErrorSerializer(allow_null=True))
     def get_error(self, job):

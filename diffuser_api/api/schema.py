@@ -14,6 +14,7 @@ from typing import ClassVar
 from django.utils import translation
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.views import SpectacularAPIView
+from rest_framework.renderers import BaseRenderer
 
 from diffuser_api.api.errors import NOT_FOUND
 
@@ -46,11 +47,28 @@ class Generator(SchemaGenerator):
             return self.made[0]
 
 
+def _once(renderer: type[BaseRenderer]) -> type[BaseRenderer]:
+    """The renderer, which writes the schema only once; errors are written each time."""
+
+    class Once(renderer):
+        written: ClassVar[list[bytes]] = []
+
+        def render(self, data, *args, **kwargs):
+            if not any(data is made for made in Generator.made):
+                return super().render(data, *args, **kwargs)
+            if not self.written:
+                self.written.append(super().render(data, *args, **kwargs))
+            return self.written[0]
+
+    return Once
+
+
 class SchemaView(SpectacularAPIView):
     """Ignores ``?version=``. The API has only one version, and the library would copy the sent text unchecked
     into a header."""
 
     generator_class = Generator
+    renderer_classes = tuple(map(_once, SpectacularAPIView.renderer_classes))
 
     def _get_version_parameter(self, request) -> None:
         return None

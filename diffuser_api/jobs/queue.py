@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import itertools
 import statistics
+import threading
+import time
 from collections import defaultdict
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -33,6 +36,8 @@ LORA_IS_ERASED = Exists(LoraModel.with_erased.filter(pk=OuterRef("lora"), is_era
 CLAIMABLE = Q(status=Job.Status.QUEUED) & ~LORA_IS_ERASED
 ANY_WORKER = Serving("", frozenset(ALL_STEPS))  # stands in as long as no worker is there
 ENOUGH_PROGRESS = 0.1  # of a job to learn from its own pace
+OUTLOOK_SECONDS = 1.0  # so old may positions and estimates be that are told to those who wait
+NEW_SECONDS = 0.1  # the same, for a job that was queued after the look
 JOBS_TO_LEARN_FROM = 20  # the estimate is the median duration of so many jobs of the same kind
 
 
@@ -172,45 +177,120 @@ def _take_turns(jobs: list[Waiting], last: dict[tuple, datetime], depth: int = 1
     return [job for *_, job in sorted(order)]
 
 
-class Ahead(NamedTuple):
-    """What position and estimate of a queued job follow from; looked up once for both."""
-
-    jobs: list[Waiting]  # whose turn comes before, as far as the same workers take them
-    serving: list[Serving]
+# --- positions and estimates --------------------------------------------------------------------------------
 
 
-def ahead_of(job: Job) -> Ahead:
-    """Empty for a job that isn't queued."""
-    if job.status != Job.Status.QUEUED:
-        return Ahead([], [])
+class Place(NamedTuple):
+    """``position``: how many jobs come before this one. ``end``: estimated seconds until it ends; None if no
+    worker takes one of its steps. ``is_known``: whether there were earlier jobs to learn from."""
+
+    position: int
+    end: int | None
+    is_known: bool
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """The queue as it was at one moment, with a place for each queued job. One look serves all who wait."""
+
+    places: dict[int, Place]  # by the job's pk
+    last: Place  # of a job that was queued after the look
+    typical: dict[str, float | None]  # seconds, by kind of job
+
+    def knows(self, job: Job) -> bool:
+        return job.status != Job.Status.QUEUED or job.pk in self.places
+
+    def position(self, job: Job) -> int | None:
+        """None if the job isn't queued."""
+        if job.status != Job.Status.QUEUED:
+            return None
+        return self.places.get(job.pk, self.last).position
+
+    def eta_seconds(self, job: Job) -> int | None:
+        """Estimated seconds until the job ends, from earlier jobs, or from its own progress if there are
+        none. 0 if it has ended; None if nothing is known, or if no worker takes one of its steps."""
+        if job.is_finished:
+            return 0
+        if job.status == Job.Status.QUEUED:
+            place = self.places.get(job.pk, self.last)
+            return place.end if place.is_known else _seconds_at_own_pace(job)
+        typical = self.typical[job.kind]
+        return _seconds_at_own_pace(job) if typical is None else round(typical * (1 - job.progress))
+
+
+Running = tuple[str, str, float]  # worker, kind, progress
+_kept: tuple[float, Outlook] | None = None  # when it was looked at, time.monotonic()
+_looking = threading.Lock()
+
+
+def recent_outlook(job: Job) -> Outlook:
+    """An outlook that is at most OUTLOOK_SECONDS old, or NEW_SECONDS if the job was queued after it. Waiting
+    clients ask often, and the answers to all of them follow from the same rows. While one thread looks, the
+    others take the outlook before."""
+    global _kept
+    if _kept and time.monotonic() - _kept[0] < (OUTLOOK_SECONDS if _kept[1].knows(job) else NEW_SECONDS):
+        return _kept[1]
+    if _looking.acquire(blocking=not (_kept and OUTLOOK_SECONDS)):
+        try:
+            _kept = time.monotonic(), look()
+        finally:
+            _looking.release()
+    return _kept[1]
+
+
+def look() -> Outlook:
     turns, serving = in_turn(), workers.serving()
-    mine = next((n for n, one in enumerate(turns) if one.pk == job.pk), 0)
-    able = _able(serving, turns[mine].steps_left[0]) if mine else []
-    before = [
-        one for one in turns[:mine] if not able or any(one.steps_left[0] in worker.steps for worker in able)
-    ]
-    return Ahead(before, serving)
+    rows = Job.objects.filter(status=Job.Status.RUNNING)
+    running = list(rows.values_list("worker", "kind", "progress"))
+    typical = {str(kind): typical_seconds(kind) for kind in Job.Kind}
+    places: dict[int, Place] = {}
+    for able in {_able(serving, job.steps_left[0]) for job in turns}:
+        places |= _places(turns, running, serving, able, typical)
+    return Outlook(places, Place(len(running) + len(turns), None, False), typical)
 
 
-def _able(serving: list[Serving], step: str) -> list[Serving]:
-    return [worker for worker in serving if step in worker.steps]
+def _places(
+    turns: list[Waiting],
+    running: list[Running],
+    serving: list[Serving],
+    able: frozenset[str],
+    typical: dict[str, float | None],
+) -> dict[int, Place]:
+    """The places of the jobs whose next step is taken by the workers ``able``, and by no others.
 
-
-def position(job: Job, ahead: Ahead | None = None) -> int | None:
-    """How many jobs come before this one; None if it isn't queued. ``ahead``: from ``ahead_of``.
-
-    A running job counts if its worker could take this one after it.
+    A running job counts if its worker could take such a job after it. So does a queued job that one of these
+    workers takes. If no worker takes the step, all jobs count.
     """
-    if job.status != Job.Status.QUEUED:
-        return None
-    before, serving = ahead or ahead_of(job)
-    running = Job.objects.filter(status=Job.Status.RUNNING)
-    if able := _able(serving, Waiting.of(job).steps_left[0]):
-        running = running.exclude(worker__in={one.name for one in serving} - {one.name for one in able})
-    return running.count() + len(before)
+    others = {worker.name for worker in serving} - able if able else set()
+    before = sum(worker not in others for worker, _, _ in running)
+    known = all(typical[kind] is not None for _, kind, _ in running)
+    busy = _busy(running, serving or [ANY_WORKER], typical) if known else {}
+    places = {}
+    for job in turns:
+        mine = _able(serving, job.steps_left[0])
+        if able and not able & mine:
+            continue
+        known = known and typical[job.kind] is not None
+        seconds = typical[job.kind] * (1 - job.progress) if known else 0.0
+        end = _end_of(job, seconds, serving or [ANY_WORKER], busy) if known else None
+        if mine == able:
+            places[job.pk] = Place(before, None if end is None else round(end), known)
+        before += 1
+    return places
 
 
-# --- estimates ----------------------------------------------------------------------------------------------
+def _able(serving: list[Serving], step: str) -> frozenset[str]:
+    return frozenset(worker.name for worker in serving if step in worker.steps)
+
+
+def position(job: Job) -> int | None:
+    """How many jobs come before this one now; None if it isn't queued."""
+    return look().position(job) if job.status == Job.Status.QUEUED else None
+
+
+def eta_seconds(job: Job) -> int | None:
+    """The outlook's ``eta_seconds``, by the rows as they are now."""
+    return look().eta_seconds(job)
 
 
 def typical_seconds(kind: str) -> float | None:
@@ -230,32 +310,6 @@ def _duration(start: datetime, end: datetime, next_step: str, timings: list[dict
     return max(0.0, (end - start).total_seconds())  # never below 0: the clock may have been set back
 
 
-def eta_seconds(job: Job, ahead: Ahead | None = None) -> int | None:
-    """Estimated seconds until the job ends, from earlier jobs, or from its own progress if there are none.
-    0 if it has ended; None if nothing is known, or if no worker takes one of its steps."""
-    if job.is_finished:
-        return 0
-    running: list[tuple[str, str, float]] = [(job.worker, job.kind, job.progress)]
-    waiting, serving = [], []
-    if job.status == Job.Status.QUEUED:
-        before, serving = ahead or ahead_of(job)
-        rows = Job.objects.filter(status=Job.Status.RUNNING)
-        running = list(rows.values_list("worker", "kind", "progress"))
-        waiting = [*before, Waiting.of(job)]
-    kinds = {kind for _, kind, _ in running} | {one.kind for one in waiting}
-    typical = {kind: typical_seconds(kind) for kind in kinds}
-    if None in typical.values():
-        return _seconds_at_own_pace(job)
-    if not waiting:
-        return round(typical[job.kind] * (1 - job.progress))
-    serving = serving or [ANY_WORKER]
-    busy = {worker.name: 0.0 for worker in serving}  # for so many seconds from now on
-    for name, kind, progress in running:
-        busy[name if name in busy else min(busy, key=busy.get)] += typical[kind] * (1 - progress)
-    ends = [_end_of(one, typical[one.kind] * (1 - one.progress), serving, busy) for one in waiting]
-    return None if ends[-1] is None else round(ends[-1])
-
-
 def _seconds_at_own_pace(job: Job) -> int | None:
     if job.started_at is None or job.progress < ENOUGH_PROGRESS:
         return None
@@ -263,12 +317,22 @@ def _seconds_at_own_pace(job: Job) -> int | None:
     return round(gone * (1 - job.progress) / job.progress)
 
 
+def _busy(
+    running: list[Running], serving: list[Serving], typical: dict[str, float | None]
+) -> dict[str, float]:
+    """For how many seconds from now on each worker is busy."""
+    busy = {worker.name: 0.0 for worker in serving}
+    for name, kind, progress in running:
+        busy[name if name in busy else min(busy, key=busy.get)] += typical[kind] * (1 - progress)
+    return busy
+
+
 def _end_of(job: Waiting, seconds: float, serving: list[Serving], busy: dict[str, float]) -> float | None:
     """Seconds until the job ends, if each of its steps goes to the worker that is free first. None if no
     worker serves one of its steps. The job's time is added to ``busy``."""
     end, left = 0.0, job.steps_left
     while left:
-        able = _able(serving, left[0])
+        able = [worker for worker in serving if left[0] in worker.steps]
         if not able:
             return None
         worker = min(able, key=lambda one: max(busy[one.name], end))

@@ -19,8 +19,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 API, PORT = (sys.argv[1:] + ["http://127.0.0.1:8000", "8080"][len(sys.argv) - 1 :])[:2]
-PASSED_ON = ("Content-Type", "Accept-Language", "Idempotency-Key", "Prefer")
-PASSED_BACK = ("Content-Type", "Cache-Control", "Retry-After")
+PASSED_ON = ("Content-Type", "Accept-Language", "Idempotency-Key", "If-None-Match", "Prefer")
+PASSED_BACK = ("Content-Type", "Cache-Control", "ETag", "Retry-After")
 MOST_BYTES = 100 * 2**20
 
 

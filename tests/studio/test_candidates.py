@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from benchmarks.harness.catalogue import make_catalogue
 from benchmarks.harness.clients import make_lora
-from diffuser_api.jobs import status_changes
+from diffuser_api.jobs import queue, status_changes
 from diffuser_api.models import Job, PoiImage
 from tests.jobs.test_choosing import finish
 from tests.studio.test_studio_visitors import come, open_studio, wish  # noqa: F401
@@ -179,3 +179,13 @@ def test_the_page_to_choose_on_asks_for_the_group_once(catalogue):
         text(anna, place)
     of_group = [query["sql"] for query in asked if '"group" =' in query["sql"]]
     assert len(of_group) == 2, of_group  # the pictures of the page, and the codes for all of them
+
+
+def test_a_look_at_an_unchanged_job_takes_at_most_three_statements(catalogue, monkeypatch):
+    anna, _, _ = come()
+    _, codes = three(anna, catalogue)
+    monkeypatch.setattr(queue, "OUTLOOK_SECONDS", 60.0)
+    again = re.search(r'hx-get="([^"]+)"', text(anna, f"/jobs/{codes[0]}/"))[1]
+    with CaptureQueriesContext(connection) as asked:
+        assert anna.get(again, headers={"HX-Request": "true"}).status_code == 204
+    assert len(asked) <= 3, [query["sql"] for query in asked]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
+from django.utils.cache import get_conditional_response
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.generics import ListAPIView, RetrieveDestroyAPIView
 from rest_framework.pagination import PageNumberPagination
@@ -11,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from diffuser_api import audit
-from diffuser_api.api.job_serializer import JobSerializer
+from diffuser_api.api.job_serializer import COLUMNS, JobSerializer
 from diffuser_api.api.serializers import ErrorSerializer
 from diffuser_api.jobs import retention, status_changes
 from diffuser_api.models import Job
@@ -33,7 +35,25 @@ class JobList(ListAPIView):
 
 
 @extend_schema_view(
-    get=extend_schema(description="How far a job is."),
+    get=extend_schema(
+        description="How far a job is. Whoever asks again and again sends the answer's `ETag` back in "
+        "`If-None-Match`. The answer is then 304, without a body, as long as nothing has changed. The "
+        "estimate of a job that waits may have changed by a few seconds.",
+        parameters=[
+            OpenApiParameter(
+                "If-None-Match",
+                location=OpenApiParameter.HEADER,
+                description="The ETag of the answer that you have.",
+            ),
+            OpenApiParameter(
+                "ETag",
+                location=OpenApiParameter.HEADER,
+                response=[200, 304],
+                description="Changes when the answer does.",
+            ),
+        ],
+        responses={200: JobSerializer, 304: OpenApiResponse(description="Nothing has changed.")},
+    ),
     delete=extend_schema(
         description="Away with a job and all that it made. A training takes its LoRA and the pictures made "
         "with that along, since the visitor's face is in them."
@@ -48,6 +68,15 @@ class JobDetail(RetrieveDestroyAPIView):
 
     def get_queryset(self):
         return super().get_queryset().visible_to(self.request.user)
+
+    def get(self, request, code):
+        job = get_object_or_404(self.get_queryset().only(*COLUMNS), code=code)
+        serializer = self.get_serializer(job)
+        unread = HttpResponse(headers={"ETag": serializer.version(job)})
+        answer = get_conditional_response(request, unread["ETag"], response=unread)
+        if answer is not unread:
+            return answer
+        return Response(serializer.data, headers={"ETag": unread["ETag"]})
 
     def perform_destroy(self, job):
         retention.delete(job.code, audit.client(job.client))
