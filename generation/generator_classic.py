@@ -88,49 +88,28 @@ class Easel:
 
     def paint_body(self, request: GenerationRequest) -> Painted:
         """The picture after four steps: a subject in the skeleton's pose, in the place."""
-        canvas, records = self.canvas, []
+        records: list[dict] = []
         # 1. pose: paint the subject into the empty place, in the skeleton's pose.
         with self.step("pose", 1, request, records) as common:
-            picture = steps.pose(
-                background=canvas.background,
-                skeleton=canvas.skeleton,
-                subject_mask=canvas.subject_mask,
-                person_mask=canvas.person_mask,
-                **common,
-            )
+            picture = steps.pose(**common)
         # 2. and 3. detail: inpainting with low strength, inside the subject mask, adds detail.
         for index in (2, 3):
             with self.step("detail", index, request, records) as common:
-                picture = steps.detail(picture=picture, subject_mask=canvas.subject_mask, **common)
+                picture = steps.detail(picture, **common)
         # 4. harmonize: img2img with low strength, over the whole picture: the same grain everywhere.
         with self.step("harmonize", 4, request, records) as common:
-            picture = steps.harmonize(
-                picture=picture,
-                background=canvas.background,
-                skeleton=canvas.skeleton,
-                subject_mask=canvas.subject_mask,
-                person_mask=canvas.person_mask,
-                **common,
-            )
+            picture = steps.harmonize(picture, **common)
         return Painted(picture, records)
 
     def paint_face(self, body: Painted, request: GenerationRequest) -> Painted:
         """5. face: enlarge the head, repaint it with the visitor's LoRA, and put it back at its own size."""
-        canvas, records = self.canvas, list(body.steps)
+        records = list(body.steps)
         with self.step("face", 5, request, records) as common:
-            picture = steps.face(
-                picture=body.picture,
-                background=canvas.background,
-                skeleton=canvas.skeleton,
-                face_mask=canvas.face_mask,
-                person_mask=canvas.person_mask,
-                embeddings=request.faces,
-                looks=request.looks,
-                **common,
-            )
+            picture = steps.face(body.picture, embeddings=request.faces, looks=request.looks, **common)
         seen = None
         if request.faces:
-            seen = likeness.measure(picture, canvas.face_mask, request.faces, detectors_of(self.profile))
+            mask, see = self.canvas.face_mask, detectors_of(self.profile)
+            seen = likeness.measure(picture, mask, request.faces, see)
         return Painted(picture, records, seen)
 
     @contextmanager
@@ -142,9 +121,14 @@ class Easel:
         prompt = prompt_of(name, request, self.profile, pipeline)
         noise = step_generator(request.seed, index)
         on_step = reporter(self.on_event, name, index, of=getattr(self.profile, name).performed)
-        yield dict(
-            prompt=prompt.text, pipeline=pipeline, profile=self.profile, generator=noise, on_step=on_step
-        )
+        yield {
+            "canvas": self.canvas,
+            "prompt": prompt.text,
+            "pipeline": pipeline,
+            "profile": self.profile,
+            "generator": noise,
+            "on_step": on_step,
+        }
         remove_lora(pipeline)
         records.append(public(step_record(name, index, request, self.profile, prompt)))
 

@@ -1,9 +1,10 @@
 """The steps of a picture. Each is a function that takes a picture, calls one diffusers pipeline, and returns
 the new picture.
 
-``generator_classic`` shows the order of the steps and their arguments. Pictures are RGB and masks are L with
-the values 0 and 255, all at the size of the canvas. The person mask is the union of subject mask and face
-mask. ``profile`` holds strengths, step counts and sizes. ``on_step`` is diffusers' ``callback_on_step_end``.
+``generator_classic`` shows the order of the steps. ``canvas`` holds the request's pictures: the empty place
+(``background``), the skeleton and the masks. Pictures are RGB and masks are L with the values 0 and 255, all
+of one size. The person mask is the union of subject mask and face mask. ``profile`` holds strengths, step
+counts and sizes. ``on_step`` is diffusers' ``callback_on_step_end``.
 
 A pipeline changes every pixel a little, also outside the mask. So each step keeps the pipeline's result only
 inside the mask and restores the old pixels outside it. Inside the mask's edge, the new pixels fade into the
@@ -23,6 +24,7 @@ from PIL import Image
 from generation.models.profiles import ModelProfile
 from generation.models.vae import vae_copy
 from generation.picture import face_colours
+from generation.picture.canvas import Canvas
 from generation.picture.compositing import add_change, bounded, keep_colours, lay_over
 from generation.picture.cut_out import restore_place
 from generation.picture.enlarging import close_up_of
@@ -36,11 +38,7 @@ if TYPE_CHECKING:
 
 
 def pose(
-    *,
-    background: Image.Image,
-    skeleton: Image.Image,
-    subject_mask: Image.Image,
-    person_mask: Image.Image,
+    canvas: Canvas,
     prompt: str,
     pipeline: diffusers.StableDiffusionControlNetInpaintPipeline,
     profile: ModelProfile,
@@ -54,32 +52,32 @@ def pose(
     Inside the mask, the model also invents a background around the subject. With ``profile.matting``, the
     real place replaces this background. The cut-out looks for the subject inside the person mask.
     """
-    close_up = close_up_of(subject_mask, profile)
+    close_up = close_up_of(canvas.subject_mask, profile)
     painted = pipeline(
         prompt=prompt,
         negative_prompt=profile.style.negative,
-        image=close_up.enlarge(background),
-        mask_image=close_up.enlarge(subject_mask),
-        control_image=close_up.enlarge(skeleton),
+        image=close_up.enlarge(canvas.background),
+        mask_image=close_up.enlarge(canvas.subject_mask),
+        control_image=close_up.enlarge(canvas.skeleton),
         controlnet_conditioning_scale=profile.controlnet_scale,
         strength=profile.pose.strength,
         num_inference_steps=profile.pose.steps,
         guidance_scale=profile.pose.guidance,
-        width=background.width,
-        height=background.height,
+        width=canvas.background.width,
+        height=canvas.background.height,
         generator=generator,
         callback_on_step_end=on_step,
     ).images[0]
-    painted = close_up.put_back(painted, background)
-    painted = lay_over(painted, background, subject_mask, profile.feather)
+    painted = close_up.put_back(painted, canvas.background)
+    painted = lay_over(painted, canvas.background, canvas.subject_mask, profile.feather)
     if profile.matting:
-        painted = restore_place(painted, background, skeleton, person_mask, subject_mask, profile)
+        painted = restore_place(painted, canvas.background, canvas, canvas.subject_mask, profile)
     return painted
 
 
 def detail(
     picture: Image.Image,
-    subject_mask: Image.Image,
+    canvas: Canvas,
     prompt: str,
     pipeline: diffusers.StableDiffusionInpaintPipeline,
     profile: ModelProfile,
@@ -91,13 +89,13 @@ def detail(
     This step has no skeleton to guide it. With a higher strength it would damage arms, so it runs twice with
     a low one. With low strength the model invents no background either, so this step needs no cut-out.
     """
-    close_up = close_up_of(subject_mask, profile)
+    close_up = close_up_of(canvas.subject_mask, profile)
     view = close_up.enlarge(picture)
     painted = pipeline(
         prompt=prompt,
         negative_prompt=profile.style.negative,
         image=view,
-        mask_image=close_up.enlarge(subject_mask),
+        mask_image=close_up.enlarge(canvas.subject_mask),
         strength=profile.detail.strength,
         num_inference_steps=profile.detail.steps,
         guidance_scale=profile.detail.guidance,
@@ -111,16 +109,12 @@ def detail(
     painted = add_change(view, vae_copy(view, pipeline), painted)
     painted = keep_colours(painted, view, radius=profile.colours_kept)
     painted = add_change(picture, close_up.put_back(view, picture), close_up.put_back(painted, picture))
-    return lay_over(painted, picture, subject_mask, profile.feather)
+    return lay_over(painted, picture, canvas.subject_mask, profile.feather)
 
 
 def harmonize(
-    *,
     picture: Image.Image,
-    background: Image.Image,
-    skeleton: Image.Image,
-    subject_mask: Image.Image,
-    person_mask: Image.Image,
+    canvas: Canvas,
     prompt: str,
     pipeline: diffusers.StableDiffusionImg2ImgPipeline,
     profile: ModelProfile,
@@ -145,20 +139,16 @@ def harmonize(
     ).images[0]
     painted = add_change(picture, vae_copy(picture, pipeline), painted)
     painted = keep_colours(painted, picture, radius=profile.colours_kept)
-    place = bounded(painted, background if profile.matting else picture, profile.harmonize_limit)
-    painted = lay_over(painted, place, subject_mask, profile.feather)
+    place = bounded(painted, canvas.background if profile.matting else picture, profile.harmonize_limit)
+    painted = lay_over(painted, place, canvas.subject_mask, profile.feather)
     if profile.matting:
-        painted = restore_place(painted, place, skeleton, person_mask, subject_mask, profile)
+        painted = restore_place(painted, place, canvas, canvas.subject_mask, profile)
     return painted
 
 
 def face(
-    *,
     picture: Image.Image,
-    background: Image.Image,
-    skeleton: Image.Image,
-    face_mask: Image.Image,
-    person_mask: Image.Image,
+    canvas: Canvas,
     embeddings: list[list[float]] | None,
     looks: Looks,
     prompt: str,
@@ -180,7 +170,7 @@ def face(
         prompt=prompt,
         negative_prompt=profile.style.negative,
         image=picture,
-        mask_image=face_mask,
+        mask_image=canvas.face_mask,
         padding_mask_crop=profile.face_padding,
         width=profile.face_resolution,
         height=profile.face_resolution,
@@ -191,17 +181,17 @@ def face(
         generator=candidate_generators(generator, count),
         callback_on_step_end=on_step,
     ).images
-    candidates = [lay_over(one.convert("RGB"), picture, face_mask, profile.feather) for one in painted]
+    candidates = [lay_over(one.convert("RGB"), picture, canvas.face_mask, profile.feather) for one in painted]
     if profile.matting:
         # Around the head, the place is restored as it was before harmonize. These pixels have no harmonized
         # version: when harmonize ran, the head of the painted subject covered them.
-        masks = person_mask, face_mask
-        candidates = [restore_place(one, background, skeleton, *masks, profile) for one in candidates]
+        around = canvas.background, canvas, canvas.face_mask, profile
+        candidates = [restore_place(one, *around) for one in candidates]
 
     best = candidates[0]
     if count > 1:
-        best = likeness.nearest(candidates, face_mask, embeddings, looks, detectors_of(profile))
-    return _fitted_to_neck(best, face_mask, skeleton, profile)
+        best = likeness.nearest(candidates, canvas.face_mask, embeddings, looks, detectors_of(profile))
+    return _fitted_to_neck(best, canvas.face_mask, canvas.skeleton, profile)
 
 
 def _fitted_to_neck(

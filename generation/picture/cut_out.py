@@ -13,21 +13,18 @@ import numpy as np
 from PIL import Image
 
 from generation.models.profiles import ModelProfile
+from generation.picture.canvas import Canvas
 
 # Alpha up to the first is place, from the second on subject (benchmarks/matting.py).
 PLACE, SUBJECT = 0.1, 0.5
 
 
 def restore_place(
-    painted: Image.Image,
-    place: Image.Image,
-    skeleton: Image.Image,
-    mask: Image.Image,
-    inside: Image.Image,
-    profile: ModelProfile,
+    painted: Image.Image, place: Image.Image, canvas: Canvas, inside: Image.Image, profile: ModelProfile
 ) -> Image.Image:
     """``painted``, but inside the mask ``inside`` its subject is cut out and laid on ``place``."""
-    return Image.composite(cut_out(painted, place, skeleton, mask, profile), painted, inside)
+    cut = cut_out(painted, place, canvas.skeleton, canvas.person_mask, profile)
+    return Image.composite(cut, painted, inside)
 
 
 def cut_out(

@@ -153,33 +153,21 @@ def paint(
 ) -> Image.Image:
     """The picture after step ``index``, called ``name``. ``picture`` is the one before it.
 
-    The arguments must be those of ``generator_classic.paint``.
+    The arguments must be those of ``generator_classic.Easel``.
     """
     common = {
+        "canvas": canvas,
         "prompt": prompt_of(name, request, profile, pipeline).text,
         "pipeline": pipeline,
         "profile": profile,
         "generator": step_generator(request.seed, index),
         "on_step": on_step,
     }
-    if name == "detail":
-        return steps.detail(picture=picture, subject_mask=canvas.subject_mask, **common)
-    common |= {
-        "background": canvas.background,
-        "skeleton": canvas.skeleton,
-        "person_mask": canvas.person_mask,
-    }
     if name == "pose":
-        return steps.pose(subject_mask=canvas.subject_mask, **common)
-    if name == "harmonize":
-        return steps.harmonize(picture=picture, subject_mask=canvas.subject_mask, **common)
-    return steps.face(
-        picture=picture,
-        face_mask=canvas.face_mask,
-        embeddings=request.faces,
-        looks=request.looks,
-        **common,
-    )
+        return steps.pose(**common)
+    if name == "face":
+        return steps.face(picture, embeddings=request.faces, looks=request.looks, **common)
+    return {"detail": steps.detail, "harmonize": steps.harmonize}[name](picture, **common)
 
 
 def write_preview(pipeline: DiffusionPipeline, canvas: Canvas, profile: ModelProfile, job: Path) -> None:
