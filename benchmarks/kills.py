@@ -128,27 +128,36 @@ class Trial:
     def look(self, told: list[bytes]) -> None:
         """What isn't as it must be, now that all is quiet. ``told``: the webhooks that came."""
         from diffuser_api.jobs import sweep
-        from diffuser_api.models import Job, LoraModel
 
         self.pause(3.0)
         sweep.sweep()
         sweep.remove_files(writing_seconds=0)
         sweep.remove_uploads(seconds=0)
+        finished = [*self.service.folder.glob("data/outputs/*"), *self.service.folder.glob("data/loras/*")]
+        self.look_at_jobs([path.name for path in finished], told)
+        if left := self.service.working_files():
+            self.faults.append(f"left: {left}")
+        if self.longest_silence > LONGEST_SILENCE:
+            self.faults.append(f"a running job was silent for {self.longest_silence:.0f} s")
+
+    def look_at_jobs(self, files: list[str], told: list[bytes]) -> None:
+        """Of each job its end, its files, its LoRA's row and its webhooks. ``files``: the names of finished
+        pictures and LoRAs, which begin with their job's code."""
+        from diffuser_api.models import Job, LoraModel
+
         rows = {job.code: job for job in Job.objects.all()}
         if set(rows) != set(self.accepted):
             self.faults.append(f"lost or doubled: {set(rows) ^ set(self.accepted)}")
-        outputs = [path.name for path in (self.service.folder / "data/outputs").glob("*")]
-        weights = [path.name for path in (self.service.folder / "data/loras").glob("*")]
         ends = ends_told(told)
         for code, job in rows.items():
-            results = [name for name in outputs + weights if name.startswith(code)]
+            results = [name for name in files if name.startswith(code)]
             if len(results) != (job.status == "succeeded"):
                 self.faults.append(f"{code} {job.status}, with the files {results}")
             if job.kind == "training" and LoraModel.objects.filter(code=code).count() != len(results):
                 self.faults.append(f"{code}: LoRA row and file differ")
             if job.status not in ENDS:
                 self.faults.append(f"{code} is still {job.status}")
-            if job.status == "failed" and "3 attempts" not in job.error_message:
+            if job.status == "failed" and not self.may_fail(job):
                 self.faults.append(f"{code} failed before its third attempt: {job.error_message}")
             if job.status == "cancelled" and code not in self.asked_to_end:
                 self.faults.append(f"{code} was cancelled by nobody")
@@ -156,10 +165,9 @@ class Trial:
                 self.faults.append(f"{code} {job.status}, though it was told that it is cancelled")
             if ends[code] != {job.status: 1}:
                 self.faults.append(f"{code} {job.status}, but its ends as told: {dict(ends[code])}")
-        if left := self.service.working_files():
-            self.faults.append(f"left: {left}")
-        if self.longest_silence > LONGEST_SILENCE:
-            self.faults.append(f"a running job was silent for {self.longest_silence:.0f} s")
+
+    def may_fail(self, job) -> bool:
+        return "3 attempts" in job.error_message
 
 
 def ends_told(requests_: list[bytes]) -> dict[str, collections.Counter]:

@@ -234,38 +234,14 @@ class Outages(kills.Trial):
 
     def look(self, told: list[bytes]) -> None:
         from diffuser_api.jobs import sweep
-        from diffuser_api.models import Job, LoraModel
 
         self.look_at_messages()
         self.pause(SECONDS_OF_SWEEPS)
         sweep.remove_files(writing_seconds=0)
-        rows = {job.code: job for job in Job.objects.all()}
-        if set(rows) != set(self.accepted):
-            self.faults.append(f"lost or doubled: {set(rows) ^ set(self.accepted)}")
-        names = [name.split("/") for name in self.service.storage.names()]
         stored = collections.defaultdict(list)
-        for folder, *rest in names:
+        for folder, *rest in (name.split("/") for name in self.service.storage.names()):
             stored[folder] += rest[-1:]
-        loras = set(LoraModel.objects.values_list("code", flat=True))
-        ends = kills.ends_told(told)
-        for code, job in rows.items():
-            results = [name for name in (*stored["outputs"], *stored["loras"]) if name.startswith(code)]
-            if len(results) != (job.status == "succeeded"):
-                self.faults.append(f"{code} {job.status}, with the files {results}")
-            if job.kind == "training" and (code in loras) != bool(results):
-                self.faults.append(f"{code}: LoRA row and file differ")
-            if job.status not in kills.ENDS:
-                self.faults.append(f"{code} is still {job.status}")
-            if job.status == "failed" and not (
-                "3 attempts" in job.error_message or job.error_code == "disk_full"
-            ):
-                self.faults.append(f"{code} failed before its third attempt: {job.error_message}")
-            if job.status == "cancelled" and code not in self.asked_to_end:
-                self.faults.append(f"{code} was cancelled by nobody")
-            if job.status != "cancelled" and code in self.cancelled:
-                self.faults.append(f"{code} {job.status}, though it was told that it is cancelled")
-            if ends[code] != {job.status: 1}:
-                self.faults.append(f"{code} {job.status}, but its ends as told: {dict(ends[code])}")
+        self.look_at_jobs([*stored["outputs"], *stored["loras"]], told)
         if left := self.service.working_files():
             self.faults.append(f"left in folders: {[str(path) for path in left]}")
         if left := [*stored["photos"], *stored["work"]]:
@@ -274,6 +250,9 @@ class Outages(kills.Trial):
             self.faults.append(f"a running job was silent for {self.longest_silence:.0f} s")
         if self.longest_idle > LONGEST_SILENCE:
             self.faults.append(f"jobs waited for {self.longest_idle:.0f} s while none ran")
+
+    def may_fail(self, job) -> bool:
+        return super().may_fail(job) or job.error_code == "disk_full"
 
     def look_at_messages(self) -> None:
         """Every worker of Celery's still takes messages, and none is left."""

@@ -65,15 +65,9 @@ def painted(vae, trainee: Trainee, schedule: train_unet.NoiseSchedule, chunk: di
     timesteps = torch.randint(*TIMESTEPS, (len(latents),), device=device.type)
     noisy, _ = schedule.noisy(latents, torch.randn_like(latents), timesteps)
     words = trainee.embed(rows["tokens"][:, 0])
-    down, middle = trainee.controlnet(
-        noisy, timesteps, encoder_hidden_states=words, controlnet_cond=rows["skeleton"].float().div(255),
-        conditioning_scale=MINIATURE.controlnet_scale, return_dict=False,
-    )  # fmt: skip
-    seen = torch.cat([noisy, rows["hole"].float(), rows["around"].float()], 1)
-    v = trainee.unet(
-        seen, timesteps, words, down_block_additional_residuals=down, mid_block_additional_residual=middle,
-        return_dict=False,
-    )[0].float()  # fmt: skip
+    extra = torch.cat([rows["hole"].float(), rows["around"].float()], 1)
+    skeletons = rows["skeleton"].float().div(255)
+    v = trainee.predict(noisy, extra, timesteps, words, skeletons, MINIATURE.controlnet_scale).float()
     signal, noise = (scale[timesteps][:, None, None, None] for scale in (schedule.signal, schedule.noise))
     with device.autocast():
         pictures = vae.decoder(signal * noisy - noise * v).float()

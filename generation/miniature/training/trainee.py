@@ -64,14 +64,14 @@ class Trainee:
         """(B, 77) to (B, 77, TEXT_WIDTH)."""
         return self.text_encoder(tokens.long())[0]
 
-    def predict(self, noisy, extra, timesteps, words, skeletons):
+    def predict(self, noisy, extra, timesteps, words, skeletons, controlnet_scale: float = 1.0):
         """v (B, 4, h, w) of all samples; the first ``len(skeletons)`` go through the ControlNet too."""
         posed = len(skeletons)
         if not posed:
             return self.unet(torch.cat([noisy, extra], 1), timesteps, words, return_dict=False)[0]
         down, middle = self.controlnet(
             noisy[:posed], timesteps[:posed], encoder_hidden_states=words[:posed], controlnet_cond=skeletons,
-            return_dict=False,
+            conditioning_scale=controlnet_scale, return_dict=False,
         )  # fmt: skip
         rest = len(noisy) - posed
         down = [torch.cat([d, d.new_zeros(rest, *d.shape[1:])]) for d in down]
