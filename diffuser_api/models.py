@@ -5,6 +5,7 @@ import uuid
 
 from django.core.validators import RegexValidator
 from django.db import models
+from django.db.models.functions import Now
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -149,7 +150,8 @@ class Job(Owned):
     sender = models.CharField(max_length=16, blank=True, db_default="", editable=False)
     # by its visitor, see studio.sharing
     shared_until = models.DateTimeField(_("shared until"), null=True, blank=True)
-    created_at = models.DateTimeField(_("created"), auto_now_add=True, db_index=True)
+    # by the database's clock, as the others are
+    created_at = models.DateTimeField(_("created"), db_default=Now(), db_index=True, editable=False)
     started_at = models.DateTimeField(_("started"), null=True, blank=True, db_index=True)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
     heartbeat_at = models.DateTimeField(_("last heartbeat"), null=True, blank=True)
@@ -246,7 +248,7 @@ class LoraModel(Owned):
         verbose_name=_("job"),
     )
     is_erased = models.BooleanField(default=False, editable=False)  # no job is made or goes on with it
-    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    created_at = models.DateTimeField(_("created"), db_default=Now(), editable=False)
     objects = UsableLoras()  # one that is being erased is gone for everybody
     with_erased = OwnedQuerySet.as_manager()
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from django.db.models import Count, Max, Min, Q, Sum
-from django.utils import timezone
+from django.db.models.functions import Now
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
@@ -30,12 +30,12 @@ class _Rows:
     def collect(self) -> Iterator[GaugeMetricFamily]:
         jobs = Job.objects.order_by()
         queued = jobs.filter(status=Job.Status.QUEUED)
-        now, oldest = timezone.now(), dict(queued.values_list("kind").annotate(Min("created_at")))
+        waiting = dict(queued.values_list("kind").annotate(age=Now() - Min("created_at")))
         lengths = dict(queued.values_list("kind").annotate(Count("pk")))
         yield _gauge(
             "queue_length", "Jobs waiting.", ["kind"], [((kind,), lengths.get(kind, 0)) for kind in Job.Kind]
         )
-        ages = [((kind,), (now - oldest[kind]).total_seconds() if kind in oldest else 0) for kind in Job.Kind]
+        ages = [((kind,), waiting[kind].total_seconds() if kind in waiting else 0) for kind in Job.Kind]
         yield _gauge("queue_oldest_seconds", "How long the oldest job has been waiting.", ["kind"], ages)
         counted = jobs.values_list("kind", "status").annotate(Count("pk"))
         yield _gauge(

@@ -1,6 +1,7 @@
 """Machines whose clocks differ by five minutes: what one has written is as old for the others as it is."""
 
 import contextlib
+import re
 from datetime import timedelta
 
 import pytest
@@ -10,10 +11,10 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from benchmarks.harness.clients import make_job, make_order
+from benchmarks.harness.clients import make_job, make_lora, make_order
 from diffuser_api.jobs import orders, status_changes, sweep
 from diffuser_api.models import Job, Webhook
-from diffuser_api.operations import health
+from diffuser_api.operations import health, metrics
 from diffuser_api.webhooks import retries
 
 pytestmark = pytest.mark.usefixtures("catalogue")
@@ -80,3 +81,19 @@ def test_a_worker_that_beats_is_there_for_a_machine_whose_clock_is_ahead():
     Job.objects.filter(pk=waiting.pk).update(created_at=Now() - timedelta(minutes=10))
     with another_machine(AHEAD):
         assert health.parts()["worker"] == "ok"
+
+
+@pytest.mark.parametrize("ahead", [AHEAD, -AHEAD])
+def test_a_job_is_as_old_as_it_is_whosever_clock_made_it(ahead):
+    with another_machine(ahead):
+        job = make_job()
+    assert abs(job.created_at - timezone.now()) < timedelta(minutes=1)
+    with another_machine(ahead):
+        [age] = re.findall(r'oldest_seconds{kind="generation"} (\S+)', metrics.text().decode())
+    assert 0 <= float(age) < 60
+
+
+def test_a_face_trained_after_a_picture_is_the_newer_one_whosever_clock_is_asked():
+    with another_machine(AHEAD):
+        picture = make_job()
+    assert make_lora("12345678").created_at > picture.created_at
