@@ -152,6 +152,8 @@ class Job(Owned):
     shared_until = models.DateTimeField(_("shared until"), null=True, blank=True)
     # by the database's clock, as the others are
     created_at = models.DateTimeField(_("created"), db_default=Now(), db_index=True, editable=False)
+    # the newest picture (pk) that goes before this training; 0: none (see jobs.giving_way)
+    gives_way_to = models.BigIntegerField(default=0, db_default=0, editable=False)
     started_at = models.DateTimeField(_("started"), null=True, blank=True, db_index=True)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
     heartbeat_at = models.DateTimeField(_("last heartbeat"), null=True, blank=True)

@@ -47,6 +47,8 @@ MAX_PIXELS_MP = env.number("MAX_PIXELS_MP", 40, 1)  # megapixels of each picture
 WORKER_STEPS = env.some_of("WORKER_STEPS", (TRAIN, *STEPS))  # for which a worker takes jobs
 STEP_TIMEOUT = env.number("STEP_TIMEOUT", 3600, 0)  # seconds, loading included; 0: no limit
 TRAINING_TIMEOUT = env.number("TRAINING_TIMEOUT", 86_400, 0)  # seconds
+TRAINING_YIELDS_AFTER = env.number("TRAINING_YIELDS_AFTER", 60, 0)  # seconds that pictures wait; 0: never
+PAGES_FIRST = env.number("PAGES_FIRST", 0, 0)  # seconds for which others may pass a picture with a webhook
 WAITING_REQUESTS = env.number("WAITING_REQUESTS", 3, 0)  # each holds a thread of the web server
 
 ALLOW_SWIMWEAR = env.flag("ALLOW_SWIMWEAR", False)  # in the words for a picture

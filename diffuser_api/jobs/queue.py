@@ -16,7 +16,8 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from django.conf import settings
-from django.db.models import Exists, Max, OuterRef, Q
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext
 
@@ -137,18 +138,40 @@ def in_turn(steps: Collection[str] = ALL_STEPS) -> list[Waiting]:
 
     Jobs that were interrupted or handed on come first. Among the others, the owners take turns: every owner's
     first job comes before any owner's second job. Between two first jobs, the owner whose last turn began
-    earlier goes first. A visitor's own jobs keep the order in which they were requested.
+    earlier goes first. A visitor's own jobs keep the order in which they were requested. With PAGES_FIRST,
+    pictures whose visitors wait at a page then change places with others. A training that gave way comes
+    after the pictures that it gave way to, and before all other jobs.
     """
     waiting = Job.objects.filter(CLAIMABLE & waits_for(steps)).order_by("pk")
-    rows = waiting.values_list(*Waiting._fields, "started_at")
-    begun, new = [], []
-    for *fields, started_at in rows:
-        (new if started_at is None else begun).append(Waiting(*fields))
-    if not begun and not new:
-        return []
-    owners = {job[:OWNERS] for job in (*begun, *new)}
+    rows = list(waiting.values_list(*Waiting._fields, "gives_way_to", "started_at"))
+    last_before = max((gives_way_to for *_, gives_way_to, _ in rows), default=0)
+    groups: dict[tuple, list[Waiting]] = defaultdict(list)
+    for *fields, gives_way_to, started_at in rows:
+        job = Waiting(*fields)
+        goes_before = job.kind == Job.Kind.GENERATION and job.pk <= last_before
+        rank = 1 if gives_way_to else 0 if goes_before else 2
+        groups[rank, started_at is None].append(job)
+    owners = {job[:OWNERS] for group in groups.values() for job in group}
     last = _last_turns() if len(owners) > 1 else {}  # alone, nobody goes before or after others
-    return _take_turns(begun, last) + _take_turns(new, last)
+    patient = _patient(waiting) if len(rows) > 1 else set()
+    return [job for key in sorted(groups) for job in _pages_first(_take_turns(groups[key], last), patient)]
+
+
+def _patient(waiting: QuerySet[Job]) -> set[int]:
+    """The new pictures (pk) that others may still pass: each came with a webhook, so nobody need be waiting
+    at a page, and a short time ago."""
+    if not settings.PAGES_FIRST:
+        return set()
+    since = Now() - timedelta(seconds=settings.PAGES_FIRST)
+    new = waiting.filter(kind=Job.Kind.GENERATION, started_at=None, created_at__gt=since)
+    return set(new.exclude(webhook_url="").values_list("pk", flat=True))
+
+
+def _pages_first(order: list[Waiting], patient: set[int]) -> list[Waiting]:
+    """Pictures change places with pictures only: trainings come neither earlier nor later."""
+    pictures = [job for job in order if job.kind == Job.Kind.GENERATION]
+    sorted_ones = iter(sorted(pictures, key=lambda job: job.pk in patient))
+    return [next(sorted_ones) if job.kind == Job.Kind.GENERATION else job for job in order]
 
 
 def _last_turns() -> dict[tuple, datetime]:
@@ -295,8 +318,8 @@ def eta_seconds(job: Job) -> int | None:
 
 def typical_seconds(kind: str) -> float | None:
     """The median duration of the last succeeded jobs of this kind; None if none has succeeded yet. Jobs that
-    painted a face alone took less time, and don't count."""
-    whole = Job.objects.filter(kind=kind, first=1)
+    painted a face alone took less time, and don't count. Nor do trainings that gave way to pictures."""
+    whole = Job.objects.filter(kind=kind, first=1, gives_way_to=0)
     finished = whole.filter(status=Job.Status.SUCCEEDED, started_at__isnull=False)
     last = finished.order_by("-finished_at").values_list("started_at", "finished_at", "next_step", "timings")
     seconds = [_duration(*row) for row in last[:JOBS_TO_LEARN_FROM]]

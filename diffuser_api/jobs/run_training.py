@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -24,6 +24,7 @@ from django.conf import settings
 
 from diffuser_api.jobs import folders, processes, status_changes
 from diffuser_api.jobs.copies import Copies
+from diffuser_api.jobs.giving_way import Checkpoints, GivesWay
 from diffuser_api.jobs.lease import SECONDS_BETWEEN_LOOKS, Lease, database_errors_tolerated, insist
 from diffuser_api.models import Job, TrainingPhoto
 from generation import training_set
@@ -42,8 +43,9 @@ PASSED_ON |= {"http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROX
 PASSED_ON_PREFIXES = ("HF_", "CUDA_", "NVIDIA_", "OMP_", "GOMP_")
 
 
-def run(job: Job, lease: Lease) -> None:
-    """Run the training. Returns when it has ended.
+def run(job: Job, lease: Lease, steps: Collection[str] = (TRAIN,)) -> None:
+    """Run the training. Returns when it has ended, or is queued again since it gave way to a picture that
+    waits for one of ``steps``, those that this worker serves.
 
     The trainer delivers its LoRA, or the reason for a failure, by HTTP, and the delivery ends the job.
     Without a delivery, the job fails here. If a signal ended the training, the job gets another attempt,
@@ -55,7 +57,13 @@ def run(job: Job, lease: Lease) -> None:
         lay_out_photos(job, profile)
         copies = Copies(job, folders.training_output(job.code))
         insist(copies.fetch)
-        status = follow(job, start(job, profile), log, lease, copies)
+        checkpoints = Checkpoints(job, steps)
+        status = follow(job, start(job, profile), log, lease, copies, checkpoints)
+    except GivesWay as way:
+        to = way.to
+        insist(copies.store)
+        insist(lambda: status_changes.requeue(job, job.attempt, gives_way_to=to))
+        return
     finally:
         with database_errors_tolerated():
             Job.objects.filter(pk=job.pk).update(log="".join(log)[-KEPT_LOG:])
@@ -126,12 +134,17 @@ def environment(job: Job, profile: ModelProfile) -> dict[str, str]:
 
 
 def follow(
-    job: Job, process: subprocess.Popen, log: collections.deque[str], lease: Lease, copies: Copies
+    job: Job,
+    process: subprocess.Popen,
+    log: collections.deque[str],
+    lease: Lease,
+    copies: Copies,
+    checkpoints: Checkpoints,
 ) -> int:
     """Read stdout and stderr until the process has ended. Returns its exit status (negative: a signal).
     Checkpoints and sample pictures are stored meanwhile.
 
-    Raises Lost, Stopped or TimedOut. The whole session has ended when this returns or raises.
+    Raises Lost, Stopped, TimedOut or GivesWay. The whole session has ended when this returns or raises.
     """
     lease.set_limit(settings.TRAINING_TIMEOUT, "The training", "TRAINING_TIMEOUT")
     try:
@@ -141,6 +154,7 @@ def follow(
             if stream == "stdout" and (values := parse_progress(line)):
                 with database_errors_tolerated():
                     write_progress(job, values)
+                    checkpoints.look(values.get("done", 0))
             copies.store_if_due()
             lease.check()
         return process.wait()

@@ -29,7 +29,7 @@ def run(
     try:
         with lease.heartbeat():
             if job.kind == Job.Kind.TRAINING:
-                run_training.run(job, lease)
+                run_training.run(job, lease, steps)
             else:
                 run_generation.run(job, lease, steps)
     except Stopped:

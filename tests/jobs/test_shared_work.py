@@ -35,3 +35,16 @@ def test_two_workers_paint_a_picture_while_a_third_one_trains(catalogue, family,
         assert the(training).status == "running"
         status_changes.cancel(training.code)
         wait_until(lambda: the(training).worker == "")
+
+
+def test_a_worker_that_does_all_interrupts_a_training_for_a_picture_and_goes_on_with_it(catalogue, photos):
+    training = make_training(photos)
+    with worker(TRAINING_STEPS="1000000", TRAINING_YIELDS_AFTER="1"):
+        wait_until(lambda: the(training).progress > 0)
+        picture = make_job()
+        wait_until(lambda: the(picture).is_finished)
+        assert (the(picture).status, the(training).attempt) == ("succeeded", 1)
+        done = the(training).progress
+        wait_until(lambda: the(training).status == "running" and the(training).progress > done)
+        status_changes.cancel(training.code)
+        wait_until(lambda: the(training).worker == "")

@@ -1,0 +1,172 @@
+"""Pictures whose visitors wait at a page, and trainings that give way to pictures."""
+
+from datetime import timedelta
+
+import pytest
+from django.db.models import F
+
+from benchmarks.harness.catalogue import make_catalogue
+from benchmarks.harness.clients import make_client, make_job, make_lora, make_order, make_training
+from diffuser_api.jobs import folders, orders, processes, queue, run_training, runner, status_changes
+from diffuser_api.models import Job
+from diffuser_api.operations import workers
+from diffuser_api.operations.workers import ALL_STEPS
+from generation.step_table import ORDER
+
+HOOK = "https://front.example/hook"
+# Stands in for the trainer: steps that take a moment, and a checkpoint after every second one.
+TRAINER = """
+output=$TRAINING_APP_DIR/training-output/$1
+step() { printf %s/%s-step%08d-state "$output" "$LORA_CODE" "$1"; }
+for ((done = 0; done < 8; done++)); do [[ -e $(step $done) ]] && from=$done; done
+for ((done = ${from:-0} + 1; done <= 8; done++)); do
+    echo $done >>"$output.steps"
+    ((done % 2)) || { mkdir -p "$(step $done)" && echo whole >"$(step $done)/state.pt"; }
+    echo '{"step": "train", "done": '$done', "of": 8}'
+    sleep 0.2
+done
+echo the end >&2
+exit 1
+"""
+
+
+@pytest.fixture(autouse=True)
+def catalogue(db):
+    return make_catalogue()
+
+
+@pytest.fixture
+def trainer(monkeypatch, tmp_path):
+    """Of which nothing but its files and its output is known. No photo is looked at."""
+    monkeypatch.setattr(run_training.training_set, "write", lambda *photos_and_folder: None)
+    launch = tmp_path / "launch.bash"
+    launch.write_text(TRAINER)
+    monkeypatch.setattr(run_training, "LAUNCH", launch)
+
+
+def with_webhook() -> Job:
+    return orders.create_job(make_order(webhook_url=HOOK))
+
+
+def turns(steps=ALL_STEPS) -> list[int]:
+    return [job.pk for job in queue.in_turn(steps)]
+
+
+def make_older(job: Job, seconds: float) -> Job:
+    Job.objects.filter(pk=job.pk).update(created_at=F("created_at") - timedelta(seconds=seconds))
+    return job
+
+
+# --- pages first --------------------------------------------------------------------------------------------
+
+
+def test_a_picture_whose_visitor_waits_at_a_page_goes_before_one_with_a_webhook(settings):
+    later, page = with_webhook(), make_job()
+    assert turns() == [later.pk, page.pk]
+    settings.PAGES_FIRST = 300
+    assert turns() == [page.pk, later.pk]
+    assert (queue.position(page), queue.position(later)) == (0, 1)
+    assert status_changes.claim_next().pk == page.pk
+
+
+def test_a_picture_with_a_webhook_is_passed_for_so_long_only(settings):
+    settings.PAGES_FIRST = 300
+    later, page = make_older(with_webhook(), 301), make_job()
+    assert turns() == [later.pk, page.pk]
+
+
+def test_trainings_keep_their_turn_while_pictures_change_places(settings, photos):
+    settings.PAGES_FIRST = 300
+    made = [with_webhook(), make_training(photos), make_job(), make_training(photos)]
+    assert turns() == [made[2].pk, made[1].pk, made[0].pk, made[3].pk]
+
+
+def test_clients_take_turns_among_the_pictures_of_pages(settings):
+    settings.PAGES_FIRST = 300
+    (many, _), (few, _) = make_client("many"), make_client("few")
+    hooked, *own = with_webhook(), make_job(many), make_job(many)
+    other = make_job(few)
+    assert turns() == [own[0].pk, other.pk, own[1].pk, hooked.pk]
+
+
+# --- giving way ---------------------------------------------------------------------------------------------
+
+
+def run_next(steps=ALL_STEPS) -> Job:
+    """The job whose turn it is, as it is after its run."""
+    job = status_changes.claim_next(steps)
+    runner.run(job, steps=steps)
+    return Job.objects.get(pk=job.pk)
+
+
+def steps_done(training: Job) -> list[int]:
+    """In the order in which the trainer did them, those of all runs."""
+    return [int(line) for line in folders.training_output(f"{training.code}.steps").read_text().split()]
+
+
+def test_a_training_gives_way_at_a_checkpoint_to_a_picture_that_waits_for_too_long(trainer, photos):
+    training, picture = make_training(photos), make_older(make_job(), 61)
+    left = run_next()
+    assert (left.pk, left.status, left.attempt, left.photos.count()) == (training.pk, "queued", 1, 5)
+    later = make_job()
+    assert turns() == [picture.pk, training.pk, later.pk]
+    assert [queue.position(job) for job in (picture, training, later)] == [0, 1, 2]
+    assert status_changes.claim_next().pk == picture.pk
+    ended = run_next()
+    assert (ended.pk, ended.attempt, ended.error_message) == (training.pk, 1, "the end")
+    steps = steps_done(training)
+    assert set(steps) == set(range(1, 9)) and len(steps) <= 8 + 2  # it lost no more than a checkpoint
+
+
+def test_a_training_ends_however_many_pictures_come(trainer, photos):
+    training, runs = make_training(photos), 0
+    for _ in range(20):
+        make_older(make_job(), 61)
+        job = status_changes.claim_next()
+        if job.kind == Job.Kind.TRAINING:
+            runner.run(job, steps=ALL_STEPS)
+            runs += 1
+        else:
+            status_changes.fail(job, "test", "painted")
+    ended = Job.objects.get(pk=training.pk)
+    assert (ended.error_message, ended.attempt) == ("the end", 1) and 2 <= runs <= 4
+
+
+@pytest.mark.parametrize(
+    ("why", "steps"),
+    [
+        ("the picture has not waited for long", ALL_STEPS),
+        ("the worker only trains", ("train",)),
+        ("another worker paints", ALL_STEPS),
+        ("the setting is off", ALL_STEPS),
+        ("a worker elsewhere would begin the training again", ALL_STEPS),
+    ],
+)
+def test_a_training_does_not_give_way_without_need(why, steps, trainer, photos, settings):
+    training = make_training(photos)
+    make_older(make_job(), 10 if "not waited" in why else 61)
+    if "another" in why:
+        workers.register("painter", ORDER)
+    if "elsewhere" in why:
+        workers.register("elsewhere", ("train",))
+    settings.TRAINING_YIELDS_AFTER = 0 if "off" in why else 60
+    ended = run_next(steps)
+    assert (ended.pk, ended.error_message) == (training.pk, "the end")
+    assert steps_done(training) == list(range(1, 9))
+
+
+def test_a_training_gives_way_although_the_other_worker_trains_too(trainer, photos):
+    other, training = make_training(photos), make_training(photos)
+    name = f"{processes.machine()}-1-1"
+    workers.register(name, ALL_STEPS)
+    Job.objects.filter(pk=other.pk).update(status="running", worker=name)
+    make_older(make_job(), 61)
+    assert run_next().pk == training.pk
+    assert Job.objects.get(pk=training.pk).status == "queued"
+
+
+def test_a_training_that_gave_way_teaches_no_estimate(photos):
+    training = status_changes.claim(make_training(photos).code)
+    Job.objects.filter(pk=training.pk).update(gives_way_to=1)
+    assert status_changes.finish_training(training, make_lora("12345678").file.read())
+    assert queue.typical_seconds(Job.Kind.TRAINING) is None
