@@ -76,8 +76,11 @@ def remove_folders() -> None:
 
 
 def remove_files_if_due() -> None:
-    """A disk is searched at each sweep, a bucket less often, since that takes a request for 1000 files."""
+    """A disk is searched at each sweep. A bucket is searched less often, and by one worker for all, since
+    that takes a request for 1000 files."""
     global _next_look
+    if settings.BUCKET and not workers.is_first(processes.name()):
+        return
     if time.monotonic() >= _next_look:
         remove_files()
         _next_look = time.monotonic() + (SECONDS_BETWEEN_BUCKETS if settings.BUCKET else 0)

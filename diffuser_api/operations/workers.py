@@ -1,7 +1,7 @@
 """Which workers there are, and for which steps each of them takes jobs.
 
-Only estimates and advice depend on these rows, so a row may be late: a worker that was killed counts for a
-while longer. No job is claimed by them.
+Estimates and advice depend on these rows, and which worker searches the bucket for all. So a row may be late:
+a worker that was killed counts for a while longer. No job is claimed by them.
 """
 
 from __future__ import annotations
@@ -42,3 +42,9 @@ def serving() -> list[Serving]:
     """The workers that were seen a short time ago, by the database's clock."""
     seen = Worker.objects.filter(seen_at__gte=Now() - SILENT).order_by("pk")
     return [Serving(name, frozenset(steps)) for name, steps in seen.values_list("name", "steps")]
+
+
+def is_first(name: str) -> bool:
+    """Whether the worker has been there for the longest time. If it dies or hangs, the next one is the first
+    soon."""
+    return [worker.name for worker in serving()[:1]] == [name]

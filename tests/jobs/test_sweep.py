@@ -15,6 +15,7 @@ from benchmarks.harness import ROOT, running_worker
 from benchmarks.harness.clients import make_job
 from diffuser_api.jobs import folders, processes, status_changes, sweep
 from diffuser_api.models import Job
+from diffuser_api.operations import workers
 
 
 @pytest.fixture
@@ -210,3 +211,21 @@ def test_a_run_whose_job_was_given_away_writes_nothing(job, dead_worker, tmp_pat
         mine, tmp_path / "picture.png"
     )
     assert Job.objects.get().status == "running" and not default_storage.exists("outputs")
+
+
+def test_of_several_workers_one_searches_the_bucket_and_the_next_when_it_is_gone(db, settings, monkeypatch):
+    settings.BUCKET, searched = True, []
+    monkeypatch.setattr(sweep, "remove_files", lambda: searched.append(processes.name()))
+    for name in ("first", processes.name(), "third"):
+        workers.register(name, workers.ALL_STEPS)
+
+    def sweep_as_a_new_process():
+        monkeypatch.setattr(sweep, "_next_look", 0.0)
+        sweep.sweep()
+        return searched
+
+    assert sweep_as_a_new_process() == []
+    workers.Worker.objects.filter(name="first").update(seen_at=timezone.now() - timedelta(minutes=3))
+    assert sweep_as_a_new_process() == [processes.name()]
+    workers.leave(processes.name())
+    assert sweep_as_a_new_process() == [processes.name()]
