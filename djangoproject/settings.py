@@ -209,6 +209,9 @@ if BUCKET:
     if not importlib.util.find_spec("storages"):
         raise ImproperlyConfigured("STORAGE_URL needs django-storages: pip install -r requirements-scale.txt")
     STORAGES["default"] = {"BACKEND": "diffuser_api.storage.bucket.Bucket", "OPTIONS": BUCKET}
+OUTPUT_SERVER = env.address("OUTPUT_SERVER", "")  # the bucket's server for browsers; empty: they don't ask it
+if OUTPUT_SERVER and not BUCKET:
+    raise ImproperlyConfigured("OUTPUT_SERVER needs a bucket: set STORAGE_URL.")
 FILE_UPLOAD_TEMP_DIR = TMP_DATA_DIR  # where the sweep finds the files of a killed process
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # everything in a request but its files
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 450  # an editor's page of a place with 60 pictures

@@ -7,6 +7,7 @@ Both are storages of Django's, and have more than Django asks for:
   that has written its time, since the clocks of machines differ;
 - ``stamp(name)`` is a number that changes when the file is replaced by another one of the same name;
 - ``put(name, content)`` writes a file under exactly this name, unless there is one already;
+- ``presigned_url(name, method, content_type)``: only of a bucket, with OUTPUT_SERVER;
 - ``problem()`` says why the storage can't be used, or nothing.
 """
 

@@ -7,6 +7,7 @@ a file gets, what an error means, and how long a server may be silent.
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import tempfile
 import threading
@@ -31,6 +32,7 @@ KEPT_IN_MEMORY = 8 * 2**20  # bytes of an opened file; a larger one is copied to
 # Seconds until a server that can't be reached, or is silent, counts as away; each call is tried TRIES times.
 SECONDS_TO_CONNECT, SECONDS_OF_SILENCE, TRIES = 3, 10, 3
 NO_ROOM = 507
+SECONDS_OF_A_PRESIGNED_URL = 600  # the clocks of web server and S3 server may differ by minutes
 
 
 @contextmanager
@@ -153,6 +155,23 @@ class Bucket(S3Storage):
             raise
         content.seek(0)
         return content
+
+    def presigned_url(self, name: str, method: str, content_type: str) -> str:
+        """Where everybody may fetch the file for a few minutes. It is made without asking the server.
+        ``method``: GET or HEAD."""
+        answer = {"ResponseContentType": content_type, "ResponseCacheControl": "private, no-store"}
+        return self._outside.generate_presigned_url(
+            f"{method.lower()}_object",
+            Params={"Bucket": self.bucket_name, "Key": name, **answer},
+            ExpiresIn=SECONDS_OF_A_PRESIGNED_URL,
+        )
+
+    @functools.cached_property
+    def _outside(self):
+        """The server at its address for browsers. It only signs, and threads may share it."""
+        session = self._create_session()
+        options = {"region_name": self.region_name, "config": self.client_config}
+        return session.client("s3", endpoint_url=settings.OUTPUT_SERVER, **options)
 
     def pages(self, folder: str) -> Iterator[dict[str, timedelta]]:
         with _told():

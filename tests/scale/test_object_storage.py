@@ -3,6 +3,7 @@
 import os
 
 import pytest
+import requests
 from django.conf import settings as conf
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
@@ -13,6 +14,7 @@ from benchmarks.harness.api_requests import send
 from benchmarks.harness.clients import make_client, make_job, make_lora, make_picture, make_training
 from benchmarks.harness.loras import small_lora
 from diffuser_api import storage
+from diffuser_api.access import tokens
 from diffuser_api.api.job_serializer import output_url
 from diffuser_api.jobs import kept, lease, retention, runner, status_changes, sweep
 from diffuser_api.models import ActionImage, Job, LoraModel, PoiImage, TrainingPhoto
@@ -162,6 +164,32 @@ def test_while_the_server_is_away_pages_say_so_jobs_fail_and_deletions_follow(
     sweep.remove_files(writing_seconds=0)
     assert doomed.output.name not in back.names() and picture.output.name in back.names()
     assert health.parts()["storage"] == "ok"
+
+
+def test_a_picture_is_fetched_from_the_s3_server_by_a_presigned_url(bucket, settings, tmp_path, client):
+    picture = make_picture(tmp_path, make_client("front-end")[0])
+    settings.OUTPUT_SERVER = f"http://127.0.0.1:{bucket.port}"
+    assert client.get(f"/data/outputs/{picture.code}").status_code == 404  # nobody's but the client's
+    url = f"/data/outputs/{picture.code}?sig={tokens.sign_output(picture.code)}"
+    redirect = client.get(url)
+    assert redirect.status_code == 302 and redirect["Cache-Control"] == "private, no-store"
+    answer = requests.get(redirect["Location"], timeout=10)
+    assert (answer.content, answer.headers["Content-Type"]) == (b"picture", "image/png")
+    assert answer.headers["Cache-Control"] == "private, no-store"
+    assert requests.head(client.head(url)["Location"], timeout=10).status_code == 200
+
+    unsigned, query = redirect["Location"].split("?")
+    other = default_storage.save("outputs/1.png", ContentFile(b"another"))
+    changed = [unsigned, f"{unsigned.replace(picture.output.name, other)}?{query}"]
+    assert [requests.get(url, timeout=10).status_code for url in changed] == [403, 403]
+    retention.delete(picture.code, "somebody")
+    assert requests.get(redirect["Location"], timeout=10).status_code == 404
+
+
+def test_staff_get_a_picture_through_the_web_server(bucket, settings, tmp_path, admin_client):
+    picture = make_picture(tmp_path)
+    settings.OUTPUT_SERVER = f"http://127.0.0.1:{bucket.port}"
+    assert admin_client.get(f"/data/outputs/{picture.code}").getvalue() == b"picture"
 
 
 def test_a_write_that_must_succeed_waits_until_the_server_is_back(bucket, tmp_path, monkeypatch):
