@@ -4,5 +4,7 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from diffuser_api.access import charsets
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "djangoproject.settings")
-application = get_wsgi_application()
+application = charsets.checked(get_wsgi_application())

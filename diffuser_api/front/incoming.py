@@ -14,6 +14,7 @@ HEADERS = ("Content-Type", "Cookie")  # that the limit depends on
 
 class Incoming(HTTPRequestParser):
     is_refused = False
+    path = ""  # until the first line is read; for good, if the header can't be
 
     def __init__(self, adj) -> None:
         super().__init__(adj)

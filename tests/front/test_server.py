@@ -236,6 +236,15 @@ def test_a_body_that_is_too_large_is_refused_unread_and_the_client_gets_to_know(
     assert int(declared) > SMALL and arrived == 0
 
 
+@pytest.mark.parametrize(
+    "text",
+    [b"GET / HTTP/1.1\r\nX-Visitor: \x7f\r\n\r\n", b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", b"?\r\n\r\n"],
+)
+def test_a_header_that_cannot_be_read_is_answered(text, site):
+    assert read_all(site.send(text)).startswith(b"HTTP/1.0 400 Bad Request")
+    assert site.get("/") == 200
+
+
 def test_a_chunked_body_arrives(site):
     client = site.send(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n")
     client.sendall(b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")

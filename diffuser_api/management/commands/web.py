@@ -5,7 +5,7 @@ import tempfile
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.core.wsgi import get_wsgi_application
+from django.core.servers.basehttp import get_internal_wsgi_application
 
 from diffuser_api.front.server import Server
 from diffuser_api.photos import gate
@@ -23,7 +23,8 @@ class Command(BaseCommand):
         try:
             # Two photos are looked at for each processor, or a training's request waits for its picture.
             file_threads = gate.MOST_AT_ONCE + settings.WAITING_REQUESTS
-            server = Server(get_wsgi_application(), bind, threads, file_threads, settings.SCRIPT_NAME or "")
+            site = get_internal_wsgi_application()  # of djangoproject/wsgi.py
+            server = Server(site, bind, threads, file_threads, settings.SCRIPT_NAME or "")
         except OSError as error:
             raise CommandError(f"can't listen on {bind}: {error.strerror}") from error
         for number in (signal.SIGTERM, signal.SIGINT):
