@@ -96,6 +96,26 @@ def seconds_until_free(key: str, rate: tuple[int, int]) -> float:
     return over if 0 < over <= period else 0.0  # more than ``charge`` writes: the clock was set back
 
 
+class TooMuchWork(Exception):
+    """The sender has used up the processor time of a rate. There is some again in ``seconds``."""
+
+    def __init__(self, seconds: float):
+        self.seconds = math.ceil(seconds)
+        super().__init__(f"Your requests took much work just now; send this again in {self.seconds} s.")
+
+
+@contextlib.contextmanager
+def counted_work(key: str, rate: tuple[int, int]):
+    """The block's processor time counts in the bucket ``key``. Raises TooMuchWork if it is full."""
+    if wait := seconds_until_free(key, rate):
+        raise TooMuchWork(wait)
+    began = time.thread_time()
+    try:
+        yield
+    finally:
+        charge(key, rate, time.thread_time() - began)
+
+
 def charge(key: str, rate: tuple[int, int], cost: float) -> None:
     """Count the cost of a finished request, in the rate's unit."""
     number, period = rate

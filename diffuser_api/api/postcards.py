@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.core.validators import URLValidator
 from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.fields import empty
 
+from diffuser_api.access import throttles
 from diffuser_api.api.fields import FreeText, OneOf, OptionalText
 from diffuser_api.models import NAME_LENGTH, Job
 from diffuser_api.photos import pictures
@@ -80,6 +83,14 @@ class PostcardSerializer(serializers.Serializer):
         if link:
             URLValidator(["http", "https"], message=_("Enter a valid URL."))(link)
         return link
+
+
+def counted_work(sender: str) -> contextlib.AbstractContextManager:
+    """For a block that prints a card, which takes as long as a dozen pages. Raises TooMuchWork. ``sender``:
+    the visitor's IP address; empty if it isn't known."""
+    if not sender:
+        return contextlib.nullcontext()
+    return throttles.counted_work(f"cards of {sender}", settings.PHOTO_RATE)
 
 
 @dataclass(frozen=True)

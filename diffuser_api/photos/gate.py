@@ -8,7 +8,6 @@ off doesn't look for any. A file that is no proper picture, or the same picture 
 from __future__ import annotations
 
 import json
-import math
 import os
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from django.conf import settings
 from django.core.files import File
 
 from diffuser_api.access import throttles
+from diffuser_api.access.throttles import TooMuchWork
 from diffuser_api.operations import disk
 from diffuser_api.photos.sentences import sentence
 from generation.vision.compare import find_twin, strangers
@@ -47,14 +47,6 @@ class PhotosRefused(Exception):
 
 class PictureRefused(Exception):
     """The text says why, and what to do."""
-
-
-class TooMuchWork(Exception):
-    """The sender's photos have taken too much processor time. They are accepted again in ``seconds``."""
-
-    def __init__(self, seconds: float):
-        self.seconds = math.ceil(seconds)
-        super().__init__(f"Your photos took much work just now; send them again in {self.seconds} s.")
 
 
 @dataclass

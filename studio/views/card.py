@@ -14,12 +14,13 @@ from django.views.decorators.http import require_http_methods
 from rest_framework.serializers import ValidationError
 
 from diffuser_api import audit
+from diffuser_api.access import throttles
 from diffuser_api.api import errors, postcards
 from diffuser_api.models import Job
 from diffuser_api.photos.pictures import derived
 from diffuser_api.postcards import printing, wish
 from diffuser_api.postcards.card import DPI, GREETING_LENGTH
-from studio import sharing, visitors
+from studio import sentences, sharing, visitors
 from studio.views.files import OWN
 
 SHOWN_DPI = 110
@@ -53,26 +54,29 @@ def card(request, code):
     if not sent:
         values |= _greeting(job)
     kind, side = FILES.get(request.POST.get("file", ""), ("", "front"))
-    problems, shown = {}, {}
+    problems, shown, status = {}, {}, 400
     try:
-        asked = postcards.PostcardSerializer(
-            data={name: value for name, value in values.items() if value != ""}
-            | {"format": kind or "pdf", "side": side}
-        )
-        asked.is_valid(raise_exception=True)
-        link = sharing.url_of(job, request)
-        if kind:
-            if values["qr"]:
-                sharing.share_at_least(job)
-            return _file(postcards.print_card(job, asked.validated_data, link))
-        shown = _shown(job, *postcards.pdf_of(job, asked.validated_data, link))
+        with postcards.counted_work(request.visitor.caller.address):
+            asked = postcards.PostcardSerializer(
+                data={name: value for name, value in values.items() if value != ""}
+                | {"format": kind or "pdf", "side": side}
+            )
+            asked.is_valid(raise_exception=True)
+            link = sharing.url_of(job, request)
+            if kind:
+                if values["qr"]:
+                    sharing.share_at_least(job)
+                return _file(postcards.print_card(job, asked.validated_data, link))
+            shown = _shown(job, *postcards.pdf_of(job, asked.validated_data, link))
     except ValidationError as error:
         if kind:  # otherwise the card is only shown, while it is typed
             audit.words_refused(job.client, errors.codes_of(error))
         problems = {field: messages[0] for field, messages in error.detail.items()}
+    except throttles.TooMuchWork as error:
+        problems, status = {"": sentences.not_taken(error)}, 429
     except OSError as error:
         raise Http404 from error
-    return _page(request, job, values, problems, shown, status=400 if kind else 200)
+    return _page(request, job, values, problems, shown, status=status if kind else 200)
 
 
 def _greeting(job: Job) -> dict:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import shutil
 import subprocess
+import time
 
 import numpy as np
 import pytest
@@ -16,11 +18,12 @@ from PIL import Image, ImageChops
 from benchmarks.harness.catalogue import make_catalogue
 from benchmarks.harness.clients import make_client, make_job
 from diffuser_api.jobs import status_changes
-from diffuser_api.models import Job, PostcardLayout
+from diffuser_api.models import Client, Job, PostcardLayout
 from diffuser_api.photos.pictures import as_png
 from diffuser_api.postcards import fonts, printing, text
 from diffuser_api.postcards.card import Box
 from diffuser_api.postcards.fonts import _FOLDER
+from studio.visitors import CLIENT
 
 LINK = "https://cartolina.example/p/12345678"
 SHEETS = {"trimmed": (150, 100), "bleed": (156, 106), "crop_marks": (170, 120)}
@@ -230,3 +233,27 @@ def test_a_places_name_without_a_greeting_is_no_small_print(client, job, tmp_pat
         top, bottom = re.search(r'yMin="(.*?)" xMax=".*?" yMax="(.*?)">Piazza</word', said).groups()
         heights.append(float(bottom) - float(top))
     assert heights[0] > 1.5 * heights[1]
+
+
+def test_cards_of_one_address_do_not_keep_the_web_server_busy(client, job, settings, monkeypatch):
+    settings.PHOTO_RATE = (30, 60)
+    monkeypatch.setattr(time, "thread_time", itertools.count(0, 40).__next__)  # a card takes 40 seconds
+    url, work = f"/api/jobs/{job.code}/", []
+    monkeypatch.setattr(printing, "as_pdf", lambda *_: work.append("a card") or b"%PDF-")
+    first, second = ask(client, job), ask(client, job)
+    assert (first.status_code, second.status_code, work) == (200, 429, ["a card"])
+    assert 0 < int(second["Retry-After"]) <= 60 and "again" in second.json()["detail"]
+    assert client.get(url).status_code == 200  # pages are no such work
+    other = client.post(f"{url}postcard/", {}, "application/json", REMOTE_ADDR="127.0.0.2")
+    assert (other.status_code, work) == (200, ["a card"] * 2)
+
+
+def test_a_visitor_who_printed_too_many_cards_is_told_so(client, job, settings, monkeypatch):
+    settings.STUDIO, settings.PHOTO_RATE = True, (30, 60)
+    monkeypatch.setattr(time, "thread_time", itertools.count(0, 40).__next__)
+    client.get("/")
+    visitor = client.cookies["studio"].value.split(":")[0]
+    Job.objects.filter(pk=job.pk).update(client=Client.objects.get(name=CLIENT), visitor=visitor)
+    answers = [client.post(f"/jobs/{job.code}/postcard/", {"file": "pdf"}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 429]
+    assert "Try again in a minute" in answers[1].content.decode()

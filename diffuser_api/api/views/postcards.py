@@ -30,6 +30,7 @@ class Postcard(APIView):
             400: OpenApiResponse(description="Field: list of reasons."),
             404: ErrorSerializer,
             409: OpenApiResponse(ErrorSerializer, "There is no picture yet."),
+            429: OpenApiResponse(ErrorSerializer, "Cards took much work just now: see Retry-After."),
         },
     )
     def post(self, request, code):
@@ -40,7 +41,8 @@ class Postcard(APIView):
         if job.status != Job.Status.SUCCEEDED:
             return Response({"detail": "There is no picture yet."}, status.HTTP_409_CONFLICT)
         try:
-            printed = postcards.print_card(job, asked.validated_data, output_url(job, request))
+            with postcards.counted_work(request.user.address):
+                printed = postcards.print_card(job, asked.validated_data, output_url(job, request))
         except OSError as error:
             raise Http404 from error
         headers = {DPI_HEADER: str(printed.dpi), "Content-Disposition": f'inline; filename="{printed.name}"'}
