@@ -320,6 +320,7 @@ def tell(trial: Outages) -> None:
     )
     for (what, state, attempt, error), count in sorted(ended.items()):
         print(f"{what:11} {state:10} {attempt:7}  {error:18} {count:4}")
+    print(f"faults: {trial.faults or 'none'}", flush=True)  # even if a machine doesn't end in time
 
 
 def main() -> None:
