@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from benchmarks.harness.admin_forms import management
 from benchmarks.harness.catalogue import _drawn
 from benchmarks.harness.photographs import saved
-from diffuser_api.catalogue import transfer
+from diffuser_api.catalogue import mask_rules, transfer
 from diffuser_api.models import Action, ActionImage, Poi, PoiImage
 from diffuser_api.photos.pictures import as_png
 
@@ -144,8 +144,16 @@ def at_the_feet(mask: Image.Image) -> Image.Image:
     return moved
 
 
+def all_but_the_edge(mask: Image.Image) -> Image.Image:
+    white = Image.new("L", mask.size)
+    white.paste(255, (4, 4, mask.width - 4, mask.height - 4))
+    return white
+
+
 IMPLAUSIBLE = {
     "white all over": ("subject_mask", lambda m: m.point(lambda v: 255), "painted over"),
+    "white all over but for the edge": ("subject_mask", all_but_the_edge, "painted over"),
+    "a face as large as the picture": ("face_mask", all_but_the_edge, "painted over"),
     "black and white exchanged": ("subject_mask", ImageOps.invert, "invert the mask"),
     "a face white nearly everywhere": ("face_mask", ImageOps.invert, "painted over"),
     "black on transparent": ("subject_mask", lambda m: on_transparent(m, (0, 0, 0)), "empty"),
@@ -161,6 +169,15 @@ def test_a_mask_that_means_nothing_is_refused_with_a_sentence(case, door, db):
     said = door.shot(**{field: saved(change(mask), "PNG")})
     assert said and field in said and word in said
     assert not Action.objects.exists()
+
+
+def test_exchanged_black_and_white_is_told_even_if_no_joint_can_be_read():
+    files = drawn_shot()
+    subject = Image.open(io.BytesIO(files["subject_mask"]))
+    black, exchanged = Image.new("RGB", subject.size), ImageOps.invert(subject)
+    pictures = (files["image"], as_png(black), as_png(exchanged), files["face_mask"])
+    found = mask_rules.problems(*(ContentFile(content) for content in pictures))
+    assert "invert the mask" in found["subject_mask"]
 
 
 def test_a_zip_whose_skeleton_has_another_size_than_its_masks_is_refused_with_both_sizes(db):
