@@ -12,20 +12,19 @@ from django.utils import timezone
 from django.utils.translation import get_language, gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-VERSION = "2026-11"
+VERSION = "2026-12"
 POINTS = (
     _(
-        "From your five photos we train a small model of your face. We also compute numbers from them that "
-        "describe the face and could tell it from others."
+        "From your five photos we train a small model of your face, and compute numbers by which it could be "
+        "recognised."
     ),
-    _("Model and numbers serve only to paint the pictures that you ask for. Nobody else gets them."),
-    _("The photos are deleted as soon as the training ends."),
+    _("Both only paint your pictures. Nobody else gets them."),
 )
-ERASE = _("You can erase everything at any time, here or where you got this page from.")
+ERASE = _("You can erase everything at any time.")
 AGREE = _("I agree to this use of the photos.")
 PERSON = _(
-    "The photos show me, or somebody for whom I may decide. That person is 18 or older, or a parent or "
-    "guardian agrees."
+    "The photos show me, or somebody for whom I may decide, who is 18 or older, or whose parent or guardian "
+    "agrees."
 )
 
 
@@ -58,10 +57,10 @@ def points() -> list[str]:
 def _kept() -> str:
     days = [days for days in (settings.KEEP_LORAS_DAYS, settings.KEEP_OUTPUTS_DAYS) if days]
     if len(days) < 2:
-        return gettext("The rest is kept until you erase it.")
+        return gettext("The photos are deleted after the training. The rest is kept until you erase it.")
     text = ngettext(
-        "The rest is deleted after %(days)s day, or as soon as you erase it.",
-        "The rest is deleted after %(days)s days, or as soon as you erase it.",
+        "The photos are deleted after the training, the rest after %(days)s day.",
+        "The photos are deleted after the training, the rest after %(days)s days.",
         max(days),
     )
     return text % {"days": max(days)}

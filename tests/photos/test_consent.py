@@ -10,6 +10,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from django.test import Client as Browser
+from django.utils import translation
 
 from benchmarks.harness.catalogue import make_photos
 from benchmarks.harness.clients import CONSENT
@@ -18,7 +19,7 @@ from diffuser_api.jobs import retention, status_changes
 from diffuser_api.models import Job, LoraModel
 from diffuser_api.photos import consent
 
-TEXT_OF = {"2026-11": "9de48e4fec219fd7"}  # a changed text needs a version that nobody has agreed to
+TEXT_OF = {"2026-12": "80ebfb62076975fa"}  # a changed text needs a version that nobody has agreed to
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -40,6 +41,14 @@ def unchecked(settings):
 def test_the_text_of_a_version_never_changes():
     text = "\n".join(str(part) for part in (*consent.POINTS, consent.ERASE, consent.AGREE, consent.PERSON))
     assert hashlib.sha256(text.encode()).hexdigest()[:16] == TEXT_OF[consent.VERSION]
+
+
+@pytest.mark.parametrize("language", ["en", "it"])
+def test_the_text_is_read_in_twenty_seconds(language):
+    with translation.override(language):
+        text = " ".join([*consent.points(), str(consent.AGREE), str(consent.PERSON)])
+    assert len(text.split()) <= 20 * 240 / 60  # words; people read 240 in a minute
+    assert text.startswith("Dalle tue" if language == "it" else "From your")
 
 
 def test_an_old_client_is_told_which_field_is_missing(catalogue, settings):
