@@ -1,8 +1,9 @@
 """The invisible watermark: how well it is hidden, and how well it is found again: ``make bench-watermark``.
 
-Half of the pictures are scenes of the miniature's drawn world, half are parts of the photographs that come
-with scikit-image, of 320 to 768 pixels. Each is marked with a reference of its own, changed in one way, and
-looked for among the references of 1,000 pictures. Pictures without a mark are looked for in the same way.
+Half of the pictures are painted by the embedded models, half are parts of the photographs that come with
+scikit-image, of 320 to 768 pixels. Each is marked with a reference of its own, changed in one way, and looked
+for among the references of 1,000 pictures. Pictures without a mark are looked for in the same way. Half of
+these are drawn scenes, since painting 500 takes too long.
 References are random, so the bound on false alarms needs no pictures. It is checked with very many random
 references against what the pictures without a mark show.
 """
@@ -12,9 +13,11 @@ from __future__ import annotations
 import argparse
 import io
 import random
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import fmean
 
 import numpy as np
@@ -28,7 +31,8 @@ from generation.miniature.world import scenes
 from generation.miniature.world.pen import View
 
 PHOTOGRAPHS = ("astronaut", "cat", "coffee", "rocket", "hubble_deep_field", "retina", "immunohistochemistry")
-KINDS = ("drawn scenes", "parts of photographs")  # in turn
+KINDS = ("pictures painted by the embedded models", "parts of photographs")  # in turn
+FIRST_REQUEST = 2_000  # of the painted pictures: after those of the other benchmarks
 KEPT = 1_000  # pictures whose references a mark is looked for among
 TRIED = 1_000_000  # random references for the check of the bound
 
@@ -73,9 +77,21 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 }
 
 
-def pictures(number: int, first: int = 0):
-    """A scene and a part of a photograph in turn."""
-    for index in range(first, first + number):
+def pictures(number: int, work: Path):
+    """A painted picture and a part of a photograph in turn."""
+    from benchmarks import quality  # imports torch, which no test of the watermark needs
+
+    for index in range(number):
+        if index % 2:
+            yield part_of_photograph(random.Random(f"watermark {index}"))
+        else:
+            scene = quality.held_out_scene(FIRST_REQUEST + index // 2)
+            yield quality.paint(work, str(index), scene, seed=index).last
+
+
+def unmarked_pictures(number: int):
+    """A drawn scene and a part of a photograph in turn."""
+    for index in range(100_000, 100_000 + number):
         rng = random.Random(f"watermark {index}")
         if index % 2:
             yield part_of_photograph(rng)
@@ -126,11 +142,11 @@ class Measured:
             print(f"{name:22} {share(count, number):42} {100 * bits:5.1f} %", flush=True)
 
 
-def measure_marked(number: int) -> None:
+def measure_marked(number: int, work: Path) -> None:
     rng = random.Random("references")
     references = [rng.getrandbits(watermark.BITS) for _ in range(KEPT)]
     measured, seconds = {kind: Measured() for kind in KINDS}, []
-    for place, picture in enumerate(pictures(number)):
+    for place, picture in enumerate(pictures(number, work)):
         began = time.perf_counter()
         marked = watermark.put(picture, references[place])
         seconds.append(time.perf_counter() - began)
@@ -149,7 +165,7 @@ def measure_unmarked(number: int) -> None:
     rng = np.random.default_rng(5)
     references = [int(one) for one in rng.integers(0, 2**63, KEPT, dtype=np.uint64)]
     alarms, likely = 0, []
-    for count, picture in enumerate(pictures(number, first=100_000), start=1):
+    for count, picture in enumerate(unmarked_pictures(number), start=1):
         numbers = np.array(next(watermark.read(picture)))
         alarms += watermark.find([numbers], references) is not None
         signs = rng.choice((-1.0, 1.0), (TRIED // number, watermark.BITS))
@@ -168,7 +184,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=100)
     parser.add_argument("--unmarked", type=int, default=1000)
     args = parser.parse_args()
-    measure_marked(args.pictures)
+    with tempfile.TemporaryDirectory(prefix="cartolina-watermark-") as work:
+        measure_marked(args.pictures, Path(work))
     measure_unmarked(args.unmarked)
 
 

@@ -7,6 +7,9 @@ mirror image. The networks are not symmetric, so the words hardly disturb each o
 The words are hidden in a small copy of the picture, and the difference is enlarged and added. So the mark is
 in coarse detail, which scaling and JPEG leave alone, and it takes the same time for every size.
 
+Some pictures hide a mark worse than others. A strong mark can be seen in even surfaces such as a sky. So each
+picture gets the weakest mark that is still read back after a strong JPEG compression.
+
 A reader can't know whether 64 numbers are a mark. So references are drawn at random, and the reader compares
 with all of them. ``find`` says how likely the best match is to be chance: references are random, so this
 needs no assumption about pictures.
@@ -14,6 +17,7 @@ needs no assumption about pictures.
 
 from __future__ import annotations
 
+import io
 import math
 import secrets
 from collections.abc import Iterator, Sequence
@@ -33,6 +37,10 @@ SCALES = (1.0, 1.2, 0.83, 0.69, 0.57)
 MIDDLE = 0.52  # of the decoder's numbers: above it a bit is 1
 FALSE_ALARM = 1e-4  # at most so often, a picture without a mark is taken for one with a mark
 LEAST_SIDE = 64  # of a picture that is marked or read
+# Shares of what the networks add. With more than all of it, the tints can be seen at once.
+STRENGTHS = (0.5, 0.7, 1.0)
+TRIED_QUALITY = 50  # of the JPEG file from which a mark must be read back
+SURE = FALSE_ALARM / len(SCALES) / 100_000  # of a match by chance, where 100,000 references are stored
 
 
 def draw() -> int:
@@ -45,14 +53,36 @@ def put(picture: Image.Image, reference: int) -> Image.Image:
     picture = picture.convert("RGB")
     if min(picture.size) < LEAST_SIDE:
         return picture
+    added, [wanted] = _added(picture, reference), signs([reference])
+    for strength in STRENGTHS:
+        marked = _laid_over(picture, strength * added)
+        if strength == STRENGTHS[-1] or _is_read_back(marked, wanted):
+            return marked
+
+
+def _added(picture: Image.Image, reference: int) -> np.ndarray:
+    """What the networks add to the picture, at its size."""
     share = min(1.0, math.sqrt(AREA / (picture.width * picture.height)))
     small = _numbers(_resized(picture, share))
     bits = (signs([reference])[0] > 0).astype(np.float32)
     added = _hide(small, bits[:WORD]) + _hide(small[:, ::-1], bits[WORD:])[:, ::-1]
     bicubic = Image.Resampling.BICUBIC
     large = [Image.fromarray(channel).resize(picture.size, bicubic) for channel in _channels(added)]
-    marked = (_numbers(picture) + np.stack(large, -1) + 1) * 127.5
+    return np.stack(large, -1)
+
+
+def _laid_over(picture: Image.Image, added: np.ndarray) -> Image.Image:
+    marked = (_numbers(picture) + added + 1) * 127.5
     return Image.fromarray(np.clip(np.round(marked), 0, 255).astype(np.uint8))
+
+
+def _is_read_back(marked: Image.Image, wanted: np.ndarray) -> bool:
+    """Whether a strongly compressed copy still shows the reference with these signs beyond chance."""
+    compressed = io.BytesIO()
+    marked.save(compressed, "JPEG", quality=TRIED_QUALITY)
+    with Image.open(compressed) as copy:
+        numbers = np.array(next(read(copy)))
+    return chance(float(wanted @ numbers), numbers) < SURE
 
 
 def read(picture: Image.Image) -> Iterator[list[float]]:

@@ -20,6 +20,8 @@ from diffuser_api.models import Job
 from diffuser_api.photos.pictures import as_png
 from generation import job_folder
 from generation.marking import watermark
+from generation.miniature.world import scenes
+from generation.miniature.world.pen import View
 from generation.request import GenerationRequest
 
 REFERENCE = 0x0123_4567_89AB_CDEF
@@ -52,6 +54,14 @@ def test_a_mark_changes_a_picture_a_little_and_a_tiny_one_not_at_all(picture, ma
     tiny = picture.resize((40, 40))
     assert np.array_equal(np.asarray(watermark.put(tiny, REFERENCE)), np.asarray(tiny))
     assert list(watermark.read(tiny)) == [] and watermark.find([], OTHERS) is None
+
+
+def test_a_picture_gets_no_stronger_mark_than_it_needs(picture, marked):
+    """A photograph hides a mark well. In a flat drawing, a weak one is lost with the first compression."""
+    drawing = scenes.draw_scene(scenes.random_scene(scenes.HELD_OUT), View(pixels=256))
+    strong = watermark.put(drawing, REFERENCE)
+    assert psnr(strong, drawing) < 40 and psnr(marked, picture) > 43
+    assert found(bench.CHANGES["JPEG 75"](strong), [*OTHERS, REFERENCE]) == REFERENCE
 
 
 def test_a_picture_without_a_mark_and_one_with_another_s_has_none_of_ours(picture, marked):
