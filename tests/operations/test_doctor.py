@@ -2,6 +2,7 @@
 
 import io
 import os
+import ssl
 import subprocess
 import sys
 from datetime import timedelta
@@ -178,6 +179,15 @@ def test_a_health_check_that_another_server_answers(answering, settings):
     assert "Set SERVER_URL" in found
 
 
+@pytest.mark.parametrize("answering", [status(200)], indirect=True)
+def test_a_health_check_that_takes_long(answering, settings, monkeypatch):
+    settings.SERVER_URL = answering
+    assert doctor.health_check() == []
+    monkeypatch.setattr(doctor, "SECONDS_OF_HEALTH", 0.0)
+    (found,) = doctor.health_check()
+    assert "look for what else runs" in found
+
+
 @pytest.mark.parametrize(
     "answering, words",
     [
@@ -191,6 +201,18 @@ def test_a_proxy_that_is_not_set_up(answering, words, settings):
     settings.HTTPS, settings.CSRF_TRUSTED_ORIGINS = True, [answering]
     (found,) = doctor.proxy()
     assert words in found
+
+
+def test_a_proxy_whose_certificate_is_not_trusted(settings, tmp_path):
+    key, chain = tmp_path / "key.pem", tmp_path / "chain.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1"]
+    subprocess.run([*made, "-keyout", key, "-out", chain], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain, key)
+    with receiving(status(200), context) as receiver:
+        settings.HTTPS, settings.CSRF_TRUSTED_ORIGINS = True, [f"https://127.0.0.1:{receiver.port}"]
+        (found,) = doctor.proxy()
+    assert "no TLS certificate that is trusted" in found
 
 
 def test_a_proxy_that_no_setting_names(settings):
