@@ -61,3 +61,22 @@ def test_a_sixth_photo_and_what_is_over_are_said(web_server, browser):
         page.locator(".tiles button").first.click()
         assert page.inner_text("#reasons") == ""
         accessible(page, "four photos")
+
+
+def test_a_second_tap_on_a_form_sends_nothing_while_the_first_is_on_its_way(web_server, browser):
+    def keep_waiting(route):
+        if route.request.method != "POST":
+            route.continue_()
+
+    with visit(browser, web_server.url) as guest:
+        page = guest.page
+        page.goto("/postcard/")
+        page.locator("[name=place]").first.check()
+        page.locator("[name=action]").first.check()
+        page.route("**/postcard/", keep_waiting)
+        page.evaluate(
+            "addEventListener('submit', (event) => (window.held ??= []).push(event.defaultPrevented))"
+        )
+        for _ in range(2):
+            page.evaluate("document.querySelector('.ask .button:not(.quiet)').click()")
+        assert page.evaluate("held") == [False, True]
