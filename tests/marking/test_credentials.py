@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from PIL import Image
 
 from benchmarks.harness import ROOT
@@ -128,6 +130,28 @@ def test_a_picture_signed_by_another_authority_is_told_apart(finished, tmp_path)
     credentials.sign(finished, tmp_path / "theirs.png", manifest, identity_in(folder))
     found = read(tmp_path / "theirs.png")
     assert found.state == "valid" and not found.ours
+
+
+def customers_of_one_authority() -> list[credentials.Identity]:
+    """Two, as of an authority that sells certificates."""
+    authority_key, *keys_of_customers = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+    authority = own_authority._certificate("seller", authority_key.public_key(), authority_key, None)
+    found = []
+    for key in keys_of_customers:
+        leaf = own_authority._certificate("customer", key.public_key(), authority_key, authority)
+        chain = b"".join(one.public_bytes(Encoding.PEM) for one in (leaf, authority))
+        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        found.append(credentials.Identity(chain, private))
+    return found
+
+
+def test_another_customer_of_our_authority_is_told_apart(finished, tmp_path):
+    us, them = customers_of_one_authority()
+    manifest = credentials.made_manifest(RECORD, "00", datetime.now(UTC))
+    for who, is_ours in ((us, True), (them, False)):
+        credentials.sign(finished, tmp_path / "signed.png", manifest, who)
+        found = credentials.read((tmp_path / "signed.png").read_bytes(), "image/png", [us.chain])
+        assert (found.state, found.ours) == ("valid", is_ours)
 
 
 @pytest.mark.parametrize(
