@@ -84,6 +84,12 @@ def test_refused_words_are_told_by_their_intent_alone_on_every_road(catalogue):
     ]
 
 
+def test_a_request_with_a_wrong_field_is_no_refusal(catalogue):
+    body = a_request(age="12")
+    assert Browser().post("/api/generate-image/", body, "application/json").status_code == 400
+    assert told() == []
+
+
 def test_an_older_picture_whose_words_are_refused_today_is_told_too(catalogue):
     job = make_job()
     Job.objects.update(parameters=job.parameters | {"other_details": SECRET})
@@ -96,6 +102,9 @@ def test_refused_photos_and_a_refused_picture_are_told(catalogue):
     anna, _, _ = come()
     assert anna.post("/you/", CONSENT).status_code == 400
     assert told()[-1] == ("refused", "training", "", "client studio visitors", "wrong_count")
+    _, token = make_client("desk")
+    assert Browser(headers=token).post("/api/lora-training/", {}).status_code == 400
+    assert told()[-1] == ("refused", "training", "", "client desk", "wrong_count")
     job = status_changes.claim(make_job().code)
     status_changes.fail(job, "picture_refused", "nudity")
     assert told()[-1] == ("refused", "generation", job.code, "open API", audit.SAFETY)

@@ -4,12 +4,16 @@ import io
 import json
 from pathlib import Path
 
+import c2pa
 import numpy as np
 import pytest
-from PIL import Image
+import requests
+from PIL import ExifTags, Image
 
+from benchmarks.cancel_and_delete import middle
 from benchmarks.harness.api_client import get_bytes, get_json, post_json, post_photos, wait_for
 from benchmarks.harness.catalogue import make_photos
+from benchmarks.harness.photographs import saved
 from benchmarks.harness.running_service import WISH
 from generation.job_folder import RECORD
 from generation.marking import label
@@ -17,6 +21,11 @@ from generation.miniature import demo_content
 from generation.picture import canvas
 
 TRAINING_SECONDS, GENERATION_SECONDS = 900, 600
+CAMERA = "camera of one visitor alone"
+CARDS = [
+    {"format": "pdf"},
+    *({"format": kind, "side": side} for kind in ("jpeg", "png") for side in ("front", "back")),
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -28,9 +37,17 @@ def shorter_training():
 
 
 @pytest.fixture(scope="module")
-def training(server_and_worker):
+def photos() -> list[bytes]:
+    """As a phone writes them, with the camera's name."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = CAMERA
+    return [saved(Image.open(io.BytesIO(photo)), quality=95, exif=exif) for photo in make_photos()]
+
+
+@pytest.fixture(scope="module")
+def training(server_and_worker, photos):
     """A LoRA trained on the miniature: the answer of the request, and every answer while it was trained."""
-    status, answer = post_photos(f"{server_and_worker.url}/api/lora-training/", make_photos())
+    status, answer = post_photos(f"{server_and_worker.url}/api/lora-training/", photos)
     assert status == 202
     return answer, wait_for(answer["status_url"], TRAINING_SECONDS)
 
@@ -87,6 +104,32 @@ def test_the_picture_is_the_place_with_somebody_in_it(generation):
     moved[top:bottom, left:right] = 0  # the label covers the place
     assert moved[~mask].max() <= 4  # the harmonize step's limit
     assert moved[mask].mean() > 15
+
+
+def marks_of(content: bytes) -> bytes:
+    """All that a picture's metadata say, in plain letters: chunks, EXIF, XMP and Content Credentials."""
+    with Image.open(io.BytesIO(content)) as picture:
+        said, kind = [picture.info, dict(picture.getexif())], Image.MIME[picture.format]
+    with c2pa.Reader(kind, io.BytesIO(content)) as reader:
+        return repr([*said, json.loads(reader.json())]).encode()
+
+
+def test_no_file_made_of_the_picture_tells_of_the_photos_and_each_is_known_as_ours(
+    server_and_worker, photos, training, generation
+):
+    made = [get_bytes(generation[0]["output_url"])]
+    card = f"{server_and_worker.url}/api/jobs/{generation[0]['code']}/postcard/"
+    made += [requests.post(card, json=asked, timeout=90).content for asked in CARDS]
+    secrets = [CAMERA.encode(), b"a red coat", training[0]["lora_code"].encode(), *map(middle, photos)]
+    assert all(CAMERA.encode() in photo for photo in photos) and len(made) == 1 + len(CARDS)
+    for content in made:
+        if not content.startswith(b"%PDF"):
+            told = requests.post(
+                f"{server_and_worker.url}/api/verify/", files={"image": content}, timeout=90
+            ).json()
+            assert told["result"] == "ours", told
+            content += marks_of(content)
+        assert not [secret for secret in secrets if secret in content]
 
 
 def test_no_working_file_is_left_behind(generation, server_and_worker):
