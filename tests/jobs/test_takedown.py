@@ -67,6 +67,14 @@ def test_a_picture_that_waits_leaves_no_working_folder(catalogue):
     assert not folder.exists() and not Job.objects.exists()
 
 
+def test_what_a_dead_worker_left_of_a_finished_picture_goes_with_it(catalogue, tmp_path):
+    job = make_picture(tmp_path)
+    folder = folders.make(folders.generation_folder(job.code))
+    (folder / "5-face.png").write_bytes(b"painted")
+    take_down(job.code)
+    assert not folder.exists() and not Job.objects.exists()
+
+
 def test_only_a_pictures_code_is_taken_down(catalogue, photos, tmp_path):
     picture, training = make_picture(tmp_path), make_training(photos)
     for code, reason in ((training.code, "is a face"), ("00000000", "no picture"), ("x", "no picture")):

@@ -6,12 +6,13 @@ from datetime import timedelta
 import pytest
 from django.core import serializers
 from django.core.management import call_command
+from django.db import DatabaseError
 from django.test import Client as Browser
 from django.utils import timezone
 
 from benchmarks.harness.api_requests import a_request
 from benchmarks.harness.catalogue import make_catalogue
-from benchmarks.harness.clients import CONSENT, make_client, make_job, make_lora, make_picture
+from benchmarks.harness.clients import CONSENT, make_client, make_job, make_lora, make_picture, make_training
 from diffuser_api import audit, wording
 from diffuser_api.jobs import choosing, orders, retention, status_changes, sweep
 from diffuser_api.models import AuditEntry, Job
@@ -34,6 +35,13 @@ def test_a_picture_s_life_is_told_with_its_client_and_code(catalogue, tmp_path):
     Browser(headers=token).delete(f"/api/jobs/{job.code}/")
     by = "client anna's desk"
     assert told() == [("made", "generation", job.code, by, ""), ("erased", "generation", job.code, by, "")]
+
+
+def test_a_trained_face_is_told(catalogue, photos):
+    client, _ = make_client("desk")
+    training = status_changes.claim(make_training(photos, client).code)
+    assert status_changes.finish_training(training, b"weights")
+    assert told() == [("made", "training", training.code, "client desk", "")]
 
 
 def test_who_erased_is_told_apart(catalogue, tmp_path, admin_client, django_capture_on_commit_callbacks):
@@ -85,8 +93,9 @@ def test_refused_words_are_told_by_their_intent_alone_on_every_road(catalogue):
 
 
 def test_a_request_with_a_wrong_field_is_no_refusal(catalogue):
+    _, token = make_client("desk")
     body = a_request(age="12")
-    assert Browser().post("/api/generate-image/", body, "application/json").status_code == 400
+    assert Browser(headers=token).post("/api/generate-image/", body, "application/json").status_code == 400
     assert told() == []
 
 
@@ -131,6 +140,17 @@ def test_one_client_does_not_fill_the_log_with_refusals(catalogue, monkeypatch):
         audit.refused(Job.Kind.GENERATION, "client desk", "words_hate")
     audit.refused(Job.Kind.GENERATION, "client other", "words_hate")
     assert len(told()) == 4
+
+
+def test_a_refusal_that_the_database_does_not_take_is_answered_all_the_same(catalogue, monkeypatch):
+    def full(**entry):
+        raise DatabaseError("database or disk is full")
+
+    monkeypatch.setattr(AuditEntry.objects, "create", full)
+    _, token = make_client("desk")
+    body = a_request(other_details=SECRET)
+    answer = Browser(headers=token).post("/api/generate-image/", body, "application/json")
+    assert answer.status_code == 400 and "other_details" in answer.json()
 
 
 def test_entries_go_after_their_days(db, settings):

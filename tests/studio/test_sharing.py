@@ -133,6 +133,8 @@ def test_everybody_reports_a_shared_picture_from_its_page_and_without_an_account
     thanks = Browser().post(form, {"reason": "intimate", "words": " please\0 ", "x": "y"}).content.decode()
     assert "Thank you" in thanks and "<form" not in thanks.split("<main")[1]
     assert list(Report.objects.values_list("job", "reason", "words")) == [(job.pk, "intimate", "please")]
+    told = AuditEntry.objects.filter(event="reported").values_list("code", "by", "reason")
+    assert list(told) == [(job.code, "anybody", "intimate")]
     assert status(url) == 200  # a person decides
 
 
