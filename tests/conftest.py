@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 import django
+import django.conf
 import pytest
 
 pytest_plugins = (
@@ -52,6 +53,9 @@ if not (_WEIGHTS / "detail").exists():
     os.environ.setdefault("DETAIL_MODEL", str(_WEIGHTS / "inpaint"))
 
 django.setup()
+
+# The product's hash is slow on purpose: a quarter of a second of processor time for each account.
+django.conf.settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 _MARK_OF = {
     "small_models": "models",

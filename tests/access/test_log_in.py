@@ -15,7 +15,6 @@ STRANGER, HONEST = "198.51.100.7", "203.0.113.9"
 @pytest.fixture(autouse=True)
 def staff(db, settings):
     settings.NUM_PROXIES = 1
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     return User.objects.create_superuser("anna", password="right")
 
 
