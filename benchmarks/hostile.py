@@ -35,30 +35,12 @@ MOST_OF_A_KIND = 16  # cases of one operation: drawing them costs more than send
 ROUNDS_BEFORE = 150  # requests before memory is first looked at: imports and caches are filled by then
 # What is in files that nobody may fetch: the database, settings, keys, the system's.
 NEVER = [b"SQLite format 3", SECRET_KEY.encode(), b"DJANGO_SETTINGS_MODULE", b"root:x:0:"]
-PATHS = [
-    "/data/",
-    "/data/outputs/",
-    "/data/thumbnails/pois/",
-    "/data/thumbnails/actions/1/",
-    "/static/",
-    "/api/",
-]
-PATHS += ["/api/jobs/", "/api/lora-training/", "/", "/admin/"]
+PATHS = ["/data/", "/data/outputs/", "/data/thumbnails/pois/", "/data/thumbnails/actions/1/", "/static/"]
+PATHS += ["/api/", "/api/jobs/", "/api/lora-training/", "/", "/admin/"]
 SECRETS = ["db.sqlite3", "secret_key", "throttles.sqlite3", "manage.py", "djangoproject/settings.py", ".env"]
 SECRETS += ["loras/12345678.safetensors", "photos/1.jpg", "etc/passwd", "proc/self/environ"]
-UPS = [
-    "../",
-    "..%2f",
-    "%2e%2e/",
-    "..\\",
-    "%2e%2e%5c",
-    "....//",
-    "..%252f",
-    "..%c0%af",
-    "/",
-    "%00/",
-    "../" * 12,
-]
+UPS = ["../", "..%2f", "%2e%2e/", "..\\", "%2e%2e%5c", "....//", "..%252f", "..%c0%af", "/", "%00/"]
+UPS += ["../" * 12]
 
 
 @dataclass
