@@ -23,6 +23,7 @@ def attempt(name: str, password: str, address: str = STRANGER):
     return Browser().post(PAGE, values, headers={"X-Forwarded-For": f"10.9.9.9, {address}"})
 
 
+@pytest.mark.slow  # 131 log-ins
 def test_a_hundred_and_twenty_nine_guesses_are_not_looked_at():
     statuses = [attempt("anna", f"guess {n}").status_code for n in range(129)]
     assert statuses == [200] * 8 + [429] * 121

@@ -156,6 +156,7 @@ def test_translations_of_a_zip_that_are_none_are_refused(wrong, catalogue):
     assert done.left_out and Poi.objects.get().translations == {"it": {"name": "La piazza"}}
 
 
+@pytest.mark.slow  # migrates there and back
 def test_rows_of_earlier_versions_stay_as_they_were_and_the_demos_learn_italian(transactional_db):
     migrate_to("0016_from_near_to_far")
     state = MigrationExecutor(connection).loader.project_state([("diffuser_api", "0016_from_near_to_far")])

@@ -64,6 +64,7 @@ def test_a_picture_gets_no_stronger_mark_than_it_needs(picture, marked):
     assert found(bench.CHANGES["JPEG 75"](strong), [*OTHERS, REFERENCE]) == REFERENCE
 
 
+@pytest.mark.slow  # looks for the mark in every shift
 def test_a_picture_without_a_mark_and_one_with_another_s_has_none_of_ours(picture, marked):
     assert found(picture, [*OTHERS, REFERENCE]) is None
     seen = [next(watermark.read(marked))]

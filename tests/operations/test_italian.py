@@ -240,6 +240,7 @@ def rows(catalogue, tmp_path):
     Group.objects.create(name="anna")
 
 
+@pytest.mark.slow  # every page of the desk
 def test_no_english_is_left_on_the_desks_italian_pages(admin_client, client, rows):
     found = {}
     paths = ["", "diffuser_api/", "auth/", "password_change/", "password_change/done/"]
