@@ -148,15 +148,6 @@ def test_a_killed_trainer_is_reported_as_killed(project, receiver, small_models)
     assert left_behind(project) == []
 
 
-def test_a_signal_ends_the_trainer_too_and_cleans_up(project, receiver, small_models):
-    process = start(project, receiver, small_models / "text2img", MAX_TRAIN_STEPS="100000")
-    trainer = trainer_of(process)
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
-    assert process.returncode == 143 and not trainer.is_running()
-    assert left_behind(project) == []
-
-
 def test_an_interrupted_training_goes_on_from_its_checkpoint(project, receiver, small_models):
     variables = {"MAX_TRAIN_STEPS": "100000", "SAVE_EVERY_N_STEPS": "5", "KEEP_INTERRUPTED": "1"}
     process = start(project, receiver, small_models / "text2img", **variables)
@@ -178,9 +169,12 @@ def test_an_interrupted_training_goes_on_from_its_checkpoint(project, receiver, 
     assert receiver.field("lora") and left_behind(project) == []
 
 
-def test_sample_pictures_show_what_is_learned_meanwhile(project, receiver, small_models):
+def test_sample_pictures_show_what_is_learned_until_a_signal_ends_the_trainer_too(
+    project, receiver, small_models
+):
     variables = {"MAX_TRAIN_STEPS": "100000", "SAMPLE_EVERY_N_STEPS": "2", "SAMPLE_PROMPT": "a face --s 2"}
     process = start(project, receiver, small_models / "text2img", **variables)
+    trainer = trainer_of(process)
     shown = project / "training-app" / "training-output" / CODE / "sample"
     while len(list(shown.glob("*.png"))) < 2:
         assert process.poll() is None
@@ -191,6 +185,7 @@ def test_sample_pictures_show_what_is_learned_meanwhile(project, receiver, small
             assert picture.size == (64, 64)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
+    assert process.returncode == 143 and not trainer.is_running()
     assert left_behind(project) == []
 
 
