@@ -12,6 +12,7 @@ from PIL import Image
 
 from benchmarks.harness.admin_forms import management
 from benchmarks.harness.clients import make_job, make_lora, make_order
+from diffuser_api.admin import job_panel
 from diffuser_api.catalogue import mask_rules, transfer
 from diffuser_api.jobs import orders, status_changes
 from diffuser_api.models import Action, Job, LoraModel, Poi, PoiImage, Webhook
@@ -100,11 +101,14 @@ def test_the_desk_speaks_of_places_and_of_no_step_after_the_end(admin_client, ca
     job = make_job()
     other = Poi.objects.create(name="Lago").images.create(name="noon", image=PoiImage.objects.first().image)
     orders.create_job(make_order(poi_image=other))
-    status_changes.cancel(job.code)
     jobs = admin_client.get("/admin/diffuser_api/job/").content.decode()
     assert "By place" in jobs and "By poi" not in jobs
-    page = admin_client.get(f"/admin/diffuser_api/job/{job.pk}/change/").content.decode()
-    assert "Step:" not in page
+    status_changes.claim(job.code)
+    Job.objects.filter(pk=job.pk).update(step="harmonize")
+    page, step = f"/admin/diffuser_api/job/{job.pk}/change/", str(job_panel.STEP_NAMES["harmonize"])
+    assert step in admin_client.get(page).content.decode()
+    status_changes.cancel(job.code)
+    assert step not in admin_client.get(page).content.decode()
 
 
 def test_stored_values_are_rows_and_no_json(admin_client, catalogue):
