@@ -10,15 +10,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-_forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["benchmarks.harness.torch_imports"])
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["benchmarks.harness.torch_imports"])
 
 
 def run(script: Path, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess:
     """As ``subprocess.run`` of this interpreter with the script, with its output as text."""
     with tempfile.TemporaryDirectory() as name:
         streams = [Path(name, "stdout"), Path(name, "stderr")]
-        process = _forks.Process(target=_run, args=(script, arguments, dict(os.environ), streams))
+        process = FORKS.Process(target=_run, args=(script, arguments, dict(os.environ), streams))
         process.start()
         process.join(timeout)
         if process.exitcode is None:

@@ -12,9 +12,11 @@ from benchmarks.harness import ROOT
 from benchmarks.harness.job_folders import make_job, same_pixels
 from generation import generator, generator_classic, job_folder
 
+pytestmark = pytest.mark.usefixtures("few_steps", "warm_starts")
+
 
 @pytest.fixture(scope="module")
-def whole_run(family, tmp_path_factory):
+def whole_run(family, few_steps, warm_starts, tmp_path_factory):
     """All five steps in processes of their own: the folder and the events."""
     job = make_job(tmp_path_factory.mktemp("jobs") / "12345678", lora=family / "lora.safetensors")
     events = []

@@ -13,7 +13,7 @@ from generation import generator, generator_classic, job_folder
 from generation.models import hub, profiles
 from generation.models.safety import PictureRefused
 
-pytestmark = pytest.mark.usefixtures("family")
+pytestmark = pytest.mark.usefixtures("family", "few_steps", "warm_starts")
 
 
 @pytest.fixture(scope="module")
