@@ -17,9 +17,10 @@ SERVER = ROOT / "docs" / "front-end" / "serve.py"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def as_in_earnest():
+def as_in_earnest_but_with_few_steps():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPEN_API", "0")
+        patch.setenv("DENOISING_STEPS", "4")
         yield
 
 
@@ -81,8 +82,12 @@ def test_the_front_end_paints_a_picture_and_shows_errors(front_end, browser, bro
         page.set_input_files("[name=images]", browser_files[:2])
         page.get_by_role("button", name="Learn my face").click()
         page.wait_for_selector("#training [role=status]:has-text('Send exactly five photos')")
+        assert "Photo 0" not in page.inner_text("#training [role=status]")  # the reason is of all photos
         page.select_option("[name=action_name]", "waving")
+        first = {"status": "queued", "position": 0, "progress": 0}
+        page.route("**/api/jobs/*/", lambda route: route.fulfill(json=first), times=1)
         page.get_by_role("button", name="Paint").click()
+        page.wait_for_selector("#picture [role=status]:has-text('You are next.')")
         page.wait_for_selector("#picture [role=status]:has-text('Done.')", timeout=300_000)
         page.wait_for_function("document.querySelector('#result').naturalWidth === 256")
         assert token not in page.content()
