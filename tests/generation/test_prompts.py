@@ -87,6 +87,13 @@ def test_clothes_of_298_characters_lose_their_last_words_and_the_place_none(styl
     )
 
 
+def test_long_clothes_leave_a_place_of_many_words_whole():
+    place = "the old town square with its fountain, the arcades and a tall clock tower"
+    request = a_request(other_details=CLOTHES, place_description=place)
+    prompt = prompts.scene_prompt(request, STYLE, count_tokens)
+    assert place in prompt.text and set(prompt.left_out) == {"other_details"}
+
+
 def test_of_long_clothes_and_a_long_place_both_keep_their_first_words():
     request = a_request(other_details=CLOTHES, place_description="a quiet yard behind the old mill " * 9)
     prompt = prompts.scene_prompt(request, STYLE, count_tokens)
