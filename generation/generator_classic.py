@@ -25,6 +25,7 @@ from generation.generator import finish, run_command
 from generation.models import safety
 from generation.models.profiles import ModelProfile, get_profile
 from generation.picture.canvas import Canvas
+from generation.picture.underpainting import figure_of
 from generation.processes.step_process import load_pipeline, prompt_of
 from generation.record import new_record, public, step_record
 from generation.request import GenerationRequest
@@ -89,9 +90,9 @@ class Easel:
     def paint_body(self, request: GenerationRequest) -> Painted:
         """The picture after four steps: a subject in the skeleton's pose, in the place."""
         records: list[dict] = []
-        # 1. pose: paint the subject into the empty place, in the skeleton's pose.
+        # 1. pose: paint the subject into the empty place, in the skeleton's pose, over a flat figure.
         with self.step("pose", 1, request, records) as common:
-            picture = steps.pose(**common)
+            picture = steps.pose(figure_of(request), **common)
         # 2. and 3. detail: inpainting with low strength, inside the subject mask, adds detail.
         for index in (2, 3):
             with self.step("detail", index, request, records) as common:

@@ -19,8 +19,9 @@ import runpy
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from PIL import Image
+from PIL import Image, ImageChops
 
+from generation.models.blending import put_in
 from generation.models.profiles import ModelProfile
 from generation.models.vae import vae_copy
 from generation.picture import face_colours
@@ -28,6 +29,7 @@ from generation.picture.canvas import Canvas
 from generation.picture.compositing import add_change, bounded, keep_colours, lay_over
 from generation.picture.cut_out import restore_place
 from generation.picture.enlarging import close_up_of
+from generation.picture.underpainting import Figure, draw_underpainting
 from generation.seeds import candidate_generators
 from generation.vision import detectors_of, likeness
 from generation.vision.looks import Looks
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 
 def pose(
+    figure: Figure,
     canvas: Canvas,
     prompt: str,
     pipeline: diffusers.StableDiffusionControlNetInpaintPipeline,
@@ -47,12 +50,17 @@ def pose(
 ) -> Image.Image:
     """Paint the subject into the subject mask of the empty place, in the skeleton's pose.
 
-    A small subject is painted as a close-up: see ``picture.enlarging``.
+    A small subject is painted as a close-up: see ``picture.enlarging``. With ``profile.underpainting``, a figure
+    in flat colours takes the body's place before the last denoising steps, so that arms and legs are whole:
+    see ``picture.underpainting``. The painted head stays.
 
     Inside the mask, the model also invents a background around the subject. With ``profile.matting``, the
     real place replaces this background. The cut-out looks for the subject inside the person mask.
     """
     close_up = close_up_of(canvas.subject_mask, profile)
+    if profile.underpainting and (body := draw_underpainting(canvas.background, canvas.skeleton, figure)):
+        area = close_up.enlarge(ImageChops.invert(canvas.face_mask))
+        on_step = put_in(close_up.enlarge(body), area, profile.underpainting, generator, on_step)
     painted = pipeline(
         prompt=prompt,
         negative_prompt=profile.style.negative,

@@ -115,6 +115,9 @@ class ModelProfile:
     half_on_gpu: bool = True
     full_size: bool = False  # True: the picture has the size of the place's photograph; False: the canvas's
     controlnet_scale: float = 1.0  # how strongly the skeleton guides the pose; 0: not at all
+    # The timestep (of 1000) at which a flat figure takes the body's place in the pose step, see
+    # picture/underpainting.py; 0: never. Its clothes are plain, so it is for models that draw plain clothes.
+    underpainting: int = 0
     skeleton_side: int = 512  # short side at which the ControlNet knows its skeletons' lines
     face_colour_limit: int = 8  # how far a face's skin may move towards the neck's, CIE L*a*b* units
     body_lora: float = 0.0  # scale of the LoRA in the steps before the face; 0: none, and no name
@@ -209,6 +212,7 @@ MINIATURE = ModelProfile(
         ),
     ),
     controlnet_scale=1.8,  # benchmarks/denoising.md has the measurements behind this and the pose's steps
+    underpainting=200,
     skeleton_side=256,
     detectors="generation.miniature.detectors",
     matting="generation.miniature.matting",

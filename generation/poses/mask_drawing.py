@@ -163,7 +163,7 @@ def head_of(joints: Joints) -> tuple[Point, float, float] | None:
     return (x, y - 0.2 * half), half, turn
 
 
-def _completed(joints: Joints, height: float) -> list[Point | None]:
+def completed(joints: Joints, height: float) -> list[Point | None]:
     """With neck, shoulders and hips where they should be, perhaps outside the picture."""
     known = list(joints)
     right, left = known[R_SHOULDER], known[L_SHOULDER]
@@ -210,6 +210,22 @@ def _draw_ellipse(
     draw.polygon([(middle[0] + x * cos - y * sin, middle[1] + x * sin + y * cos) for x, y in ring], fill=255)
 
 
+def draw_taper(
+    draw: ImageDraw.ImageDraw, a: Point, b: Point, radius_a: float, radius_b: float, fill: int | tuple = 255
+) -> None:
+    """A limb with round ends. The radii are pixels."""
+    (x, y), (ax, ay), (bx, by) = _direction(a, b), a, b
+    outline = [
+        _moved(a, (-y, x), radius_a),
+        _moved(b, (-y, x), radius_b),
+        _moved(b, (y, -x), radius_b),
+        _moved(a, (y, -x), radius_a),
+    ]
+    draw.polygon(outline, fill=fill)
+    draw.ellipse((ax - radius_a, ay - radius_a, ax + radius_a, ay + radius_a), fill=fill)
+    draw.ellipse((bx - radius_b, by - radius_b, bx + radius_b, by + radius_b), fill=fill)
+
+
 def _draw_head(draw: ImageDraw.ImageDraw, middle: Point, half: float, turn: float) -> None:
     """The head with room for hair, piled up or long; long hair lies beside the upper neck and over it."""
     _draw_ellipse(draw, middle, half, turn, *HAIR, -HAIR_UP)
@@ -229,24 +245,10 @@ class _Body:
     def of(cls, mask: Image.Image, joints: Joints) -> _Body | None:
         """None where too little is seen of it."""
         height = height_of(joints) or _head_height(joints) / HEAD
-        return cls(mask, _completed(joints, height), height) if height else None
-
-    def disc(self, middle: Point, radius: float) -> None:
-        (x, y), r = middle, radius * self.height
-        self.draw.ellipse((x - r, y - r, x + r, y + r), fill=255)
+        return cls(mask, completed(joints, height), height) if height else None
 
     def taper(self, a: Point, b: Point, radius_a: float, radius_b: float) -> None:
-        """A limb with round ends."""
-        (x, y), reach = _direction(a, b), self.height
-        outline = [
-            _moved(a, (-y, x), radius_a * reach),
-            _moved(b, (-y, x), radius_b * reach),
-            _moved(b, (y, -x), radius_b * reach),
-            _moved(a, (y, -x), radius_a * reach),
-        ]
-        self.draw.polygon(outline, fill=255)
-        self.disc(a, radius_a)
-        self.disc(b, radius_b)
+        draw_taper(self.draw, a, b, radius_a * self.height, radius_b * self.height)
 
     def is_outside(self, point: Point) -> bool:
         return not (0 <= point[0] < self.size[0] and 0 <= point[1] < self.size[1])

@@ -32,6 +32,7 @@ from generation.models.vae import predicted_picture
 from generation.picture.canvas import Canvas
 from generation.picture.compositing import lay_over
 from generation.picture.enlarging import close_up_of
+from generation.picture.underpainting import figure_of
 from generation.processes import lifeline
 from generation.processes.streams import log_to_stderr, send_message, written_bytes
 from generation.request import GenerationRequest, InvalidRequest
@@ -164,7 +165,7 @@ def paint(
         "on_step": on_step,
     }
     if name == "pose":
-        return steps.pose(**common)
+        return steps.pose(figure_of(request), **common)
     if name == "face":
         return steps.face(picture, embeddings=request.faces, looks=request.looks, **common)
     return {"detail": steps.detail, "harmonize": steps.harmonize}[name](picture, **common)
