@@ -50,9 +50,9 @@ def pose(
 ) -> Image.Image:
     """Paint the subject into the subject mask of the empty place, in the skeleton's pose.
 
-    A small subject is painted as a close-up: see ``picture.enlarging``. With ``profile.underpainting``, a figure
-    in flat colours takes the body's place before the last denoising steps, so that arms and legs are whole:
-    see ``picture.underpainting``. The painted head stays.
+    A small subject is painted as a close-up: see ``picture.enlarging``. With ``profile.underpainting``, a
+    figure in flat colours takes the body's place before the last denoising steps, so that arms and legs are
+    whole: see ``picture.underpainting``. The painted head stays.
 
     Inside the mask, the model also invents a background around the subject. With ``profile.matting``, the
     real place replaces this background. The cut-out looks for the subject inside the person mask.

@@ -1,4 +1,4 @@
-"""The underpainting of the pose step: its colours, its limbs along the skeleton's bones, and how it is put in."""
+"""The pose step's underpainting: its colours, its limbs on the skeleton's bones, and how it is put in."""
 
 import math
 
