@@ -44,7 +44,7 @@ class Visitor:
     def __init__(self, number: int):
         self.number, self.seed = number, FIRST_PERSON + number
         self.person = people.random_person(self.seed)
-        self.faces, self.tone, self.looks = seen_in_photos(self.person, self.seed)
+        self.seen = seen_in_photos(self.person, self.seed)
 
 
 def paint_with(
@@ -76,7 +76,7 @@ def read(
             for k in range(each):
                 scene = held_out_scene(260 + 3 * k, visitor.person, shot)
                 job = f"{name}-{visitor.number}-{shot}-{k}"
-                asked = (scene, 40 + k, lora, visitor.faces, visitor.tone, visitor.looks)
+                asked = (scene, 40 + k, lora, *visitor.seen)
                 if profile:
                     picture, seconds = paint_with(profile, work / job, *asked)
                 else:

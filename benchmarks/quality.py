@@ -55,6 +55,7 @@ def write_job(
     lora: Path | None = None,
     faces: list[list[float]] | None = None,
     skin_tone: str = "",
+    visitor_skin: list[float] | None = None,
     visitor_looks: dict[str, str] | None = None,
 ) -> None:
     """The folder of a generation that asks for ``scene``, in words, skeleton and masks."""
@@ -82,6 +83,7 @@ def write_job(
         lora_code="00000000" if lora else None,
         faces=faces,
         skin_tone=skin_tone,
+        skin=visitor_skin or [],
         looks=visitor_looks or {},
     ).save(job)
 
@@ -100,13 +102,17 @@ def paint(work: Path, name: str, scene: Scene, seed: int, *visitor) -> Painted:
     return Painted(scene, steps, seconds)
 
 
-def seen_in_photos(person: Person, seed: int) -> tuple[list[list[float]], str, dict[str, str]]:
-    """What the photo gate keeps of a person's five photos: embeddings, skin tone and looks."""
+Seen = tuple[list[list[float]], str, list[float], dict[str, str]]  # embeddings, skin tone, skin and looks
+
+
+def seen_in_photos(person: Person, seed: int) -> Seen:
+    """What the photo gate keeps of a person's five photos."""
     photos = [(photo, detectors.find_faces(photo)) for photo in demo_content.photos_of(person, seed)]
     seen = [(photo, found[0]) for photo, found in photos if found]
     faces = [detectors.embed_face(photo, face).tolist() for photo, face in seen]
-    tone = skin.tone([skin.measure(photo, face) for photo, face in seen])
-    return faces, tone, looks.settled([detectors.read_looks(photo, face) for photo, face in seen])
+    skins = [skin.measure(photo, face) for photo, face in seen]
+    seen_looks = looks.settled([detectors.read_looks(photo, face) for photo, face in seen])
+    return faces, skin.tone(skins), skin.colour(skins), seen_looks
 
 
 @dataclass(frozen=True)
@@ -118,7 +124,7 @@ class Visitor:
     seed: int  # of the person's photos
     lora: Path
     training_seconds: float
-    seen: tuple[list[list[float]], str, dict[str, str]]  # in the photos
+    seen: Seen  # in the photos
 
     def paint(self, work: Path, name: str, scene: Scene, seed: int) -> Painted:
         return paint(work, name, scene, seed, self.lora, *self.seen)

@@ -236,6 +236,8 @@ class LoraModel(Owned):
     faces = models.JSONField(default=list, blank=True)  # the photos' embeddings
     # of the photos, for the body's prompt
     skin_tone = models.CharField(_("skin tone"), max_length=16, blank=True)
+    # CIE L*a*b* of the skin in the photos, for the body's underpainting; [] if it was never measured
+    skin = models.JSONField(default=list, db_default=[], blank=True)
     # Hair, beard and glasses, likewise. The default in the database is for the version before.
     looks = models.JSONField(_("looks"), default=dict, db_default={}, blank=True)
     # of the chosen checkpoint, if one was chosen

@@ -43,6 +43,7 @@ class GenerationRequest:
     lora_scale: float = 1.0
     faces: list[list[float]] | None = None  # embeddings of the visitor's photos
     skin_tone: str = ""  # a word for the visitor's skin, so that neck and hands fit the face
+    skin: list[float] = field(default_factory=list)  # its colour, CIE L*a*b*; empty: not known
     looks: dict[str, str] = field(default_factory=dict)  # their hair, beard and glasses: vision.looks
     first: int = 1  # the step with which it begins; the picture of the step before lies in the folder
 

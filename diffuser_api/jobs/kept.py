@@ -41,6 +41,7 @@ def _lora(lora: LoraModel) -> Iterator[str]:
     yield f"LoRA {lora.code}: {lora.file.name}, kept until {_day(until)}{_owner(lora)}"
     numbers = sum(map(len, lora.faces))
     yield f"  numbers that describe the face: {numbers}; skin tone: {lora.skin_tone or 'none'}"
+    yield f"  numbers of the skin's colour: {len(lora.skin)}"
     yield from _looks(lora.looks)
 
 

@@ -172,6 +172,7 @@ def fill(folder: Path, job: Job) -> GenerationRequest:
         lora_code=job.lora.code if job.lora else None,
         faces=job.lora.faces if job.lora else None,
         skin_tone=job.lora.skin_tone if job.lora else "",
+        skin=job.lora.skin if job.lora else [],
         looks=job.lora.looks if job.lora else {},
         first=job.first,
     )

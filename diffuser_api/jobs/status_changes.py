@@ -224,13 +224,15 @@ def finish_training(job: Job, lora: bytes, likeness: dict | None = None) -> bool
     """Store the LoRA and end the job as succeeded. ``likeness``: how similar the pictures of each checkpoint
     were to the photos."""
     photos = list(TrainingPhoto.objects.filter(job=job))
+    skins = [photo.skin for photo in photos if photo.skin]
     row = LoraModel(
         code=job.code,
         job=job,
         client=job.client,
         visitor=job.visitor,
         faces=[photo.face for photo in photos if photo.face],
-        skin_tone=skin.tone([photo.skin for photo in photos if photo.skin]),
+        skin_tone=skin.tone(skins),
+        skin=skin.colour(skins),
         looks=looks.settled([photo.looks for photo in photos if photo.looks]),
         step=likeness and likeness["step"],
         distances=likeness["distances"] if likeness else {},

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw
 
 from generation.poses import openpose
-from generation.poses.mask_drawing import ARMS, LEGS, completed, draw_taper, head_of, height_of
+from generation.poses.mask_drawing import ARM, ARMS, LEG, LEGS, completed, draw_taper, head_of, height_of
 from generation.poses.openpose import L_HIP, L_SHOULDER, NECK, R_HIP, R_SHOULDER
 from generation.request import GenerationRequest
+from generation.vision.skin import rgb
 from generation.vision.types import Point
 
 Colour = tuple[int, int, int]
@@ -78,7 +79,7 @@ def figure_of(request: GenerationRequest) -> Figure:
     bare_arms, bare_legs, long = (bool(re.search(rf"\b({k})\b", words)) for k in (BARE_ARMS, BARE_LEGS, LONG))
     skirt = bare_legs and "shorts" not in words
     return Figure(
-        skin=SKINS.get(request.skin_tone, skin),
+        skin=rgb(request.skin) if request.skin else SKINS.get(request.skin_tone, skin),
         hair=None if looks.get("style") == "bald" else HAIR.get(looks.get("hair", ""), hair),
         style=looks.get("style", ""),
         clothes=CLOTHES[named[1]] if named else clothes,
@@ -108,21 +109,24 @@ class _Drawing:
     """Draws a figure from back to front. ``joints`` and ``height`` are pixels."""
 
     def __init__(self, picture: Image.Image, joints: list[Point | None], height: float, figure: Figure):
-        self.pen, self.height, self.figure = ImageDraw.Draw(picture), height, figure
+        self.pen, self.size = ImageDraw.Draw(picture), picture.size
+        self.height, self.figure = height, figure
         self.joints, self.head = completed(joints, height), head_of(joints)
 
     def draw(self) -> None:
         figure = self.figure
         if self.head and figure.style == "long":
             self.oval((1.0, 1.35), figure.hair, below=0.1)
-        for leg in LEGS:
-            self.limb(leg, LEG_RADII, figure.skin if figure.bare_legs else figure.trousers)
-            self.foot(self.joints[leg[2]])
+        for names in LEGS:
+            joints = self.leg(*(self.joints[name] for name in names))
+            self.limb(*joints, LEG_RADII, figure.skin if figure.bare_legs else figure.trousers)
+            self.foot(joints[2])
         self.torso()
         self.draw_head()
-        for arm in ARMS:
-            self.limb(arm, ARM_RADII, figure.skin if figure.bare_arms else figure.clothes)
-            self.sleeve_and_hand(*(self.joints[k] for k in arm))
+        for names in ARMS:
+            joints = self.arm(*(self.joints[name] for name in names))
+            self.limb(*joints, ARM_RADII, figure.skin if figure.bare_arms else figure.clothes)
+            self.sleeve_and_hand(*joints)
 
     def taper(self, a: Point, b: Point, radius_a: float, radius_b: float, colour: Colour) -> None:
         """A part of a limb, with a darker edge."""
@@ -130,12 +134,37 @@ class _Drawing:
             radii = (self.height * (radius + edge) for radius in (radius_a, radius_b))
             draw_taper(self.pen, a, b, *radii, fill)
 
-    def limb(self, names: tuple[int, int, int], radii: tuple[float, float, float], colour: Colour) -> None:
-        start, middle, end = (self.joints[name] for name in names)
+    def limb(
+        self,
+        start: Point | None,
+        middle: Point | None,
+        end: Point | None,
+        radii: tuple[float, float, float],
+        colour: Colour,
+    ) -> None:
         if middle and end:
             self.taper(middle, end, radii[1], radii[2], colour)
         if start and middle:
             self.taper(start, middle, radii[0], radii[1], colour)
+
+    def leg(self, hip: Point | None, knee: Point | None, ankle: Point | None) -> tuple[Point | None, ...]:
+        """The leg's joints. Those that are not in the picture are straight below the joint above them."""
+        upper, lower = (share * self.height for share in LEG)
+        knee = knee or (hip and (hip[0], hip[1] + upper))
+        return hip, knee, ankle or (knee and (knee[0], knee[1] + lower))
+
+    def arm(
+        self, shoulder: Point | None, elbow: Point | None, wrist: Point | None
+    ) -> tuple[Point | None, ...]:
+        """The arm's joints. A lower arm that leads out of the picture takes the shortest way."""
+        if elbow and not wrist:
+            (x, y), reach = elbow, ARM[1] * self.height
+            ways = {
+                x: (x - reach, y), self.size[0] - x: (x + reach, y),
+                y: (x, y - reach), self.size[1] - y: (x, y + reach),
+            }  # fmt: skip
+            wrist = ways[min(ways)] if min(ways) < reach else None
+        return shoulder, elbow, wrist
 
     def foot(self, ankle: Point | None) -> None:
         if ankle:

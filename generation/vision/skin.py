@@ -1,6 +1,6 @@
-"""The skin of a face and of its neck: the word that a body is painted with, and how far the two differ.
+"""The skin of a face and of its neck: how a body's skin is painted, and how far face and neck differ.
 
-A LoRA gives a picture the visitor's face; their neck and hands are painted before, by words alone.
+A LoRA gives a picture the visitor's face. Their neck and hands are painted before it.
 """
 
 from __future__ import annotations
@@ -73,13 +73,27 @@ def to_neck(face: Lab, neck: Lab) -> Lab:
     return tuple(min(0.0, most - much) + max(0.0, -much) for much, most in zip(more, FITS, strict=True))
 
 
-def tone(skins: Sequence[Sequence[float]]) -> str:
-    """One of ``TONES`` for the skins measured in a person's photos; "" without any.
+def colour(skins: Sequence[Sequence[float]]) -> list[float]:
+    """CIE L*a*b*: the medians of the skins measured in a person's photos; [] without any.
 
-    The angle is that of the medians, so that one photo in odd light doesn't decide.
+    With medians, one photo in odd light doesn't decide.
     """
+    return [statistics.median(values) for values in zip(*skins, strict=True)]
+
+
+def rgb(lab: Sequence[float]) -> tuple[int, int, int]:
+    """The colour, 0..255 each, of a measured skin."""
+    import cv2
+    import numpy as np
+
+    pixel = cv2.cvtColor(np.asarray(lab, np.float32).reshape(1, 1, 3), cv2.COLOR_LAB2RGB)
+    return tuple(round(255 * float(value)) for value in pixel[0, 0].clip(0, 1))
+
+
+def tone(skins: Sequence[Sequence[float]]) -> str:
+    """One of ``TONES`` for the skins measured in a person's photos; "" without any."""
     if not skins:
         return ""
-    lightness, _, b = (statistics.median(values) for values in zip(*skins, strict=True))
+    lightness, _, b = colour(skins)
     angle = math.degrees(math.atan2(lightness - 50, max(b, 1e-6)))
     return next(name for least, name in TONES if angle >= least)

@@ -80,11 +80,11 @@ def test_faces_go_from_the_photos_to_the_lora_to_the_request(client, catalogue, 
     assert status_changes.finish_training(job, small_lora())
     lora = LoraModel.objects.get(code=code)
     assert lora.faces == kept
-    assert lora.skin_tone == skin.tone(skins)
+    assert lora.skin_tone == skin.tone(skins) and lora.skin == skin.colour(skins)
     picture = make_job(lora=lora)
     run_generation.fill(tmp_path, picture)
     request = GenerationRequest.load(tmp_path)
-    assert request.faces == kept and request.skin_tone == lora.skin_tone
+    assert request.faces == kept and request.skin_tone == lora.skin_tone and request.skin == lora.skin
 
 
 def test_the_job_answers_with_the_likeness_of_its_face_step(client, catalogue):

@@ -36,5 +36,14 @@ def test_one_photo_in_odd_light_does_not_decide():
     assert skin.tone([]) == ""
 
 
+def test_the_colour_is_that_of_most_photos_and_comes_back_as_rgb():
+    photos = [(70.0, 14.0, 22.0)] * 4 + [(30.0, 14.0, 22.0)]
+    assert skin.colour(photos) == [70.0, 14.0, 22.0] and skin.colour([]) == []
+    person = people.random_person(scenes.HELD_OUT + 41)
+    photos = [(photo, detectors.find_faces(photo)) for photo in demo_content.photos_of(person, 41)]
+    seen = skin.rgb(skin.colour([skin.measure(photo, faces[0]) for photo, faces in photos if faces]))
+    assert max(abs(a - b) for a, b in zip(seen, person.skin_colour, strict=True)) < 25
+
+
 def test_the_tones_are_the_words_that_the_miniature_knows():
     assert tuple(name for _, name in skin.TONES) == captions.SKINS

@@ -51,6 +51,36 @@ def test_skin_and_hair_are_the_visitors():
     assert figure_of(request(looks={"style": "bald"})).hair is None
 
 
+def test_a_measured_skin_is_painted_as_it_is():
+    figure = figure_of(request(skin_tone="deep", skin=[53.24, 80.09, 67.2]))  # sRGB's red
+    assert math.dist(figure.skin, (255, 0, 0)) < 4
+
+
+@pytest.mark.parametrize(("side", "column"), [("L", 250), ("R", 5)])
+def test_an_arm_that_leads_out_of_the_picture_goes_on_to_its_edge(side, column):
+    joints = [None] * 18
+    away = 1 if side == "L" else -1
+    places = {"NECK": (128, 100), "R_SHOULDER": (100, 101), "L_SHOULDER": (156, 101), "NOSE": (128, 70)}
+    places |= {"R_HIP": (112, 170), "L_HIP": (144, 170), f"{side}_ELBOW": (128 + away * 100, 110)}
+    for name, place in places.items():
+        joints[getattr(openpose, name)] = place
+    drawn = draw_underpainting(
+        Image.new("RGB", (256, 256), GREEN), openpose.draw(joints, (256, 256)), figure_of(request())
+    )
+    assert math.dist(drawn.getpixel((column, 110)), GREEN) > 60
+
+
+def test_legs_whose_knees_are_not_in_the_picture_go_on_to_its_edge():
+    joints = [None] * 18
+    places = {"NECK": (128, 100), "R_SHOULDER": (100, 101), "L_SHOULDER": (156, 101), "NOSE": (128, 70)}
+    places |= {"R_HIP": (112, 200), "L_HIP": (144, 200)}
+    for name, place in places.items():
+        joints[getattr(openpose, name)] = place
+    figure = figure_of(request("a red t-shirt"))
+    drawn = draw_underpainting(Image.new("RGB", (256, 256), GREEN), openpose.draw(joints, (256, 256)), figure)
+    assert math.dist(drawn.getpixel((144, 252)), figure.trousers) < 30
+
+
 def test_colours_that_nobody_names_follow_from_the_seed():
     figures = [figure_of(request("clothes", seed=seed)) for seed in range(20)]
     assert figures[3] == figure_of(request("clothes", seed=3))
