@@ -130,9 +130,10 @@ def test_stored_values_are_rows_and_no_json(admin_client, catalogue):
     assert [raw.findall(page) for page in pages] == [[], [], []]
 
 
-def test_groups_are_at_the_desk_once_there_is_one(admin_client):
+def test_groups_are_at_the_desk_once_there_is_one(admin_client, admin_user):
     index, link = "/admin/", 'href="/admin/auth/group/"'
     assert link not in admin_client.get(index).content.decode()
-    assert "/admin/auth/group/add/" in admin_client.get("/admin/auth/user/1/change/").content.decode()
+    page = admin_client.get(f"/admin/auth/user/{admin_user.pk}/change/").content.decode()
+    assert "/admin/auth/group/add/" in page
     Group.objects.create(name="editors")
     assert link in admin_client.get(index).content.decode()
