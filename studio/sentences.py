@@ -5,10 +5,10 @@ from __future__ import annotations
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from diffuser_api import wording
+from diffuser_api.access import throttles
 from diffuser_api.catalogue import fitting
 from diffuser_api.jobs import queue
 from diffuser_api.models import Job
-from diffuser_api.photos import gate
 
 _STEPS = {
     "pose": gettext_lazy("Sketching the figure"),
@@ -83,7 +83,7 @@ def not_taken(error: Exception) -> str:
     """Why there is no job, of orders.REFUSALS."""
     if isinstance(error, queue.VisitorBusy):
         return gettext("Your other pictures are still being made. Wait for one of them.")
-    if isinstance(error, queue.QueueFull | gate.TooMuchWork):
+    if isinstance(error, queue.QueueFull | throttles.TooMuchWork):
         return gettext("Very many are waiting just now. Try again in a minute.")
     if isinstance(error, fitting.TooSmall):
         return gettext("There is no figure for this from here. Choose another distance.")

@@ -104,11 +104,16 @@ class TooMuchWork(Exception):
         super().__init__(f"Your requests took much work just now; send this again in {self.seconds} s.")
 
 
+def refuse_if_used_up(key: str, rate: tuple[int, int]) -> None:
+    """Raises TooMuchWork while the bucket ``key`` is full."""
+    if wait := seconds_until_free(key, rate):
+        raise TooMuchWork(wait)
+
+
 @contextlib.contextmanager
 def counted_work(key: str, rate: tuple[int, int]):
     """The block's processor time counts in the bucket ``key``. Raises TooMuchWork if it is full."""
-    if wait := seconds_until_free(key, rate):
-        raise TooMuchWork(wait)
+    refuse_if_used_up(key, rate)
     began = time.thread_time()
     try:
         yield

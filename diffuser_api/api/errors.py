@@ -13,10 +13,10 @@ from rest_framework.exceptions import APIException, NotFound, ParseError, Thrott
 from rest_framework.views import exception_handler
 
 from diffuser_api import audit, storage, wording
+from diffuser_api.access import throttles
 from diffuser_api.catalogue import fitting
 from diffuser_api.jobs import queue
 from diffuser_api.operations import checks, database, disk
-from diffuser_api.photos import gate
 
 NOT_FOUND = "There is no such code, or it is another client's or visitor's."
 
@@ -48,7 +48,7 @@ def _as_api_error(error: Exception) -> Exception:
             return NotFound(NOT_FOUND)
         case queue.QueueFull():
             return Throttled(wait=error.seconds, detail=str(error))
-        case gate.TooMuchWork():
+        case throttles.TooMuchWork():
             return Throttled(wait=error.seconds, detail=str(error))
         case checks.ModelsMissing():
             return _refusal(503, error)

@@ -22,7 +22,6 @@ from django.conf import settings
 from django.core.files import File
 
 from diffuser_api.access import throttles
-from diffuser_api.access.throttles import TooMuchWork
 from diffuser_api.operations import disk
 from diffuser_api.photos.sentences import sentence
 from generation.vision.compare import find_twin, strangers
@@ -144,9 +143,8 @@ def _look_at_for(sender: str, files: list) -> list[Seen]:
 
 
 def refuse_too_much_work(sender: str) -> None:
-    """Raises TooMuchWork while ``sender`` has used up what PHOTO_RATE allows."""
-    if wait := throttles.seconds_until_free(f"photos of {sender}", settings.PHOTO_RATE):
-        raise TooMuchWork(wait)
+    """Raises throttles.TooMuchWork while ``sender`` has used up what PHOTO_RATE allows."""
+    throttles.refuse_if_used_up(f"photos of {sender}", settings.PHOTO_RATE)
 
 
 def charge(sender: str, seconds: float) -> None:

@@ -56,7 +56,7 @@ class Verified:
 
 
 def verify(file: File, sender: str) -> Verified:
-    """Raises NotVerified and gate.TooMuchWork."""
+    """Raises NotVerified and throttles.TooMuchWork."""
     limit = settings.MAX_UPLOAD_MB
     if file.size == 0 or file.size > limit * 2**20:
         raise NotVerified(sentence("too_large", limit=limit) if file.size else sentence("empty"))

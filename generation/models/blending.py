@@ -27,13 +27,10 @@ def put_in(
     al. 2023) showed to leave no seam. ``picture`` (RGB) and ``area`` (L, 0 or 255) have the size at which
     the pipeline paints.
     """
-    is_in = False
 
     def callback(pipeline: DiffusionPipeline, number: int, now: torch.Tensor, tensors: dict) -> dict:
-        nonlocal is_in
         following = pipeline.scheduler.timesteps[number + 1 : number + 2]
-        if not is_in and len(following) and following[0] <= timestep:
-            is_in = True
+        if len(following) and following[0] <= timestep < now:
             tensors = tensors | {
                 "latents": _blended(pipeline, tensors["latents"], picture, area, following, generator)
             }

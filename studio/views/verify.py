@@ -4,8 +4,8 @@ from django.shortcuts import render
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_http_methods
 
+from diffuser_api.access import throttles
 from diffuser_api.access.addresses import address_of
-from diffuser_api.photos import gate
 from diffuser_api.photos.verify import NotVerified, Verified, verify
 from studio import sentences, visitors
 
@@ -30,7 +30,7 @@ def _answer(request) -> tuple[dict, int]:
         return {"found": told, "made_at": _moment(told["made_at"]), "code": _code(request, found)}, 200
     except NotVerified as error:
         return {"problem": str(error)}, 400
-    except gate.TooMuchWork as error:
+    except throttles.TooMuchWork as error:
         return {"problem": sentences.not_taken(error)}, 429
 
 

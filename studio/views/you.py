@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from diffuser_api import audit
+from diffuser_api.access import throttles
 from diffuser_api.api import idempotency
 from diffuser_api.jobs import orders, retention
 from diffuser_api.jobs.orders import TrainingOrder
@@ -101,7 +102,7 @@ def _learn(request, files: list, agreed: consent.Consent | None):
     except gate.PhotosRefused as refused:
         reasons = refused.reasons
         audit.photos_refused(owner.client, reasons)
-    except (gate.TooMuchWork, *orders.REFUSALS) as error:
+    except (throttles.TooMuchWork, *orders.REFUSALS) as error:
         reasons = [{"index": 0, "message": sentences.not_taken(error)}]
     else:
         return _go_to(request, reverse("studio:job", args=[job.code]))
@@ -126,7 +127,7 @@ def check(request):
         return JsonResponse({"accepted": False, "findings": []}, status=400)
     try:
         accepted, findings, seen = gate.check_photo(request.FILES["image"], request.visitor.caller.address)
-    except gate.TooMuchWork as error:
+    except throttles.TooMuchWork as error:
         later = {"Retry-After": str(error.seconds)}
         return JsonResponse({"detail": sentences.not_taken(error)}, status=429, headers=later)
     return JsonResponse({"accepted": accepted, "findings": findings, "seen": prints.sealed(seen)})
