@@ -15,6 +15,7 @@ old ones over ``profile.feather`` pixels. Harmonize paints everywhere, but limit
 
 from __future__ import annotations
 
+import functools
 import runpy
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -28,8 +29,8 @@ from generation.picture import face_colours
 from generation.picture.canvas import Canvas
 from generation.picture.compositing import add_change, bounded, keep_colours, lay_over
 from generation.picture.cut_out import restore_place
-from generation.picture.enlarging import close_up_of
-from generation.picture.underpainting import Figure, draw_underpainting
+from generation.picture.enlarging import CloseUp, close_up_of
+from generation.picture.underpainting import Figure, draw_underpainting, with_skin_of
 from generation.seeds import candidate_generators
 from generation.vision import detectors_of, likeness
 from generation.vision.looks import Looks
@@ -58,9 +59,10 @@ def pose(
     real place replaces this background. The cut-out looks for the subject inside the person mask.
     """
     close_up = close_up_of(canvas.subject_mask, profile)
-    if profile.underpainting and (body := draw_underpainting(canvas.background, canvas.skeleton, figure)):
+    if profile.underpainting:
         area = close_up.enlarge(ImageChops.invert(canvas.face_mask))
-        on_step = put_in(close_up.enlarge(body), area, profile.underpainting, generator, on_step)
+        draw = functools.partial(_underpainting, figure, canvas, close_up, profile)
+        on_step = put_in(draw, area, profile.underpainting, generator, on_step)
     painted = pipeline(
         prompt=prompt,
         negative_prompt=profile.style.negative,
@@ -81,6 +83,21 @@ def pose(
     if profile.matting:
         painted = restore_place(painted, canvas.background, canvas, canvas.subject_mask, profile)
     return painted
+
+
+def _underpainting(
+    figure: Figure,
+    canvas: Canvas,
+    close_up: CloseUp,
+    profile: ModelProfile,
+    painted: Callable[[], Image.Image],
+) -> Image.Image | None:
+    """The figure in the place, as ``close_up`` shows it. ``painted`` gives the unfinished picture."""
+    if figure.skin is None:
+        mask = close_up.enlarge(canvas.face_mask)
+        figure = with_skin_of(figure, likeness.look_closely(painted(), mask, detectors_of(profile)))
+    body = draw_underpainting(canvas.background, canvas.skeleton, figure)
+    return body and close_up.enlarge(body)
 
 
 def detail(

@@ -11,29 +11,39 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from generation.models.vae import latents_of, predicted_picture
+
 if TYPE_CHECKING:
     import torch
     from diffusers import DiffusionPipeline
 
 
 def put_in(
-    picture: Image.Image, area: Image.Image, timestep: int, generator: torch.Generator, on_step: Callable
+    draw: Callable[[Callable[[], Image.Image]], Image.Image | None],
+    area: Image.Image,
+    timestep: int,
+    generator: torch.Generator,
+    on_step: Callable,
 ) -> Callable:
-    """A callback for diffusers. It calls ``on_step``, and once it puts ``picture`` into the painting.
+    """A callback for diffusers. It calls ``on_step``, and once it puts a picture into the painting.
+
+    ``draw`` makes the picture when its time has come. Its argument is a function that gives the picture as
+    the scheduler predicts it by then, for colours that must fit. None leaves the painting as it is.
 
     Before the first denoising step at ``timestep`` (0 to 999) or below, the latents inside ``area`` become
-    those of ``picture``, with as much noise as this step expects. The steps from there on paint them over.
+    those of the picture, with as much noise as this step expects. The steps from there on paint them over.
     This is SDEdit (Meng et al. 2022) in a part of the latents, which blended latent diffusion (Avrahami et
-    al. 2023) showed to leave no seam. ``picture`` (RGB) and ``area`` (L, 0 or 255) have the size at which
+    al. 2023) showed to leave no seam. The picture (RGB) and ``area`` (L, 0 or 255) have the size at which
     the pipeline paints.
     """
 
     def callback(pipeline: DiffusionPipeline, number: int, now: torch.Tensor, tensors: dict) -> dict:
         following = pipeline.scheduler.timesteps[number + 1 : number + 2]
         if len(following) and following[0] <= timestep < now:
-            tensors = tensors | {
-                "latents": _blended(pipeline, tensors["latents"], picture, area, following, generator)
-            }
+            picture = draw(lambda: predicted_picture(pipeline))
+            if picture:
+                latents = _blended(pipeline, tensors["latents"], picture, area, following, generator)
+                tensors = tensors | {"latents": latents}
         return tensors | on_step(pipeline, number, now, tensors)
 
     return callback
@@ -50,8 +60,6 @@ def _blended(
     """(B, C, h, w): ``latents``, but inside ``area`` the picture's, with the noise of ``timestep``."""
     from diffusers.utils.torch_utils import randn_tensor
     from torch.nn import functional as F
-
-    from generation.models.vae import latents_of
 
     scheduler, processor = pipeline.scheduler, pipeline.mask_processor
     clean = latents_of(picture, pipeline).to(latents)

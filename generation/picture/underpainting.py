@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image, ImageDraw
 
@@ -21,7 +21,8 @@ from generation.poses import openpose
 from generation.poses.mask_drawing import ARM, ARMS, LEG, LEGS, completed, draw_taper, head_of, height_of
 from generation.poses.openpose import L_HIP, L_SHOULDER, NECK, R_HIP, R_SHOULDER
 from generation.request import GenerationRequest
-from generation.vision.skin import rgb
+from generation.vision.likeness import Closeup
+from generation.vision.skin import measure, rgb
 from generation.vision.types import Point
 
 Colour = tuple[int, int, int]
@@ -58,9 +59,10 @@ FINER = 4  # times the canvas's size: it is drawn larger and made smaller, so th
 
 @dataclass(frozen=True)
 class Figure:
-    """The figure's colours and clothes. ``hair``: None if it is bald. ``hem``: one of ``HEM``."""
+    """The figure's colours and clothes. ``skin``: None if it is that of the painted head, which the request
+    doesn't name. ``hair``: None if it is bald. ``hem``: one of ``HEM``."""
 
-    skin: Colour
+    skin: Colour | None
     hair: Colour | None
     style: str
     clothes: Colour
@@ -71,15 +73,16 @@ class Figure:
 
 
 def figure_of(request: GenerationRequest) -> Figure:
-    """The figure that the request describes. Colours that it doesn't name follow from its seed."""
+    """The figure that the request describes. Colours of hair and clothes that it doesn't name follow from its
+    seed."""
     rng = random.Random(f"underpainting {request.seed}")
-    skin, hair, clothes = (rng.choice(list(table.values())) for table in (SKINS, HAIR, CLOTHES))
+    _, hair, clothes = (rng.choice(list(table.values())) for table in (SKINS, HAIR, CLOTHES))
     words, looks = request.other_details.lower(), request.looks
     named = re.search(rf"\b({'|'.join(CLOTHES)})\b", words)
     bare_arms, bare_legs, long = (bool(re.search(rf"\b({k})\b", words)) for k in (BARE_ARMS, BARE_LEGS, LONG))
     skirt = bare_legs and "shorts" not in words
     return Figure(
-        skin=rgb(request.skin) if request.skin else SKINS.get(request.skin_tone, skin),
+        skin=rgb(request.skin) if request.skin else SKINS.get(request.skin_tone),
         hair=None if looks.get("style") == "bald" else HAIR.get(looks.get("hair", ""), hair),
         style=looks.get("style", ""),
         clothes=CLOTHES[named[1]] if named else clothes,
@@ -90,10 +93,17 @@ def figure_of(request: GenerationRequest) -> Figure:
     )
 
 
+def with_skin_of(figure: Figure, head: Closeup | None) -> Figure:
+    """The figure with the skin of a painted head; a medium one where no face is seen in it."""
+    if head is None or head.face is None:
+        return replace(figure, skin=SKINS["tan"])
+    return replace(figure, skin=rgb(measure(head.picture, head.face)))
+
+
 def draw_underpainting(place: Image.Image, skeleton: Image.Image, figure: Figure) -> Image.Image | None:
     """The place with the figure in it; None where no pose can be made out in the skeleton's picture.
 
-    ``place`` and ``skeleton`` are RGB and of one size.
+    ``place`` and ``skeleton`` are RGB and of one size. The figure's skin must be known.
     """
     joints = openpose.read(skeleton)
     height = height_of(joints) if joints else 0.0

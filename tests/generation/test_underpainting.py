@@ -6,21 +6,31 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from generation.miniature import detectors
 from generation.miniature.world import people, scenes
 from generation.models.blending import put_in
 from generation.models.pipelines import PipelineCache
 from generation.models.profiles import MINIATURE
-from generation.picture.underpainting import CLOTHES, HAIR, SKINS, draw_underpainting, figure_of
+from generation.picture.underpainting import (
+    CLOTHES,
+    HAIR,
+    SKINS,
+    draw_underpainting,
+    figure_of,
+    with_skin_of,
+)
 from generation.poses import openpose
 from generation.poses.mask_drawing import ARMS, LEGS
 from generation.request import GenerationRequest
 from generation.seeds import step_generator
+from generation.vision import likeness
 
 pytestmark = pytest.mark.models
 GREEN = (40, 160, 60)
 
 
 def request(clothes: str = "a red sweater", *, seed: int = 1, **fields) -> GenerationRequest:
+    fields.setdefault("skin_tone", "tan")
     return GenerationRequest(
         code="0", profile="miniature", seed=seed, background="b", skeleton="s", subject_mask="m",
         face_mask="f", age="adult", gender="man", action_description="", other_details=clothes,
@@ -56,6 +66,15 @@ def test_a_measured_skin_is_painted_as_it_is():
     assert math.dist(figure.skin, (255, 0, 0)) < 4
 
 
+@pytest.mark.parametrize("seed", [910_030, 910_031])
+def test_a_skin_that_nobody_names_is_that_of_the_painted_head(seed):
+    scene = scenes.random_scene(seed, people.random_person(seed), "CLS")
+    head = likeness.look_closely(scenes.draw_scene(scene), scenes.head_mask(scene), detectors)
+    figure = figure_of(request(skin_tone=""))
+    assert figure.skin is None
+    assert math.dist(with_skin_of(figure, head).skin, scene.person.skin_colour) < 25
+
+
 @pytest.mark.parametrize(("side", "column"), [("L", 250), ("R", 5)])
 def test_an_arm_that_leads_out_of_the_picture_goes_on_to_its_edge(side, column):
     joints = [None] * 18
@@ -84,7 +103,7 @@ def test_legs_whose_knees_are_not_in_the_picture_go_on_to_its_edge():
 def test_colours_that_nobody_names_follow_from_the_seed():
     figures = [figure_of(request("clothes", seed=seed)) for seed in range(20)]
     assert figures[3] == figure_of(request("clothes", seed=3))
-    assert len({figure.clothes for figure in figures}) > 3 and len({figure.skin for figure in figures}) > 2
+    assert len({figure.clothes for figure in figures}) > 3 and len({figure.hair for figure in figures}) > 2
 
 
 @pytest.mark.parametrize("shot", ["CLS", "MES", "FUS"])
@@ -142,7 +161,7 @@ def test_a_picture_is_put_into_its_area_of_a_painting_and_nowhere_else():
         return {}
 
     plain = painted(on_step)
-    blended = painted(put_in(red, lower, 200, step_generator(2, 1), on_step))
+    blended = painted(put_in(lambda painted: red, lower, 200, step_generator(2, 1), on_step))
     assert calls == [*range(10), *range(10)]
     assert np.abs(blended[150:] - (220, 30, 30)).mean() < 15 < np.abs(plain[150:] - (220, 30, 30)).mean()
     moved = np.abs(blended - plain)
