@@ -1,5 +1,6 @@
 """The miniature's training: it resumes exactly, refuses held-out scenes, and runs on any device."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -95,9 +96,14 @@ def test_an_interrupted_matting_training_ends_as_an_unbroken_one(tmp_path, tiny)
 def test_carried_files_are_small_and_begin_another_training(tmp_path, tiny):
     vae = train_vae.train(tmp_path / "work", Plan(steps=1), CPU)
     train_unet.train(tmp_path / "work", vae, Plan(steps=1), CPU)
+    numbering = tmp_path / "work" / "tokenizer" / "vocab.json"
+    words = list(json.loads(numbering.read_text("utf-8")))
+    numbering.write_text(json.dumps({word: n for n, word in enumerate([*words[1:], words[0]])}), "utf-8")
     carried = carry.pack(tmp_path / "work", tmp_path / "carried")
     assert len(carried) <= 6 and max(path.stat().st_size for path in carried) <= 15 * 2**20
     carry.unpack(tmp_path / "carried", tmp_path / "there")
+    # The text encoder's rows belong to this numbering of the words.
+    assert (tmp_path / "there" / "tokenizer" / "vocab.json").read_bytes() == numbering.read_bytes()
     before, after = Trainee(tmp_path, CPU), Trainee(tmp_path, CPU)
     load_checkpoint(tmp_path / "work" / train_unet.FILE, ema=before.ema)
     counters = load_checkpoint(tmp_path / "there" / train_unet.FILE, ema=after.ema)

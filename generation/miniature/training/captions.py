@@ -123,7 +123,10 @@ def _corpus() -> list[str]:
 
 
 def write_tokenizer(folder: Path) -> None:
-    """Train a byte-pair vocabulary on the words above and write it as CLIP's tokenizer files."""
+    """Train a byte-pair vocabulary on the words above and write it as CLIP's tokenizer files.
+
+    Pairs that are equally frequent come in any order, so a second call can number some tokens otherwise.
+    """
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
@@ -156,4 +159,4 @@ def write_tokenizer_files(folder: Path, words: list[str], merges: list[tuple[str
     (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges), "utf-8")
     settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, "do_lower_case": True}
     settings |= {"bos_token": start, "eos_token": end, "unk_token": end, "pad_token": end}
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1), "utf-8")
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1), "utf-8")  # the last

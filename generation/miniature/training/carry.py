@@ -1,8 +1,8 @@
 """Trained weights in small files, to go on with on another machine.
 
-``pack`` writes the moving averages and the VAE in half precision into files of at most 15 MiB; ``unpack``
-makes checkpoints of them, with which a training begins anew: its optimizer starts from nothing, which the
-learning rate's warm-up allows for.
+``pack`` writes the moving averages and the VAE in half precision, and the tokenizer, into files of at most
+15 MiB; ``unpack`` makes checkpoints of them, with which a training begins anew: its optimizer starts from
+nothing, which the learning rate's warm-up allows for.
 
     python -m generation.miniature.training.carry pack WORK FOLDER
     python -m generation.miniature.training.carry unpack FOLDER WORK
@@ -25,12 +25,13 @@ from generation.miniature.training.trainee import Trainee
 
 LARGEST = 15 * 2**20
 NAME = "carried-{}.safetensors"
+TOKENIZER = ("vocab.json", "merges.txt", "tokenizer_config.json")
 
 
 def pack(work: Path, folder: Path) -> list[Path]:
     """The files written to ``folder``, of what the checkpoints in ``work`` hold."""
     device = Device("cpu", torch.float32)
-    tensors, told = {}, {}
+    tensors, told, tokenizer = {}, {}, {}
     vae = family.build_vae()
     if counters := load_checkpoint(work / train_vae.FILE, vae=vae):
         told["vae"] = counters
@@ -38,6 +39,7 @@ def pack(work: Path, folder: Path) -> list[Path]:
     if (work / train_unet.FILE).exists():
         trainee = Trainee(work, device)
         told["unet"] = load_checkpoint(work / train_unet.FILE, **trainee.parts())
+        tokenizer = {name: (work / "tokenizer" / name).read_text("utf-8") for name in TOKENIZER}
         trainee.ema.copy_to(trainee.networks.parameters())
         tensors |= {f"networks.{name}": value for name, value in trainee.networks.state_dict().items()}
     folder.mkdir(parents=True, exist_ok=True)
@@ -53,7 +55,7 @@ def pack(work: Path, folder: Path) -> list[Path]:
         size += value.nbytes
     written = [folder / NAME.format(number) for number in range(len(parts))]
     for path, part in zip(written, parts, strict=True):
-        save_file(part, path, metadata={"counters": json.dumps(told)})
+        save_file(part, path, metadata={"counters": json.dumps(told), "tokenizer": json.dumps(tokenizer)})
     log(f"{len(written)} files for going on with, {sum(p.stat().st_size for p in written) / 1e6:.1f} MB")
     return written
 
@@ -61,10 +63,10 @@ def pack(work: Path, folder: Path) -> list[Path]:
 def unpack(folder: Path, work: Path) -> None:
     """Checkpoints in ``work``: the VAE as trained, the networks at step 0 with the carried weights."""
     work.mkdir(parents=True, exist_ok=True)
-    tensors, told = {}, {}
+    tensors, told, tokenizer = {}, {}, {}
     for path in sorted(folder.glob(NAME.format("*"))):
         with safe_open(path, "pt") as file:
-            told = json.loads(file.metadata()["counters"])
+            told, tokenizer = (json.loads(file.metadata()[name]) for name in ("counters", "tokenizer"))
             tensors |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if not tensors:
         raise SystemExit(f"{folder}: no files {NAME.format('*')}")
@@ -72,6 +74,9 @@ def unpack(folder: Path, work: Path) -> None:
     vae.load_state_dict(_under("vae.", tensors))
     save_checkpoint(work / train_vae.FILE, told["vae"], vae=vae)
     if "unet" in told:
+        (work / "tokenizer").mkdir(exist_ok=True)
+        for name, text in tokenizer.items():
+            (work / "tokenizer" / name).write_text(text, "utf-8")
         trainee = Trainee(work, Device("cpu", torch.float32))
         trainee.networks.load_state_dict(_under("networks.", tensors))
         trainee.reset_average()

@@ -20,8 +20,12 @@ class Trainee:
 
     def __init__(self, work: Path, device: Device):
         self.device = device
-        captions.write_tokenizer(work / "tokenizer")
-        self.tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
+        folder = work / "tokenizer"
+        if not (
+            folder / "tokenizer_config.json"
+        ).exists():  # the text encoder's rows belong to one numbering of the words
+            captions.write_tokenizer(folder)
+        self.tokenizer = CLIPTokenizer.from_pretrained(folder)
         self.unet, self.controlnet = family.build_unet(), family.build_controlnet()
         silent = [*self.controlnet.controlnet_down_blocks, self.controlnet.controlnet_mid_block]
         for layer in [*silent, self.controlnet.controlnet_cond_embedding.conv_out]:
