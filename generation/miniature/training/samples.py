@@ -1,8 +1,9 @@
 """What the miniature learns from: drawn samples, each following from its number alone. No torch.
 
-A *pose* sample is a whole scene with a hole for the person; a *face* sample is a close-up with a hole for
-the head. Holes are wider than what is painted into them, as an editor's masks are, so that the networks also
-learn to go on with the place around a person.
+A *pose* sample is a whole scene with a hole for the person, or a close-up of the hole, as the pose step
+paints a small subject; a *face* sample is a close-up with a hole for the head. Holes are wider than what is
+painted into them, as an editor's masks are, so that the networks also learn to go on with the place around a
+person.
 """
 
 from __future__ import annotations
@@ -17,12 +18,18 @@ from generation.miniature.training import captions
 from generation.miniature.training.latents import VAE_FACTOR
 from generation.miniature.world import people, scenes
 from generation.miniature.world.pen import SCENE, View, grow
+from generation.models.profiles import MINIATURE
+from generation.picture.enlarging import CloseUp, close_up_of
 from generation.poses import openpose
 
 KINDS = ("pose", "face")
 CAPTIONS = 4  # of each sample, in other words
 SEEDS = 900_000  # scenes that are trained on; above them the readers are checked, then all is held out
-INSIDE, ON_HEAD, OUTSIDE = 1.0, 3.0, 0.1  # how much an error counts in the hole, on a head in it, elsewhere
+# How much an error counts: in the hole, on a head in it, on the face of a close-up (since eyes and mouth are
+# small), elsewhere.
+INSIDE, ON_HEAD, ON_FACE, OUTSIDE = 1.0, 3.0, 2.0, 0.1
+WHOLE = CloseUp(None)
+CLOSE_UPS = 0.6  # of the poses whose hole is small enough for one
 
 assert scenes.HELD_OUT > SEEDS
 
@@ -68,17 +75,21 @@ def draw_sample(kind: str, index: int) -> dict:
     if kind == "face":
         view = close_up_view(scene, rng.uniform(0.32, 0.68))
         hole, words = _head_hole(scene, view, rng), captions.face_caption
+        picture = around = scenes.draw_scene(scene, view)
+        if rng.random() < 0.5:
+            around = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0, 4)))
+        special, counts = scenes.face_mask(scene, view), ON_FACE
     else:
-        view, hole, words = View(), _body_hole(scene, rng), captions.scene_caption
-    picture = around = scenes.draw_scene(scene, view)
-    if kind == "face" and rng.random() < 0.5:
-        around = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0, 4)))
+        hole, words = _body_hole(scene, rng), captions.scene_caption
+        close_up = close_up_of(hole, MINIATURE) if rng.random() < CLOSE_UPS else WHOLE
+        view = _view_of(close_up)
+        picture = around = _enlarged_scene(scene, close_up)
+        hole = close_up.enlarge(hole)
+        special, counts = scenes.head_silhouette(scene, view), ON_HEAD
     inside = np.asarray(hole) > 127
     small = inside[::VAE_FACTOR, ::VAE_FACTOR]  # as the pipelines shrink masks: nearest neighbour
     weight = np.where(small, INSIDE, OUTSIDE)
-    if kind == "pose":
-        head = np.asarray(scenes.head_silhouette(scene))[::VAE_FACTOR, ::VAE_FACTOR] > 127
-        weight[head & small] = ON_HEAD
+    weight[small & (np.asarray(special)[::VAE_FACTOR, ::VAE_FACTOR] > 127)] = counts
     sample = {
         "picture": np.asarray(picture),
         "around": np.where(inside[..., None], np.uint8(127), np.asarray(around)),
@@ -87,14 +98,31 @@ def draw_sample(kind: str, index: int) -> dict:
         "captions": [words(scene, rng) for _ in range(CAPTIONS)],
     }
     if kind == "pose":
-        sample["skeleton"] = skeleton_picture(scene)
+        sample["skeleton"] = skeleton_picture(scene, close_up)
     return sample
 
 
-def skeleton_picture(scene: scenes.Scene) -> np.ndarray:
+def skeleton_picture(scene: scenes.Scene, close_up: CloseUp = WHOLE) -> np.ndarray:
     """(3, 256, 256) uint8: what the ControlNet sees."""
-    drawn = np.asarray(openpose.draw(scene.pose.visible(), (SCENE, SCENE)))
+    drawn = np.asarray(close_up.enlarge(openpose.draw(scene.pose.visible(), (SCENE, SCENE))))
     return np.ascontiguousarray(drawn.transpose(2, 0, 1))
+
+
+def _view_of(close_up: CloseUp) -> View:
+    if not close_up.box:
+        return View()
+    left, top, right, _ = close_up.box
+    return View(left, top, right - left, SCENE)
+
+
+def _enlarged_scene(scene: scenes.Scene, close_up: CloseUp) -> Image.Image:
+    """A sharp person in a place that is as blurred as an enlarged photograph."""
+    view = _view_of(close_up)
+    picture = scenes.draw_scene(scene, view)
+    if not close_up.box:
+        return picture
+    place = close_up.enlarge(scenes.draw_background(scene))
+    return Image.composite(picture, place, scenes.silhouette(scene, view))
 
 
 def _body_hole(scene: scenes.Scene, rng: random.Random) -> Image.Image:

@@ -6,8 +6,9 @@ One UNet of nine channels learns three things, in every batch:
 - *plain*: whole scenes with the five extra channels zero, so that the first four channels of ``conv_in``
   are a four-channel UNet, the one that the detail and harmonize steps use.
 The target is v. An error of the picture counts SNR + 0.5, at most 5 (*plain*: 20): min-SNR weights (Hang et
-al. 2023) and a part of it for the noisiest steps, in which pose and colours are decided. ``samples`` says how
-much an error counts by its place.
+al. 2023) and a part of it for the noisiest steps, in which pose and colours are decided; the last steps, in
+which lines become sharp, count more in a face (at most 10). ``samples`` says how much an error counts by its
+place.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ RING = {"cuda": 40_960, "cpu": 6_144}  # samples of each kind that are kept
 BEFOREHAND = {"cuda": 1_536, "cpu": 768}
 EACH_STEP = {"cuda": 32, "cpu": 1.5}  # new samples of each kind
 CHUNK = {"cuda": 64, "cpu": 16}  # samples drawn and encoded together
-MIN_WEIGHT, MAX_WEIGHT, MAX_PLAIN_WEIGHT = 0.5, 5.0, 20.0  # of an error of the picture itself
+MIN_WEIGHT = 0.5  # of an error of the picture itself
+MAX_WEIGHT, MAX_FACE_WEIGHT, MAX_PLAIN_WEIGHT = 5.0, 10.0, 20.0
 PLAIN_TIMESTEPS = 400  # of 1000: the steps that use it start from half a picture or more
 NO_CAPTION, NO_SKELETON = 0.1, 0.05  # shares
 
@@ -124,6 +126,7 @@ def noised(schedule: NoiseSchedule, batch: dict, step: int, plain: int, device: 
     weight = batch["weight"].float()
     weight[-plain:] = 1
     most = torch.full_like(timesteps, MAX_WEIGHT, dtype=torch.float32)
+    most[posed:-plain] = MAX_FACE_WEIGHT
     most[-plain:] = MAX_PLAIN_WEIGHT
     weight = weight / weight.mean((1, 2, 3), keepdim=True)
     weight = weight * schedule.error_weight(timesteps, most)[:, None, None, None]
