@@ -12,6 +12,7 @@ from generation.miniature.training import (
     family,
     gradients,
     samples,
+    train_decoder,
     train_matting,
     train_unet,
     train_vae,
@@ -91,6 +92,21 @@ def test_an_interrupted_matting_training_ends_as_an_unbroken_one(tmp_path, tiny)
         train_matting.train(tmp_path / "b", interrupted_after(2, 4), CPU)
     resumed = train_matting.train(tmp_path / "b", Plan(steps=4), CPU)
     assert torch.equal(weights(unbroken), weights(resumed))
+
+
+def test_a_decoder_learns_alone_and_resumes_exactly(tmp_path, tiny):
+    for name in "ab":
+        encoder = weights(train_vae.train(tmp_path / name, Plan(steps=1), CPU).encoder)
+    unbroken = train_decoder.train(tmp_path / "a", Plan(steps=4), CPU)
+    with pytest.raises(Interrupted):
+        train_decoder.train(tmp_path / "b", interrupted_after(2, 4), CPU, save_seconds=0)
+    resumed = train_decoder.train(tmp_path / "b", Plan(steps=4), CPU)
+    assert torch.equal(weights(unbroken), weights(resumed))
+    assert torch.equal(weights(resumed.encoder), encoder)
+    assert not torch.equal(weights(resumed.decoder), weights(family.build_vae().decoder))
+    kept = family.build_vae()
+    load_checkpoint(tmp_path / "b" / train_vae.FILE, vae=kept)
+    assert torch.equal(weights(kept), weights(resumed))
 
 
 def test_carried_files_are_small_and_begin_another_training(tmp_path, tiny):
