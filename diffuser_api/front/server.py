@@ -20,6 +20,7 @@ SECONDS_TO_LEAVE = 4.0  # so long a shutdown waits for requests that are being a
 SECONDS_BETWEEN_CHECKS = 1.0
 HEALTH_THREADS = 2
 MOST_CONNECTIONS = 2000
+MOST_HEADER = 32 * 2**10  # bytes, as nginx takes; all of an unfinished one is searched with each piece
 FILES_OF_A_CONNECTION = 3  # a socket, and files for a large request and a large answer
 log = logging.getLogger(__name__)
 
@@ -32,13 +33,14 @@ class Server(TcpWSGIServer):
     ) -> None:
         """``file_threads``: additional threads for requests with files. ``script_name``: the site's path."""
         super().__init__(
-            application,
+            bodiless_for_head(application),
             listen=listen,
             threads=threads,
             connection_limit=2**30,  # ``make_room`` has a limit that nobody has to wait for
             url_prefix=script_name,
             backlog=1024,
             asyncore_use_poll=True,
+            max_request_header_size=MOST_HEADER,
             max_request_body_size=2**62,  # ``incoming.Incoming`` has a limit for each URL
             outbuf_high_watermark=2**62,  # a long answer goes to a file; its thread waits for no reader
             clear_untrusted_proxy_headers=False,  # Django judges them: settings.NUM_PROXIES
@@ -114,6 +116,21 @@ class Server(TcpWSGIServer):
         self.is_stopping = True
         with contextlib.suppress(OSError):  # it has ended already
             self.pull_trigger()
+
+
+def bodiless_for_head(application):
+    """Wraps the WSGI application. Django leaves it to the server to send no body as the answer to HEAD, and
+    Waitress sends it. A proxy or a browser would take that body for the answer to the next request."""
+
+    def answer(environ, start_response):
+        body = application(environ, start_response)
+        if environ["REQUEST_METHOD"] != "HEAD":
+            return body
+        if hasattr(body, "close"):
+            body.close()
+        return []
+
+    return answer
 
 
 def _files_allowed() -> int:

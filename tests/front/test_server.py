@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import io
 import logging
 import socket
 import threading
@@ -33,8 +34,10 @@ class Site:
             self.waits.release()
             self.go_on.wait(PATIENCE)
         too_large = int(environ.get("CONTENT_LENGTH") or 0) > SMALL
-        start_response("413 Too Large" if too_large else "200 OK", [("Content-Type", "text/plain")])
-        return [bytes(8 * 2**20)] if path == "/large" else [b"hello"]
+        body = bytes(8 * 2**20) if path == "/large" else b"hello"
+        headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
+        start_response("413 Too Large" if too_large else "200 OK", headers)
+        return environ["wsgi.file_wrapper"](io.BytesIO(body)) if path == "/file" else [body]
 
     def send(self, text: bytes, buffer: int = 0) -> socket.socket:
         client = socket.socket()
@@ -238,11 +241,71 @@ def test_a_body_that_is_too_large_is_refused_unread_and_the_client_gets_to_know(
 
 @pytest.mark.parametrize(
     "text",
-    [b"GET / HTTP/1.1\r\nX-Visitor: \x7f\r\n\r\n", b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", b"?\r\n\r\n"],
+    [
+        b"GET / HTTP/1.1\r\nX-Visitor: \x7f\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+        b"?\r\n\r\n",
+        b"GET http://[::1 HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
+    ],
+    ids=["a control character", "a space", "no line", "a host that is none", "a length of 5000 digits"],
 )
-def test_a_header_that_cannot_be_read_is_answered(text, site):
-    assert read_all(site.send(text)).startswith(b"HTTP/1.0 400 Bad Request")
+def test_a_header_that_cannot_be_read_is_answered(text, site, caplog):
+    assert b" 400 Bad Request" in read_all(site.send(text))[:30]
     assert site.get("/") == 200
+    assert caplog.records == []
+
+
+HIDDEN = b"GET /hidden HTTP/1.1\r\n\r\n"
+# Two servers in a row could see the end of each of these in different places.
+CHUNKED, KEPT = "Transfer-Encoding: chunked\r\n", "Connection: keep-alive\r\n"
+AMBIGUOUS = {
+    "chunks in an old version": f"1.0\r\n{KEPT}{CHUNKED}\r\n",
+    "chunks in no version": f"9.9\r\n{KEPT}{CHUNKED}\r\n",
+    "chunks and a length": f"1.1\r\nContent-Length: 5\r\n{CHUNKED}\r\n0\r\n\r\n",
+    "two lengths": "1.1\r\nContent-Length: 0\r\nContent-Length: 26\r\n\r\n",
+    "chunks in an unknown coding": "1.1\r\nTransfer-Encoding: chunked, x\r\n\r\n0\r\n\r\n",
+    "a chunk without an end": f"1.1\r\n{CHUNKED}\r\n1\r\nxxx0\r\n\r\n",
+    "chunks on bare lines": f"1.1\r\n{CHUNKED}\r\n1\nx\n0\n\n",
+}
+
+
+@pytest.mark.parametrize("start", AMBIGUOUS.values(), ids=AMBIGUOUS)
+def test_a_request_hidden_in_another_ones_body_is_not_answered(start, site):
+    answer = read_all(site.send(b"POST / HTTP/" + start.encode() + HIDDEN))
+    assert answer.count(b"HTTP/1.") == 1 and answer[8:11] in (b" 40", b" 50")
+    assert b"keep-alive" not in answer.lower()
+    assert site.seen == []
+
+
+@pytest.mark.parametrize("path", ["/", "/file"])
+def test_the_answer_to_head_has_no_body_that_the_next_request_would_get(path, site):
+    last = "GET / HTTP/1.1\r\nConnection: close\r\n\r\n"
+    client = site.send(f"HEAD {path} HTTP/1.1\r\n\r\n{last}".encode())
+    header, _, rest = read_all(client).partition(b"\r\n\r\n")
+    assert b"Content-Length: 5" in header
+    assert rest.startswith(b"HTTP/1.1 200 OK") and rest.endswith(b"\r\n\r\nhello")
+
+
+def test_a_request_that_expects_to_go_on_without_a_body_is_answered_alone(site):
+    """Else the next one's header would be taken for a part of it."""
+    client = site.send(b"GET / HTTP/1.1\r\nExpect: 100-continue\r\n\r\n")
+    assert client.recv(65536).startswith(b"HTTP/1.1 200 OK")
+    client.close()
+
+
+@pytest.mark.parametrize("start", [b"1" * 8000, b"1;" + b"x" * 8000, b"0\r\n" + b"A: b\r\n" * 2000])
+def test_a_line_between_chunks_has_a_limit(start, site, monkeypatch):
+    """All of an unfinished line is searched again with each piece that comes. The one thread that talks with
+    all clients does it."""
+    monkeypatch.setattr("diffuser_api.access.size_limits.most_bytes", lambda path, headers: 2**30)
+    client = site.send(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+    with contextlib.suppress(OSError):
+        for _ in range(200):
+            client.sendall(start)
+    assert read_all(client)[:13] in (b"HTTP/1.1 400 ", b"")  # empty: it was still sending
+    wait_until(lambda: not site.server.active_channels, PATIENCE)
+    assert site.seen == []
 
 
 def test_a_chunked_body_arrives(site):
