@@ -7,9 +7,11 @@ part is refused.
 from __future__ import annotations
 
 import json
+import lzma
 import re
 import zipfile
 import zlib
+from typing import IO
 
 from django.conf import settings
 from django.utils.translation import gettext
@@ -19,12 +21,21 @@ from diffuser_api.catalogue.entrance import STORED_MB
 INDEX = "catalogue.json"
 FORMAT, VERSION = "cartolina-catalogue", 1
 MAX_FILES = 10_000
+MAX_DIRECTORY_MB = 8  # the list of files at the zip's end; 10,000 long names fit
 MAX_INDEX_MB = 8
 MAX_TOTAL_MB = 4096  # of all pictures, unpacked
 UNTEXT = re.compile("[\0\ud800-\udfff]")  # characters that no database stores
 MOST_POSITIONS = 32767  # as the database's column
 NAME = re.compile(r"(?:pois|actions)/[^/\\\0]{1,150}")  # as the storage makes them
-BROKEN = (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, RuntimeError)
+BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    NotImplementedError,
+    EOFError,
+    OSError,
+    RuntimeError,
+)
 
 
 class CatalogueRefused(Exception):
@@ -39,6 +50,31 @@ def most_mb() -> int:
     """The largest picture in MB. A stored picture may be larger than MAX_UPLOAD_MB, and its export must be
     importable."""
     return max(settings.MAX_UPLOAD_MB, STORED_MB)
+
+
+class _Directory:
+    """A zip's file while its directory is read. ``zipfile`` reads the directory in one piece, and makes an
+    object for each of its entries: a file of 1 GB can have 20 million of them."""
+
+    def __init__(self, file: IO[bytes]):
+        self._file, self.seek, self.tell = file, file.seek, file.tell
+
+    def read(self, size: int = -1) -> bytes:
+        if size > MAX_DIRECTORY_MB * 2**20:
+            text = gettext("The zip's list of files is larger than {most} MB.")
+            raise CatalogueRefused(text.format(most=MAX_DIRECTORY_MB))
+        return self._file.read(size)
+
+
+def opened(source: IO[bytes]) -> zipfile.ZipFile:
+    """Raises CatalogueRefused."""
+    try:
+        zipfile.ZipFile(_Directory(source)).close()
+        return zipfile.ZipFile(source)
+    except (*BROKEN, ValueError) as error:  # ValueError: a name in letters that are none
+        raise CatalogueRefused(
+            gettext("This is no zip file that can be read: {reason}").format(reason=error)
+        ) from error
 
 
 class Archive:

@@ -6,7 +6,6 @@ was left out. Pictures and rows pass the same checks as in the admin.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -82,13 +81,8 @@ def read(source: IO[bytes]) -> Imported:
 
     Raises CatalogueRefused if the zip as a whole can't be read. Then nothing was imported.
     """
-    try:
-        with zipfile.ZipFile(source) as opened:
-            return _Import(Archive(opened)).run()
-    except archive.BROKEN as error:
-        raise CatalogueRefused(
-            gettext("This is no zip file that can be read: {reason}").format(reason=error)
-        ) from error
+    with archive.opened(source) as opened:
+        return _Import(Archive(opened)).run()
 
 
 class _Import:

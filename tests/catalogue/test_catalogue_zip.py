@@ -2,6 +2,7 @@
 
 import io
 import json
+import resource
 import struct
 import zipfile
 
@@ -335,6 +336,36 @@ def test_a_part_that_is_larger_than_the_zip_says_is_refused(catalogue):
     assert lying != content
     with pytest.raises(transfer.CatalogueRefused):
         transfer.read(io.BytesIO(lying))
+
+
+def test_a_zip_packed_in_another_way_and_damaged_is_refused(catalogue):
+    """Python's decoders raise errors of different kinds."""
+    for method, mark in ((zipfile.ZIP_LZMA, b"\x5d\0\0"), (zipfile.ZIP_BZIP2, b"BZh")):
+        content = bytearray(zipped(parts_of(exported()), method).getvalue())
+        place = content.index(mark, content.index(b"catalogue.json")) + 9
+        content[place : place + 12] = b"\xff" * 12
+        with pytest.raises(transfer.CatalogueRefused, match="damaged"):
+            transfer.read(io.BytesIO(content))
+
+
+def test_a_name_in_letters_that_are_none_is_refused(catalogue):
+    content = bytearray(exported())
+    place = content.rindex(b"PK\1\2")  # an entry of the directory: flags at 8, the name at 46
+    content[place + 9] |= 8  # "this is UTF-8"
+    content[place + 46] = 0xFF
+    with pytest.raises(transfer.CatalogueRefused, match="no zip file"):
+        transfer.read(io.BytesIO(content))
+
+
+def test_a_directory_of_very_many_files_is_refused_before_it_is_read(tmp_path):
+    """17 MB of it took 160 MB of memory and two seconds."""
+    entry = b"PK\1\2" + bytes(24) + struct.pack("<H", 1) + bytes(16) + b"a"
+    count = (archive.MAX_DIRECTORY_MB * 2**20) // len(entry) + 1
+    end = struct.pack("<HHHHIIH", 0, 0, 65535, 65535, count * len(entry), 0, 0)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(transfer.CatalogueRefused, match="list of files"):
+        transfer.read(io.BytesIO(entry * count + b"PK\5\6" + end))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 1024  # kilobytes
 
 
 def test_damaged_repeated_and_encrypted_parts_are_refused(catalogue):
