@@ -71,7 +71,7 @@ def generate(job: Path, on_event) -> Path:
     made, picture = load(profile.name), canvas.background
     words = ", ".join(filter(None, (request.action_description, request.other_details)))
     for index, name in enumerate(planned(with_lora=bool(request.lora)), start=1):
-        settings, pipeline = getattr(profile, name), made[name]
+        pipeline = made[name]
 
         def told(pipeline, step, timestep, tensors, name=name, index=index):
             on_event({"event": "progress", "step": name, "index": index})
@@ -81,10 +81,7 @@ def generate(job: Path, on_event) -> Path:
             "prompt": words,
             "negative_prompt": profile.style.negative,
             "image": picture,
-            "num_inference_steps": settings.steps,
-            "guidance_scale": settings.guidance,
             "generator": torch.Generator("cpu").manual_seed(request.seed + index),
-            "strength": settings.strength,
             "callback_on_step_end": told,
         }
         if name != "harmonize":
@@ -96,7 +93,8 @@ def generate(job: Path, on_event) -> Path:
             side = profile.face_resolution
             given |= {"mask_image": canvas.face_mask, "width": side, "height": side}
             given["padding_mask_crop"] = profile.face_padding
-        painted = pipeline(**given).images[0].convert("RGB")
+        for settings in profile.passes(name):
+            given["image"] = painted = pipeline(**given, **settings.arguments).images[0].convert("RGB")
         mask = canvas.face_mask if name == "face" else canvas.subject_mask
         picture = painted if name == "harmonize" else Image.composite(painted, picture, mask)
         if name == "face":

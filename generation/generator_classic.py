@@ -121,7 +121,7 @@ class Easel:
         pipeline = load_pipeline(name, self.job, request, self.profile, self.cache)
         prompt = prompt_of(name, request, self.profile, pipeline)
         noise = step_generator(request.seed, index)
-        on_step = reporter(self.on_event, name, index, of=getattr(self.profile, name).performed)
+        on_step = reporter(self.on_event, name, index, of=self.profile.performed(name))
         yield {
             "canvas": self.canvas,
             "prompt": prompt.text,

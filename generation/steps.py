@@ -30,6 +30,7 @@ from generation.picture.canvas import Canvas
 from generation.picture.compositing import add_change, bounded, keep_colours, lay_over
 from generation.picture.cut_out import restore_place
 from generation.picture.enlarging import CloseUp, close_up_of
+from generation.picture.portrait import with_face_of
 from generation.picture.underpainting import Figure, draw_underpainting, with_skin_of
 from generation.seeds import candidate_generators
 from generation.vision import detectors_of, likeness
@@ -70,9 +71,7 @@ def pose(
         mask_image=close_up.enlarge(canvas.subject_mask),
         control_image=close_up.enlarge(canvas.skeleton),
         controlnet_conditioning_scale=profile.controlnet_scale,
-        strength=profile.pose.strength,
-        num_inference_steps=profile.pose.steps,
-        guidance_scale=profile.pose.guidance,
+        **profile.pose.arguments,
         width=canvas.background.width,
         height=canvas.background.height,
         generator=generator,
@@ -121,9 +120,7 @@ def detail(
         negative_prompt=profile.style.negative,
         image=view,
         mask_image=close_up.enlarge(canvas.subject_mask),
-        strength=profile.detail.strength,
-        num_inference_steps=profile.detail.steps,
-        guidance_scale=profile.detail.guidance,
+        **profile.detail.arguments,
         width=picture.width,
         height=picture.height,
         generator=generator,
@@ -156,9 +153,7 @@ def harmonize(
         prompt=prompt,
         negative_prompt=profile.style.negative,
         image=picture,
-        strength=profile.harmonize.strength,
-        num_inference_steps=profile.harmonize.steps,
-        guidance_scale=profile.harmonize.guidance,
+        **profile.harmonize.arguments,
         generator=generator,
         callback_on_step_end=on_step,
     ).images[0]
@@ -185,38 +180,56 @@ def face(
     """Paint the visitor's face into the face mask. ``pipeline`` must have the visitor's LoRA loaded.
 
     With a strength below 1, the painting begins from the head that is there. So the face keeps its place,
-    size and tilt. The pipeline crops the mask with a margin, enlarges the crop to the face resolution, paints
-    it, and puts it back. It paints ``profile.face_candidates`` faces in one batch. The face nearest to
-    ``embeddings`` (a vector for each face in the visitor's photos) and to ``looks`` is kept. Without
-    ``embeddings``, only one face is painted. Last, the skin's colour is moved towards that of the neck.
+    size and tilt. With ``profile.portrait``, the visitor's face is put there first: see ``picture.portrait``.
+
+    The pipeline crops the mask with a margin, enlarges the crop to the face resolution, paints it, and puts
+    it back. It paints ``profile.face_candidates`` faces in one batch. The face nearest to ``embeddings`` (a
+    vector for each face in the visitor's photos) and to ``looks`` is kept. Without ``embeddings``, only one
+    face is painted. Last, the skin's colour is moved towards that of the neck.
     """
     count = profile.face_candidates if embeddings else 1
-    painted = pipeline(
+    paint = functools.partial(
+        pipeline,
         prompt=prompt,
         negative_prompt=profile.style.negative,
-        image=picture,
         mask_image=canvas.face_mask,
         padding_mask_crop=profile.face_padding,
         width=profile.face_resolution,
         height=profile.face_resolution,
-        strength=profile.face.strength,
-        num_inference_steps=profile.face.steps,
-        guidance_scale=profile.face.guidance,
         num_images_per_prompt=count,
         generator=candidate_generators(generator, count),
-        callback_on_step_end=on_step,
-    ).images
+    )
+    detectors = detectors_of(profile)
+
+    def nearest(heads: list[Image.Image]) -> Image.Image:
+        if count == 1:
+            return heads[0]
+        return likeness.nearest(heads, canvas.face_mask, embeddings, looks, detectors)
+
+    begun = picture
+    if profile.portrait:
+        heads = paint(image=picture, callback_on_step_end=on_step, **profile.portrait.arguments).images
+        portrait = nearest([head.convert("RGB") for head in heads])
+        seen = likeness.look_closely(portrait, canvas.face_mask, detectors)
+        begun = with_face_of(portrait, seen, picture, canvas.skeleton)
+        on_step = _later(on_step, profile.portrait.performed)
+    painted = paint(image=begun, callback_on_step_end=on_step, **profile.face.arguments).images
     candidates = [lay_over(one.convert("RGB"), picture, canvas.face_mask, profile.feather) for one in painted]
     if profile.matting:
         # Around the head, the place is restored as it was before harmonize. These pixels have no harmonized
         # version: when harmonize ran, the head of the painted subject covered them.
         around = canvas.background, canvas, canvas.face_mask, profile
         candidates = [restore_place(one, *around) for one in candidates]
+    return _fitted_to_neck(nearest(candidates), canvas.face_mask, canvas.skeleton, profile)
 
-    best = candidates[0]
-    if count > 1:
-        best = likeness.nearest(candidates, canvas.face_mask, embeddings, looks, detectors_of(profile))
-    return _fitted_to_neck(best, canvas.face_mask, canvas.skeleton, profile)
+
+def _later(on_step: Callable, before: int) -> Callable:
+    """``on_step`` for a second call of a pipeline, ``before`` denoising steps after the first one's start."""
+
+    def counted(pipeline: diffusers.DiffusionPipeline, number: int, timestep, tensors: dict) -> dict:
+        return on_step(pipeline, before + number, timestep, tensors)
+
+    return counted
 
 
 def _fitted_to_neck(

@@ -55,6 +55,15 @@ class StepSettings:
     strength: float = 1.0
 
     @property
+    def arguments(self) -> dict:
+        """For diffusers' pipelines."""
+        return {
+            "num_inference_steps": self.steps,
+            "guidance_scale": self.guidance,
+            "strength": self.strength,
+        }
+
+    @property
     def performed(self) -> int:
         """How many denoising steps are done."""
         return max(1, min(self.steps, int(self.steps * self.strength)))
@@ -118,6 +127,9 @@ class ModelProfile:
     # The timestep (of 1000) at which a flat figure takes the body's place in the pose step, see
     # picture/underpainting.py; 0: never. Its clothes are plain, so it is for models that draw plain clothes.
     underpainting: int = 0
+    # With these settings, the face step first paints the visitor's head from noise, see picture/portrait.py.
+    # None: it doesn't. It was measured with drawn heads, and not with photographs.
+    portrait: StepSettings | None = None
     skeleton_side: int = 512  # short side at which the ControlNet knows its skeletons' lines
     face_colour_limit: int = 8  # how far a face's skin may move towards the neck's, CIE L*a*b* units
     body_lora: float = 0.0  # scale of the LoRA in the steps before the face; 0: none, and no name
@@ -135,6 +147,15 @@ class ModelProfile:
     def lora_scale(self, name: str, asked: float) -> float:
         """How strongly the visitor's LoRA works in step ``name``, of 0 (not at all) to 1 (as trained)."""
         return asked if STEPS[name].needs_lora else asked * self.body_lora
+
+    def passes(self, name: str) -> list[StepSettings]:
+        """The calls of its pipeline that step ``name`` makes, in order."""
+        settings = getattr(self, name)
+        return [self.portrait, settings] if name == "face" and self.portrait else [settings]
+
+    def performed(self, name: str) -> int:
+        """How many denoising steps step ``name`` does."""
+        return sum(settings.performed for settings in self.passes(name))
 
     @property
     def is_drawn(self) -> bool:
@@ -165,7 +186,8 @@ MINIATURE = ModelProfile(
     pose=StepSettings(steps=14, guidance=2.0),  # this and the next two as benchmarks/settings.py found
     detail=StepSettings(steps=20, guidance=1.0, strength=0.05),
     harmonize=StepSettings(steps=20, guidance=1.0, strength=0.05),
-    face=StepSettings(steps=20, guidance=1.0, strength=0.65),
+    face=StepSettings(steps=20, guidance=1.0, strength=0.45),
+    portrait=StepSettings(steps=14, guidance=1.0),
     style=PromptStyle(
         prefix="",
         quality="",
@@ -336,6 +358,8 @@ def _denoising_steps(profile: ModelProfile, text: str) -> dict:
         settings = getattr(profile, name)
         steps = max(count, math.ceil(1 / settings.strength))
         changed[name] = dataclasses.replace(settings, steps=steps)
+    if profile.portrait:
+        changed["portrait"] = dataclasses.replace(profile.portrait, steps=count)
     return changed
 
 

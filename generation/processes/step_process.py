@@ -98,7 +98,7 @@ def run(name: str, job: Path, requested_at: float, cache: PipelineCache | None =
 
 def progress_reporter(name: str, index: int, job: Path, canvas: Canvas, profile: ModelProfile) -> Callable:
     """A callback for diffusers: it reports each denoising step, and in the first step it writes previews."""
-    of = getattr(profile, name).performed
+    of = profile.performed(name)
     with_preview = {math.ceil(share * of) for share in PREVIEWS} if index == 1 else ()
 
     def on_step(pipeline: DiffusionPipeline, number: int, timestep, tensors) -> dict:

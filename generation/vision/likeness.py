@@ -33,6 +33,10 @@ class Closeup:
         """Where a point of the whole picture is in it."""
         return ((point[0] - self.corner[0]) * self.times, (point[1] - self.corner[1]) * self.times)
 
+    def from_here(self, point: Point) -> Point:
+        """Where a point of it is in the whole picture."""
+        return (point[0] / self.times + self.corner[0], point[1] / self.times + self.corner[1])
+
 
 def look_closely(picture: Image.Image, face_mask: Image.Image, detectors: ModuleType) -> Closeup | None:
     """The surroundings of the face mask, enlarged. None if the mask is empty."""

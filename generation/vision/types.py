@@ -16,6 +16,12 @@ class Face:
     confidence: float  # 0..1
 
     @property
+    def eyes(self) -> tuple[Point, Point]:
+        """The middles of the subject's left and right eye."""
+        (a, b), (c, d), (e, f), (g, h) = self.points[:4]
+        return ((a + c) / 2, (b + d) / 2), ((e + g) / 2, (f + h) / 2)
+
+    @property
     def width(self) -> float:
         return self.box[2] - self.box[0]
 

@@ -38,7 +38,7 @@ def painted(name, job, *, index=1, picture=None, seed=None):
         return {}
 
     after = inputs.paint(name, index, picture, pipeline_of(name, inputs), on_step)
-    assert done and done[-1] == getattr(inputs.profile, name).performed == len(done)
+    assert done and done[-1] == inputs.profile.performed(name) == len(done)
     return inputs.canvas, np.asarray(picture).astype(int), np.asarray(after).astype(int)
 
 
