@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import socket
 import ssl
 import threading
@@ -17,6 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 
 SECONDS = 10.0  # for TLS, sending, and the answer's status together
 SECONDS_TO_CONNECT = 4.0
+VISIBLE = re.compile("[!-~]+")
 NAT64 = ip_network("64:ff9b::/96")
 # Not of the public internet, though some versions of Python's ``is_global`` say so: site-local addresses,
 # documentation, ORCHIDv2, segment routing, local NAT64, and 6to4 relays.
@@ -32,8 +34,10 @@ def check_url(url: str, allow_http: bool) -> SplitResult:
     parts = urlsplit(url)
     if parts.scheme != "https" and not (allow_http and parts.scheme == "http"):
         raise ValueError("the address must begin with https://")
-    if not url.isascii() or not parts.hostname:
-        raise ValueError("the address needs a host, written in ASCII")
+    if not VISIBLE.fullmatch(url):  # of control characters, ``urlsplit`` leaves some out
+        raise ValueError("the address takes visible ASCII characters only")
+    if not parts.hostname:
+        raise ValueError("the address needs a host")
     if parts.username is not None or parts.password is not None:
         raise ValueError("the address must hold no user name or password")
     parts.port  # noqa: B018  raises ValueError itself when it is none

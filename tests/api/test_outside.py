@@ -94,3 +94,10 @@ def test_a_logged_event_is_one_line():
         record = logging.LogRecord("x", 40, "", 1, "job %s\r\nINFO forged", ("1",), sys.exc_info())
     line = formatter.format(record)
     assert "\n" not in line and "\r" not in line and "ValueError: two" in line
+
+
+def test_a_strangers_text_in_the_log_is_obeyed_by_no_terminal():
+    """And ends no line in a program that knows more line ends than two."""
+    text = "a\x1bcb \x9b31m \x85INFO forged\u2028INFO forged\u202e"
+    line = OneLine("%(message)s").format(logging.LogRecord("x", 40, "", 1, text, (), None))
+    assert line.isprintable() and "INFO forged" in line

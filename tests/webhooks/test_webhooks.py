@@ -117,7 +117,13 @@ def test_a_change_that_is_rolled_back_is_not_sent(catalogue):
 @pytest.mark.parametrize(
     "url",
     ["http://a.example/", "ftp://a.example/", "https://", "https://u:p@a.example/", "https://à.example/"]
-    + ["https://a.example:99999/", "//a.example", "https://" + "a" * 600, "https://[::1", "x\0y"],
+    + ["https://a.example:99999/", "//a.example", "https://" + "a" * 600, "https://[::1", "x\0y"]
+    + [
+        "https://a\x1bc.example/",
+        "https://a.example/?\r\nX: y",
+        "https://a .example/",
+        "https://a.example/a b",
+    ],
 )
 def test_a_wrong_webhook_url_is_refused(url, client, catalogue, settings):
     settings.WEBHOOK_ALLOW_HTTP = False
@@ -240,6 +246,7 @@ def test_a_try_whose_sender_died_is_made_again(catalogue, sender):
 
 PRIVATE = ["127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "224.0.0.1"]
 PRIVATE += ["100.64.0.1", "255.255.255.255", "::1", "fe80::1", "fc00::1", "ff02::1", "::", "::ffff:10.0.0.1"]
+PRIVATE += ["::127.0.0.1"]
 PRIVATE += [
     "fec0::1",
     "3fff::1",
