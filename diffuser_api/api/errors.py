@@ -4,7 +4,13 @@ import sys
 from types import ModuleType
 
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFieldsSent, TooManyFilesSent
+from django.core.exceptions import (
+    ObjectDoesNotExist,
+    RequestDataTooBig,
+    SuspiciousOperation,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
 from django.db import DatabaseError, InterfaceError
 from django.http import Http404, HttpResponse, JsonResponse, UnreadablePostError
 from django.urls import reverse
@@ -44,7 +50,7 @@ def _codes(nested) -> set[str]:
 
 def _as_api_error(error: Exception) -> Exception:
     match error:
-        case Http404():
+        case Http404() | ObjectDoesNotExist():  # the latter: a row that was deleted meanwhile
             return NotFound(NOT_FOUND)
         case queue.QueueFull():
             return Throttled(wait=error.seconds, detail=str(error))

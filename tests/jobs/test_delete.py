@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from benchmarks.harness.clients import make_job, make_order, make_training
 from benchmarks.harness.loras import small_lora
-from diffuser_api.jobs import orders, run_generation, status_changes
+from diffuser_api.jobs import choosing, orders, run_generation, status_changes
 from diffuser_api.management.commands.worker import Worker
 from diffuser_api.models import Job, LoraModel, TrainingPhoto
 
@@ -89,6 +89,21 @@ def test_deleting_a_waiting_training_deletes_its_photos(client, transactional_db
     job = make_training(photos)
     assert client.delete(f"/api/jobs/{job.code}/").status_code == 204
     assert not stored() and not Job.objects.exists() and not TrainingPhoto.objects.exists()
+
+
+@pytest.mark.parametrize(("call", "module"), [("keep", choosing), ("cancel", status_changes)])
+def test_a_picture_that_is_deleted_during_another_call_is_not_found(
+    call, module, client, catalogue, monkeypatch
+):
+    code, real = make_job().code, getattr(module, call)
+
+    def deleted_then(job):
+        done = real(job)
+        Job.objects.filter(code=code).delete()  # what another request does at the same moment
+        return done
+
+    monkeypatch.setattr(module, call, deleted_then)
+    assert client.post(f"/api/jobs/{code}/{call}/").status_code == 404
 
 
 def test_a_running_job_is_taken_from_its_worker(client, catalogue):

@@ -54,7 +54,7 @@ _making = threading.Lock()
 def _small(model, pk: int, field: str, name: str, changed: int) -> bytes:
     """Made once for each file: ``name`` and ``changed`` say which. Raises OSError."""
     kind = "mask" if field.endswith("mask") else "skeleton" if field == "skeleton" else "picture"
-    small = open_stored(getattr(model.objects.get(pk=pk), field), kind)
+    small = open_stored(getattr(get_object_or_404(model, pk=pk), field), kind)
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     return as_jpeg(small)
 
