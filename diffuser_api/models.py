@@ -205,6 +205,22 @@ class IdempotencyKey(models.Model):
         return self.key
 
 
+class LeftVisitor(models.Model):
+    """A visitor who had everything erased and left. A request that was under way then makes no job any more.
+    Kept as long as an idempotency key."""
+
+    client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="+", verbose_name=_("client"))
+    visitor = models.CharField(_("visitor"), max_length=VISITOR_LENGTH)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("visitor who left"), _("visitors who left")
+        constraints = [models.UniqueConstraint(fields=["client", "visitor"], name="unique_left_visitor")]
+
+    def __str__(self):
+        return self.visitor
+
+
 class TrainingPhoto(models.Model):
     """One of the five cleaned photos of a training, kept until the training ends."""
 

@@ -17,7 +17,16 @@ from diffuser_api import audit, wording
 from diffuser_api.access import addresses
 from diffuser_api.catalogue import fitting
 from diffuser_api.jobs import lora_file, queue, wake_up
-from diffuser_api.models import ActionImage, Client, IdempotencyKey, Job, LoraModel, PoiImage, TrainingPhoto
+from diffuser_api.models import (
+    ActionImage,
+    Client,
+    IdempotencyKey,
+    Job,
+    LeftVisitor,
+    LoraModel,
+    PoiImage,
+    TrainingPhoto,
+)
 from diffuser_api.operations import checks, disk
 from diffuser_api.photos.consent import Consent
 from diffuser_api.photos.gate import Seen
@@ -26,8 +35,15 @@ from diffuser_api.webhooks import outbox
 from generation.step_table import TRAIN, planned
 
 log = logging.getLogger(__name__)
+
+
+class VisitorLeft(Exception):
+    """The visitor had everything erased while this request was answered."""
+
+
 # The exceptions that say why no job can be made now. Their texts are for the caller.
 REFUSALS = (queue.QueueFull, disk.NoRoom, checks.ModelsMissing, fitting.TooSmall, wording.WordsRefused)
+REFUSALS += (VisitorLeft,)
 LORA_GONE = gettext_noop("The visitor's LoRA was deleted meanwhile.")
 BETWEEN_CANDIDATES = 100_000_007  # of the seeds: far more than painting again, or a face's candidates, add
 
@@ -204,6 +220,8 @@ def _save(jobs: list[Job], order: GenerationOrder | TrainingOrder) -> None:
 
 def _save_rows(jobs: list[Job], photos: list[TrainingPhoto], order: GenerationOrder | TrainingOrder) -> None:
     _take_the_clients_turn(order.client)
+    if LeftVisitor.objects.filter(client=order.client, visitor=order.visitor).exists():
+        raise VisitorLeft("This visitor had everything erased.")
     queue.check_room(jobs[0], order.at_once, len(jobs))
     _check_lora(jobs[0].lora)
     for job in jobs:

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from diffuser_api import audit
 from diffuser_api.jobs import processes, status_changes, working_files, write_ahead_log
-from diffuser_api.models import IdempotencyKey, Job, LoraModel, TrainingPhoto
+from diffuser_api.models import Client, IdempotencyKey, Job, LeftVisitor, LoraModel, TrainingPhoto
 
 log = logging.getLogger(__name__)
 KEYS_KEPT = timedelta(hours=24)  # the time in which a request may be sent again with its idempotency key
@@ -47,6 +47,15 @@ def take_down(code: str, by: str) -> bool:
 def delete_all(jobs: QuerySet[Job], loras: QuerySet[LoraModel], by: str) -> None:
     """Delete these jobs and LoRAs, and the pictures made with the LoRAs, as ``delete`` does."""
     _delete({*jobs.values_list("code", flat=True), *loras.values_list("code", flat=True)}, by)
+
+
+def delete_visitor(client: Client, visitor: str, loras: QuerySet[LoraModel], by: str) -> None:
+    """Delete all jobs of a visitor and these LoRAs, as ``delete_all`` does. From now on no job is made for
+    this visitor, also not by a request whose photos are being looked at."""
+    with transaction.atomic():
+        Client.objects.select_for_update(no_key=True).get(pk=client.pk)  # no job is just being saved
+        LeftVisitor.objects.get_or_create(client=client, visitor=visitor)
+    delete_all(Job.objects.filter(client=client, visitor=visitor), loras, by)
 
 
 def _delete(codes: set[str], by: str, event: str = audit.Event.ERASED) -> int:
@@ -158,5 +167,6 @@ def _half_erased() -> list[str]:
 
 
 def forget_keys() -> int:
-    """Deletes old idempotency keys; returns their number."""
+    """Deletes old idempotency keys, and visitors who left long ago; returns the number of the keys."""
+    LeftVisitor.objects.filter(created_at__lt=timezone.now() - KEYS_KEPT).delete()
     return IdempotencyKey.objects.filter(created_at__lt=timezone.now() - KEYS_KEPT).delete()[0]

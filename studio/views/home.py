@@ -72,7 +72,8 @@ def leave(request):
         return render(request, "studio/leave.html", {"faces": faces, "pictures": mine.exists()})
     erase = "erase" in request.POST
     if erase:
-        owner = request.visitor.caller.client
-        retention.delete_all(mine, request.visitor.loras(), audit.client(owner))
+        owner = request.visitor.caller
+        by = audit.client(owner.client)
+        retention.delete_visitor(owner.client, owner.visitor, request.visitor.loras(), by)
     visitors.leave(request)
     return visitors.forgotten(redirect(f"{reverse('studio:leave')}?{'erased' if erase else 'forgotten'}"))

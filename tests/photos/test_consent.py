@@ -10,14 +10,14 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from django.test import Client as Browser
-from django.utils import translation
+from django.utils import timezone, translation
 
 from benchmarks.harness.catalogue import make_photos
 from benchmarks.harness.clients import CONSENT
 from benchmarks.harness.loras import small_lora
 from diffuser_api.jobs import retention, status_changes
-from diffuser_api.models import Job, LoraModel
-from diffuser_api.photos import consent
+from diffuser_api.models import Job, LeftVisitor, LoraModel
+from diffuser_api.photos import consent, gate
 
 TEXT_OF = {"2026-12": "80ebfb62076975fa"}  # a changed text needs a version that nobody has agreed to
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -140,6 +140,34 @@ def test_forget_me_offers_to_erase_everything(catalogue, settings):
     answer = browser.post("/leave/", {"erase": "yes"}, follow=True)
     assert "Nobody can bring them back" in answer.content.decode()
     assert not LoraModel.with_erased.exists() and not Job.objects.exists()
+
+
+def test_photos_that_are_looked_at_while_their_visitor_erases_everything_teach_no_face(
+    catalogue, monkeypatch, own_data_folder
+):
+    """From two tabs of one browser. The face would be out of reach of the person it belongs to."""
+    browser, tab, look = Browser(), Browser(), gate.clean_photos
+    browser.get("/")
+    tab.cookies = browser.cookies.copy()
+
+    def erased_meanwhile(*arguments):
+        seen = look(*arguments)
+        assert tab.post("/leave/", {"erase": "yes"}).status_code == 302
+        return seen
+
+    monkeypatch.setattr(gate, "clean_photos", erased_meanwhile)
+    browser.post("/you/", {"images": photos(), **CONSENT})
+    assert not Job.objects.exists()
+    assert not [path for path in (own_data_folder / "photos").glob("*") if path.is_file()]
+
+
+def test_visitors_who_left_are_forgotten_after_a_day(catalogue, settings):
+    browser, _ = visitor_with_face(settings)
+    browser.post("/leave/", {"erase": "yes"})
+    assert LeftVisitor.objects.count() == 1
+    LeftVisitor.objects.update(created_at=timezone.now() - timedelta(hours=25))
+    retention.forget_keys()
+    assert not LeftVisitor.objects.exists()
 
 
 def test_forget_me_alone_keeps_the_face_and_says_so(catalogue, settings):
