@@ -1,7 +1,8 @@
 """Faces erased while everything is busy with them: ``python -m benchmarks.erase --count 200 --seed 1``.
 
 Each erasure meets its face at another stage: pictures that are asked for at that moment, that wait, that are
-in each step, that finish, are finished, or are looked at by friends with a link; trainings that wait or run.
+in each step, that finish, are finished, are looked at by friends with a link or on their page, or are printed
+as postcards; trainings that wait or run.
 Clients go on asking for pictures with the face, before, during and after. With the answer 204, nothing of the
 face may be left: its numbers, its weights, its photos and pictures are searched for by content in every file,
 in the pages of the database and in the logs, and by the codes of all jobs that had it; and again when the
@@ -23,6 +24,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import requests
 
@@ -34,7 +36,8 @@ WAITING = 20  # pictures, at the stage "queued"
 CLIENTS = 3  # that ask during an erasure
 STEPS = ("pose", "detail", "detail", "harmonize", "face")
 STAGES = ["asked", "queued", *(f"step {k}" for k in range(1, 6)), "finishing", "finished", "erased twice"]
-STAGES += ["shared", "training waiting", "training running"]
+SEEN = ("shared", "share page", "postcard")  # finished, and looked at
+STAGES += [*SEEN, "training waiting", "training running"]
 
 
 @dataclass
@@ -45,7 +48,8 @@ class Face:
     needles: list[bytes] = field(default_factory=list)
     jobs: set[str] = field(default_factory=set)
     words: str = ""
-    shared: str = ""  # the address of a picture with it
+    shown: list[str] = field(default_factory=list)  # addresses at which a picture with it is seen
+    card: str = ""  # the address that prints one as a postcard
 
 
 class Crowd:
@@ -55,7 +59,7 @@ class Crowd:
         self.service, self.face, self.over = service, face, threading.Event()
         self.answers: list[requests.Response] = []
         self.threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
-        if face.shared:
+        if face.shown or face.card:
             self.threads.append(threading.Thread(target=self._look))
 
     def _ask(self) -> None:
@@ -77,8 +81,12 @@ class Crowd:
             thread.join()
 
 
-def look(face: Face) -> int:
-    return requests.get(face.shared, timeout=90).status_code
+def look(face: Face) -> set[int]:
+    """The statuses of what is answered to friends and printers."""
+    answers = [requests.get(url, timeout=90) for url in face.shown]
+    if face.card:
+        answers.append(requests.post(face.card, json={"greeting": face.words}, timeout=90))
+    return {answer.status_code for answer in answers}
 
 
 def ask(service: RunningService, face: Face) -> requests.Response:
@@ -137,7 +145,7 @@ def bring_to(stage: str, service: RunningService, face: Face) -> None:
     if stage in ("asked", "queued"):
         return
     folder = folders.generation_folder(code)
-    before = {"finishing": len(STEPS), "finished": 9, "shared": 9}.get(
+    before = {"finishing": len(STEPS), **dict.fromkeys(("finished", *SEEN), 9)}.get(
         stage, int(stage[5:]) - 1 if "step" in stage else 2
     )
 
@@ -152,9 +160,25 @@ def bring_to(stage: str, service: RunningService, face: Face) -> None:
     if output := Job.objects.get(code=code).output:
         with output.open("rb") as file:
             face.needles.append(middle(file.read()))
+    if stage in SEEN:
+        show(stage, service, face, Job.objects.get(code=code))
+        assert look(face) == {200}
+
+
+def show(stage: str, service: RunningService, face: Face, picture) -> None:
+    from django.test import RequestFactory
+
+    from studio import sharing
+
     if stage == "shared":
-        face.shared = f"{service.url}/data/outputs/{code}"
-        assert look(face) == 200
+        face.shown = [f"{service.url}/data/outputs/{picture.code}"]
+    elif stage == "share page":
+        sharing.share(picture, 7)
+        address = sharing.url_of(picture, RequestFactory(SERVER_NAME="127.0.0.1").get("/"))
+        page = service.url + urlsplit(address).path
+        face.shown = [page, f"{page}picture.png", f"{page}small.jpg"]
+    else:
+        face.card = f"{service.url}/api/jobs/{picture.code}/postcard/"
 
 
 # --- what is left -------------------------------------------------------------------------------------------
@@ -206,7 +230,7 @@ def erase(service: RunningService, stage: str, face: Face, faults: list[str]) ->
         status = requests.delete(url, timeout=90).status_code
         took = time.monotonic() - began
         allowed = (204, 404) if stage == "erased twice" else (204,)
-        if face.shared and look(face) != 404:
+        if look(face) - {404}:
             faults.append(f"{stage}: the picture is still shown")
         if status not in allowed:
             faults.append(f"{stage}: answered {status}")
