@@ -29,7 +29,7 @@ SEEDS = 900_000  # scenes that are trained on; above them the readers are checke
 # small), elsewhere.
 INSIDE, ON_HEAD, ON_FACE, OUTSIDE = 1.0, 3.0, 2.0, 0.1
 WHOLE = CloseUp(None)
-CLOSE_UPS = 0.6  # of the poses whose hole is small enough for one
+CLOSE_UPS = 0.6
 
 assert scenes.HELD_OUT > SEEDS
 
@@ -63,12 +63,13 @@ def draw_picture(index: int) -> dict[str, np.ndarray]:
     return {"picture": np.asarray(scenes.draw_scene(scene, view)), "head": np.asarray(head, np.float32)}
 
 
-def draw_sample(kind: str, index: int) -> dict:
+def draw_sample(kind: str, index: int, close_ups: float = CLOSE_UPS) -> dict:
     """A sample of ``KINDS``, all pictures 256 x 256.
 
     ``picture`` and ``around`` are (256, 256, 3) uint8; ``around`` is grey in the hole, and around a head now
     and then blurred as a painted body is. ``hole`` (64, 64) bool and ``weight`` (64, 64) float16 have the
     latents' size. ``captions`` are ``CAPTIONS`` texts. A pose has a ``skeleton``, (3, 256, 256) uint8.
+    ``close_ups``: the share of poses, among those whose hole is small enough, that are close-ups.
     """
     rng = random.Random(f"{kind} {index}")
     scene = scene_of(kind, index)
@@ -81,7 +82,7 @@ def draw_sample(kind: str, index: int) -> dict:
         special, counts = scenes.face_mask(scene, view), ON_FACE
     else:
         hole, words = _body_hole(scene, rng), captions.scene_caption
-        close_up = close_up_of(hole, MINIATURE) if rng.random() < CLOSE_UPS else WHOLE
+        close_up = close_up_of(hole, MINIATURE) if rng.random() < close_ups else WHOLE
         view = _view_of(close_up)
         picture = around = _enlarged_scene(scene, close_up)
         hole = close_up.enlarge(hole)

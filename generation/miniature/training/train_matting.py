@@ -53,7 +53,7 @@ def draw(index: int) -> dict:
     scene = samples.scene_of("pose", index)
     place, alpha = scenes.draw_background(scene), scenes.silhouette(scene)
     drawn = {"index": np.asarray(index), "place": np.asarray(place), "alpha": np.asarray(alpha)}
-    return samples.draw_sample("pose", index) | drawn
+    return samples.draw_sample("pose", index, close_ups=0) | drawn
 
 
 @torch.no_grad()
