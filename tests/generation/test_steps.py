@@ -121,9 +121,10 @@ def test_of_several_faces_the_nearest_to_the_photos_is_kept(family, tmp_path, mo
     monkeypatch.setattr(likeness, "nearest", last)
     monkeypatch.setenv("FACE_CANDIDATES", "3")
     _, _, kept = painted("face", make_job(tmp_path / "three", faces=[[0.0] * 128]))
-    assert len(offered) == 3
-    assert np.abs(offered[0] - alone).max() <= 2  # a batch's arithmetic is rounded elsewhere
-    assert (kept == offered[2]).all() and (kept != offered[0]).any()
+    portraits, faces = offered[:3], offered[3:]
+    assert len(portraits) == len(faces) == 3
+    assert np.abs(faces[0] - alone).max() <= 2  # a batch's arithmetic is rounded elsewhere
+    assert (kept == faces[2]).all() and (kept != faces[0]).any()
 
 
 def test_a_small_subject_is_painted_as_a_close_up(family, tmp_path, monkeypatch):
