@@ -27,8 +27,7 @@ def measure(picture: Image.Image, face: Face) -> Lab:
     """CIE L*a*b* (L 0..100), the median of the cheeks: of two squares below the eyes, beside the nose."""
     import numpy as np
 
-    corners = np.asarray(face.points, np.float64)
-    eyes, nose = (corners[0:2].mean(0), corners[2:4].mean(0)), corners[4]
+    eyes, nose = np.asarray(face.eyes, np.float64), np.asarray(face.points[4], np.float64)
     half = 0.14 * math.dist(*eyes)
     cheeks = []
     for eye in eyes:

@@ -29,7 +29,7 @@ SEEDS = 900_000  # scenes that are trained on; above them the readers are checke
 # small), elsewhere.
 INSIDE, ON_HEAD, ON_FACE, OUTSIDE = 1.0, 3.0, 2.0, 0.1
 WHOLE = CloseUp(None)
-CLOSE_UPS = 0.6
+CLOSE_UPS = 0.6  # share, see ``draw_sample``
 
 assert scenes.HELD_OUT > SEEDS
 

@@ -21,9 +21,8 @@ class Trainee:
     def __init__(self, work: Path, device: Device):
         self.device = device
         folder = work / "tokenizer"
-        if not (
-            folder / "tokenizer_config.json"
-        ).exists():  # the text encoder's rows belong to one numbering of the words
+        if not (folder / "tokenizer_config.json").exists():
+            # Only once: the text encoder's rows belong to one numbering of the words.
             captions.write_tokenizer(folder)
         self.tokenizer = CLIPTokenizer.from_pretrained(folder)
         self.unet, self.controlnet = family.build_unet(), family.build_controlnet()
