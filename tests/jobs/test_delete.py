@@ -2,12 +2,10 @@
 
 from datetime import timedelta
 from io import StringIO
-from pathlib import Path
 
 import pytest
 from django.core.files.storage import default_storage
 from django.core.management import call_command
-from django.db import connection
 from django.utils import timezone
 
 from benchmarks.harness.clients import make_job, make_order, make_training
@@ -15,6 +13,7 @@ from benchmarks.harness.loras import small_lora
 from diffuser_api.jobs import choosing, orders, run_generation, status_changes
 from diffuser_api.management.commands.worker import Worker
 from diffuser_api.models import Job, LoraModel, TrainingPhoto
+from tests.jobs.test_erase import in_database, sqlite_only
 
 SECRET = "a coat that nobody else wears"
 
@@ -123,18 +122,12 @@ def test_a_worker_outlives_the_deletion_of_the_job_that_it_runs(client, catalogu
     assert not Worker(interval=0.1).run_next()
 
 
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL's vacuum comes later")
-def test_deleted_rows_are_overwritten_in_the_database(client, visitor, settings):
-    files = [Path(settings.DATABASES["default"]["TEST"]["NAME"])]
-    files += [files[0].with_name(f"{files[0].name}-wal")]
-
-    def written() -> bool:
-        return any(SECRET.encode() in file.read_bytes() for file in files if file.exists())
-
-    assert written()
+@sqlite_only
+def test_deleted_rows_are_overwritten_in_the_database(client, visitor):
+    assert in_database(SECRET)
     for code in visitor.values():
         client.delete(f"/api/jobs/{code}/")
-    assert not written()
+    assert not in_database(SECRET)
 
 
 @pytest.mark.parametrize("kind", ["jobs", "loras"])

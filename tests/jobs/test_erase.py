@@ -146,12 +146,12 @@ def test_an_expired_face_takes_its_pictures_along(lora, tmp_path, settings):
     assert connection.vendor != "sqlite" or not in_database(FACE[0])
 
 
-def in_database(number: float) -> str:
-    """Files of the database in which a face's number is still to be read. By another process: closing a file
-    of SQLite's here would drop the locks that this process has on it."""
+def in_database(content: str | float) -> str:
+    """Files of the database in which these words, or a face's number, are still to be read. By another
+    process: closing a file of SQLite's here would drop the locks that this process has on it."""
     file = Path(connection.settings_dict["NAME"])
     files = [str(path) for path in file.parent.glob(f"{file.name}*")]
-    return subprocess.run(["grep", "-lF", str(number), *files], stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run(["grep", "-lF", str(content), *files], stdout=subprocess.PIPE, text=True).stdout
 
 
 @sqlite_only
