@@ -23,13 +23,13 @@ from PIL import Image
 from generation import job_folder, repaint, steps
 from generation.generator import finish, run_command
 from generation.models import safety
+from generation.models.painter import Painter
 from generation.models.profiles import ModelProfile, get_profile
 from generation.picture.canvas import Canvas
 from generation.picture.underpainting import figure_of
-from generation.processes.step_process import load_pipeline, prompt_of
+from generation.processes.step_process import load_pipeline, painter_of
 from generation.record import new_record, public, step_record
 from generation.request import GenerationRequest
-from generation.seeds import step_generator
 from generation.vision import detectors_of, likeness
 
 OnEvent = Callable[[dict], None]
@@ -91,47 +91,39 @@ class Easel:
         """The picture after four steps: a subject in the skeleton's pose, in the place."""
         records: list[dict] = []
         # 1. pose: paint the subject into the empty place, in the skeleton's pose, over a flat figure.
-        with self.step("pose", 1, request, records) as common:
-            picture = steps.pose(figure_of(request), **common)
+        with self.painter("pose", 1, request, records) as painter:
+            picture = steps.pose(figure_of(request), self.canvas, painter)
         # 2. and 3. detail: inpainting with low strength, inside the subject mask, adds detail.
         for index in (2, 3):
-            with self.step("detail", index, request, records) as common:
-                picture = steps.detail(picture, **common)
+            with self.painter("detail", index, request, records) as painter:
+                picture = steps.detail(picture, self.canvas, painter)
         # 4. harmonize: img2img with low strength, over the whole picture: the same grain everywhere.
-        with self.step("harmonize", 4, request, records) as common:
-            picture = steps.harmonize(picture, **common)
+        with self.painter("harmonize", 4, request, records) as painter:
+            picture = steps.harmonize(picture, self.canvas, painter)
         return Painted(picture, records)
 
     def paint_face(self, body: Painted, request: GenerationRequest) -> Painted:
         """5. face: enlarge the head, repaint it with the visitor's LoRA, and put it back at its own size."""
         records = list(body.steps)
-        with self.step("face", 5, request, records) as common:
-            picture = steps.face(body.picture, embeddings=request.faces, looks=request.looks, **common)
-        seen = None
-        if request.faces:
-            mask, see = self.canvas.face_mask, detectors_of(self.profile)
-            seen = likeness.measure(picture, mask, request.faces, see)
-        return Painted(picture, records, seen)
+        with self.painter("face", 5, request, records) as painter:
+            picture = steps.face(body.picture, self.canvas, request.faces, request.looks, painter)
+        see = detectors_of(self.profile)
+        seen = request.faces and likeness.measure(picture, self.canvas.face_mask, request.faces, see)
+        return Painted(picture, records, seen or None)
 
     @contextmanager
-    def step(self, name: str, index: int, request: GenerationRequest, records: list[dict]) -> Iterator[dict]:
-        """The arguments that all steps have in common. The noise's seed is derived from ``index``."""
+    def painter(
+        self, name: str, index: int, request: GenerationRequest, records: list[dict]
+    ) -> Iterator[Painter]:
+        """What paints in step ``index``, called ``name``. At the end, the step's record joins ``records``."""
         from generation.models.pipelines import remove_lora
 
         pipeline = load_pipeline(name, self.job, request, self.profile, self.cache)
-        prompt = prompt_of(name, request, self.profile, pipeline)
-        noise = step_generator(request.seed, index)
         on_step = reporter(self.on_event, name, index, of=self.profile.performed(name))
-        yield {
-            "canvas": self.canvas,
-            "prompt": prompt.text,
-            "pipeline": pipeline,
-            "profile": self.profile,
-            "generator": noise,
-            "on_step": on_step,
-        }
+        painter = painter_of(name, index, request, self.profile, pipeline, on_step)
+        yield painter
         remove_lora(pipeline)
-        records.append(public(step_record(name, index, request, self.profile, prompt)))
+        records.append(public(step_record(name, index, request, self.profile, painter.prompt)))
 
 
 def reporter(on_event: OnEvent, name: str, index: int, of: int) -> Callable:

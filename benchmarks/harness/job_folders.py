@@ -68,9 +68,8 @@ class Inputs:
         self, name: str, index: int, picture: Image.Image, pipeline, on_step: Callable = lambda *_: {}
     ) -> Image.Image:
         """Step ``index``, ``name``, in this process; ``on_step`` is diffusers' callback."""
-        return step_process.paint(
-            name, index, picture, self.canvas, self.request, self.profile, pipeline, on_step
-        )
+        painter = step_process.painter_of(name, index, self.request, self.profile, pipeline, on_step)
+        return step_process.paint(name, picture, self.canvas, self.request, painter)
 
 
 def read_inputs(job: Path) -> Inputs:

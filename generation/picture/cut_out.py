@@ -22,7 +22,12 @@ PLACE, SUBJECT = 0.1, 0.5
 def restore_place(
     painted: Image.Image, place: Image.Image, canvas: Canvas, inside: Image.Image, profile: ModelProfile
 ) -> Image.Image:
-    """``painted``, but inside the mask ``inside`` its subject is cut out and laid on ``place``."""
+    """``painted``, but inside the mask ``inside`` its subject is cut out and laid on ``place``.
+
+    Without ``profile.matting``, ``painted`` stays as it is.
+    """
+    if not profile.matting:
+        return painted
     cut = cut_out(painted, place, canvas.skeleton, canvas.person_mask, profile)
     return Image.composite(cut, painted, inside)
 

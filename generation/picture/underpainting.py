@@ -13,15 +13,21 @@ from __future__ import annotations
 import math
 import random
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw
 
+from generation.models.blending import put_in
+from generation.models.painter import Painter
+from generation.picture.canvas import Canvas
+from generation.picture.enlarging import CloseUp
 from generation.poses import openpose
 from generation.poses.mask_drawing import ARM, ARMS, LEG, LEGS, completed, draw_taper, head_of, height_of
 from generation.poses.openpose import L_HIP, L_SHOULDER, NECK, R_HIP, R_SHOULDER
 from generation.request import GenerationRequest
-from generation.vision.likeness import Closeup
+from generation.vision import detectors_of
+from generation.vision.likeness import Closeup, look_closely
 from generation.vision.skin import measure, rgb
 from generation.vision.types import Point
 
@@ -91,6 +97,27 @@ def figure_of(request: GenerationRequest) -> Figure:
         bare_legs=bare_legs,
         hem="skirt" if skirt else "long" if long else "short",
     )
+
+
+def underpainted(figure: Figure, canvas: Canvas, close_up: CloseUp, painter: Painter) -> Callable:
+    """The painter's callback, which now also puts the figure into the painting, outside the face mask, before
+    the denoising step at timestep ``profile.underpainting``.
+
+    ``close_up`` is what the painter paints of the canvas. A figure without a skin gets that of the head which
+    is painted by then.
+    """
+    profile = painter.profile
+
+    def draw(painted: Callable[[], Image.Image]) -> Image.Image | None:
+        seen = figure
+        if figure.skin is None:
+            mask = close_up.enlarge(canvas.face_mask)
+            seen = with_skin_of(figure, look_closely(painted(), mask, detectors_of(profile)))
+        body = draw_underpainting(canvas.background, canvas.skeleton, seen)
+        return body and close_up.enlarge(body)
+
+    area = close_up.enlarge(ImageChops.invert(canvas.face_mask))
+    return put_in(draw, area, profile.underpainting, painter.generator, painter.on_step)
 
 
 def with_skin_of(figure: Figure, head: Closeup | None) -> Figure:

@@ -27,6 +27,7 @@ from PIL import Image
 
 from generation import job_folder, prompts, record, repaint, steps
 from generation.models import safety
+from generation.models.painter import Painter
 from generation.models.profiles import ModelProfile, get_profile
 from generation.models.vae import predicted_picture
 from generation.picture.canvas import Canvas
@@ -73,12 +74,13 @@ def run(name: str, job: Path, requested_at: float, cache: PipelineCache | None =
     imported, loaded = max(requested_at, pipelines.IMPORTED_AT), time.monotonic()
 
     on_step = progress_reporter(name, index, job, canvas, profile)
-    picture = paint(name, index, before, canvas, request, profile, pipeline, on_step)
+    painter = painter_of(name, index, request, profile, pipeline, on_step)
+    picture = paint(name, before, canvas, request, painter)
     painted = time.monotonic()
     if index == len(planned(with_lora=bool(request.lora))):
         safety.check(picture, profile)
 
-    own = record.step_record(name, index, request, profile, prompt_of(name, request, profile, pipeline))
+    own = record.step_record(name, index, request, profile, painter.prompt)
     if name == "face" and request.faces:
         own["likeness"] = likeness.measure(picture, canvas.face_mask, request.faces, detectors_of(profile))
         job_folder.write_likeness(job, own["likeness"])
@@ -142,33 +144,31 @@ def prompt_of(
     return prompts.scene_prompt(request, profile.style, count, named=profile.body_lora > 0)
 
 
-def paint(
+def painter_of(
     name: str,
     index: int,
-    picture: Image.Image,
-    canvas: Canvas,
     request: GenerationRequest,
     profile: ModelProfile,
     pipeline: DiffusionPipeline,
     on_step: Callable,
-) -> Image.Image:
-    """The picture after step ``index``, called ``name``. ``picture`` is the one before it.
+) -> Painter:
+    """The painter of step ``index``, called ``name``. The noise's seed is derived from ``index``."""
+    prompt, noise = prompt_of(name, request, profile, pipeline), step_generator(request.seed, index)
+    return Painter(pipeline, prompt, profile, noise, on_step)
 
-    The arguments must be those of ``generator_classic.Easel``.
+
+def paint(
+    name: str, picture: Image.Image, canvas: Canvas, request: GenerationRequest, painter: Painter
+) -> Image.Image:
+    """The picture after step ``name``. ``picture`` is the one before it.
+
+    The calls must be those of ``generator_classic.Easel``.
     """
-    common = {
-        "canvas": canvas,
-        "prompt": prompt_of(name, request, profile, pipeline).text,
-        "pipeline": pipeline,
-        "profile": profile,
-        "generator": step_generator(request.seed, index),
-        "on_step": on_step,
-    }
     if name == "pose":
-        return steps.pose(figure_of(request), **common)
+        return steps.pose(figure_of(request), canvas, painter)
     if name == "face":
-        return steps.face(picture, embeddings=request.faces, looks=request.looks, **common)
-    return {"detail": steps.detail, "harmonize": steps.harmonize}[name](picture, **common)
+        return steps.face(picture, canvas, request.faces, request.looks, painter)
+    return {"detail": steps.detail, "harmonize": steps.harmonize}[name](picture, canvas, painter)
 
 
 def write_preview(pipeline: DiffusionPipeline, canvas: Canvas, profile: ModelProfile, job: Path) -> None:
