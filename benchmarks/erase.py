@@ -2,7 +2,8 @@
 
 Each erasure meets its face at another stage: pictures that are asked for at that moment, that wait, that are
 in each step, that finish, are finished, are looked at by friends with a link or on their page, or are printed
-as postcards; trainings that wait or run.
+as postcards; trainings that wait or run. One face is not erased by its owner but has expired
+(``manage.py retention``), and of one a picture is taken down (``manage.py takedown``) before.
 Clients go on asking for pictures with the face, before, during and after. With the answer 204, nothing of the
 face may be left: its numbers, its weights, its photos and pictures are searched for by content in every file,
 in the pages of the database and in the logs, and by the codes of all jobs that had it; and again when the
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import io
 import multiprocessing
 import random
 import statistics
@@ -37,7 +39,7 @@ CLIENTS = 3  # that ask during an erasure
 STEPS = ("pose", "detail", "detail", "harmonize", "face")
 STAGES = ["asked", "queued", *(f"step {k}" for k in range(1, 6)), "finishing", "finished", "erased twice"]
 SEEN = ("shared", "share page", "postcard")  # finished, and looked at
-STAGES += [*SEEN, "training waiting", "training running"]
+STAGES += [*SEEN, "training waiting", "training running", "expired", "taken down"]
 
 
 @dataclass
@@ -145,7 +147,7 @@ def bring_to(stage: str, service: RunningService, face: Face) -> None:
     if stage in ("asked", "queued"):
         return
     folder = folders.generation_folder(code)
-    before = {"finishing": len(STEPS), **dict.fromkeys(("finished", *SEEN), 9)}.get(
+    before = {"finishing": len(STEPS), **dict.fromkeys(("finished", *SEEN, "expired", "taken down"), 9)}.get(
         stage, int(stage[5:]) - 1 if "step" in stage else 2
     )
 
@@ -160,7 +162,7 @@ def bring_to(stage: str, service: RunningService, face: Face) -> None:
     if output := Job.objects.get(code=code).output:
         with output.open("rb") as file:
             face.needles.append(middle(file.read()))
-    if stage in SEEN:
+    if stage in (*SEEN, "taken down"):
         show(stage, service, face, Job.objects.get(code=code))
         assert look(face) == {200}
 
@@ -172,7 +174,7 @@ def show(stage: str, service: RunningService, face: Face, picture) -> None:
 
     if stage == "shared":
         face.shown = [f"{service.url}/data/outputs/{picture.code}"]
-    elif stage == "share page":
+    elif stage in ("share page", "taken down"):
         sharing.share(picture, 7)
         address = sharing.url_of(picture, RequestFactory(SERVER_NAME="127.0.0.1").get("/"))
         page = service.url + urlsplit(address).path
@@ -216,6 +218,29 @@ def traces(service: RunningService, face: Face) -> list[str]:
     return left + [f"row {row}, with the words and the face" for row in with_words if "face" in row.steps]
 
 
+def expire(face: Face) -> None:
+    from diffuser_api.jobs import retention
+    from diffuser_api.models import LoraModel
+
+    LoraModel.objects.filter(code=face.code).update(created_at="2020-01-01T00:00Z")
+    retention.apply()
+
+
+def take_down(service: RunningService, face: Face, faults: list[str]) -> float:
+    """The face's only picture; the seconds. The face stays."""
+    from django.core.management import call_command
+
+    picture = Face(*face.jobs, needles=face.needles[-1:], jobs=set(face.jobs), shown=face.shown)
+    began = time.monotonic()
+    call_command("takedown", picture.code, stdout=io.StringIO())
+    took = time.monotonic() - began
+    if look(picture) != {404}:
+        faults.append("taken down: the picture is still shown")
+    faults += [f"taken down, at once: {left}" for left in traces(service, picture)]
+    face.shown.clear()
+    return took
+
+
 def erase(service: RunningService, stage: str, face: Face, faults: list[str]) -> float:
     """One erasure amid the crowd; its seconds."""
     kind = "jobs" if stage.startswith("training") else "loras"
@@ -227,7 +252,9 @@ def erase(service: RunningService, stage: str, face: Face, faults: list[str]) ->
             other = threading.Thread(target=requests.delete, args=(url,), kwargs={"timeout": 90})
             other.start()
         began = time.monotonic()
-        status = requests.delete(url, timeout=90).status_code
+        if stage == "expired":
+            expire(face)
+        status = 204 if stage == "expired" else requests.delete(url, timeout=90).status_code
         took = time.monotonic() - began
         allowed = (204, 404) if stage == "erased twice" else (204,)
         if look(face) - {404}:
@@ -264,6 +291,8 @@ def try_all(service: RunningService, tensors: dict, count: int, chance: random.R
         bring_to(stage, service, face)
         if stage.startswith(("step", "training")):
             time.sleep(chance.uniform(0, 1))
+        if stage == "taken down":
+            seconds["takedown"].append(take_down(service, face, faults))
         seconds[stage].append(erase(service, stage, face, faults))
         jobs[stage] += len(face.jobs)
         clear_queue()
