@@ -4,6 +4,7 @@ import html
 import io
 import re
 
+from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.core.files.base import ContentFile
@@ -137,3 +138,10 @@ def test_groups_are_at_the_desk_once_there_is_one(admin_client, admin_user):
     assert "/admin/auth/group/add/" in page
     Group.objects.create(name="editors")
     assert link in admin_client.get(index).content.decode()
+
+
+def test_the_desk_shows_no_tables_of_libraries(admin_client):
+    """Such as the results of a task queue: editors can't do anything with them."""
+    assert {model._meta.app_label for model in admin.site._registry} == {"diffuser_api", "auth"}
+    index = admin_client.get("/admin/").content.decode()
+    assert re.findall(r'class="app-(\w+) ', index) == ["auth", "diffuser_api"]

@@ -132,3 +132,13 @@ def test_a_copy_and_another_person_are_told_before_all_five_photos_are_sent(cata
         assert {reason["index"]: reason["code"] for reason in reasons} == told
         assert all(not reason["accepted"] and reason["message"] for reason in reasons)
     assert "photo 1" in reasons[-1]["message"]
+
+
+@pytest.mark.parametrize("language", ["en", "it"])
+def test_each_label_of_the_form_says_what_is_chosen(language, catalogue):
+    """One of them was the word "Come" alone, which is Italian for how and as."""
+    page = text(come()[0], "/postcard/", **{"Accept-Language": language})
+    labels = re.findall(r"<legend>([^<]+)</legend>", page)
+    assert len(labels) >= 9 and len(set(labels)) == len(labels)
+    empty = {"come", "di", "da", "con", "as", "how", "like", "with"}
+    assert [label for label in labels if label.lower() in empty] == []

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from PIL import Image, ImageChops
 
 from benchmarks.harness.browsing import accessible, visit
 from benchmarks.harness.catalogue import make_photos
@@ -60,6 +63,14 @@ def test_a_sixth_photo_and_what_is_over_are_said(web_server, browser):
         page.wait_for_selector(".tiles li:nth-child(5).good", timeout=300_000)
         page.locator(".tiles button").first.click()
         assert page.inner_text("#reasons") == ""
+        for box in page.locator(".consent input").all():
+            box.check()
+        page.get_by_role("button", name="Learn my face").click()
+        assert "still missing: 1" in page.inner_text("#reasons")
+        page.set_input_files("#images", files[:1])
+        page.wait_for_selector(".tiles li:nth-child(5)")
+        assert page.inner_text("#reasons") == ""  # none is missing any more
+        page.locator(".tiles button").last.click()
         accessible(page, "four photos")
 
 
@@ -78,3 +89,39 @@ def test_a_second_tap_on_a_form_sends_nothing_while_the_first_is_on_its_way(web_
         guest.page.locator("[name=place]").first.check()
         guest.page.locator("[name=action]").first.check()
         assert guest.page.evaluate(TAPPED_TWICE) == [False, True]
+
+
+def test_a_wrong_code_is_told_whole_on_a_phone(web_server, browser):
+    with visit(browser, web_server.url, width=360) as guest:
+        page = guest.page
+        page.goto("/you/")
+        page.fill("#code", "1234 5678 abcd")
+        page.locator("#code").press("Enter")
+        page.wait_for_selector("#wrong-code")
+        page.wait_for_function("document.activeElement.id === 'code'")
+        for part in ("#wrong-code", "#code"):
+            box = page.locator(part).bounding_box()
+            assert box["y"] >= 0 and box["y"] + box["height"] <= 800, part
+
+
+# Lets whatever has a shadow cast all of it.
+UNCUT = """() => {
+    for (const one of document.querySelectorAll(".card, .stage, .sheet, .printed"))
+        for (let box = one.parentElement; box !== document.body; box = box.parentElement) {
+            box.style.overflow = "visible";
+            box.style.clipPath = "none";
+        }
+}"""
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize(("address", "part"), [("/", ".fan"), ("/postcard/", ".seen")])
+def test_no_shadow_is_cut_off(address, part, width, web_server, browser):
+    with visit(browser, web_server.url, width=width, reduced_motion="reduce") as guest:
+        page, seen = guest.page, []
+        page.goto(address, wait_until="networkidle")
+        page.locator(part).evaluate("one => one.scrollIntoView({block: 'center', behavior: 'instant'})")
+        for _ in range(2):
+            seen.append(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
+            page.evaluate(UNCUT)
+        assert ImageChops.difference(*seen).getbbox() is None
