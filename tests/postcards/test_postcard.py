@@ -12,6 +12,7 @@ import time
 import numpy as np
 import pytest
 import zxingcpp
+from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from PIL import Image, ImageChops
 
@@ -77,8 +78,13 @@ def test_the_sheet_has_the_cards_size_with_bleed_and_marks_and_every_font(
     expected = [round(side / 25.4 * 300) for side in sides]
     assert front.size == back.size and np.allclose(front.size, expected, atol=1)
     boxes = told("pdfinfo", answer.content, tmp_path, "-box")
-    trim = [float(number) for number in re.search(r"TrimBox: +(.*)", boxes)[1].split()]
+    trim, bleed = (
+        [float(number) for number in re.search(rf"{name}Box: +(.*)", boxes)[1].split()]
+        for name in ("Trim", "Bleed")
+    )
     card = (150, 100) if orientation == "landscape" else (100, 150)
+    beyond = 0 if edges == "trimmed" else 3 / 25.4 * 72
+    assert np.allclose(np.subtract(bleed, trim), [-beyond, -beyond, beyond, beyond], atol=0.1)
     assert np.allclose([trim[2] - trim[0], trim[3] - trim[1]], [side / 25.4 * 72 for side in card], atol=0.1)
     embedded = told("pdffonts", answer.content, tmp_path).splitlines()[2:]
     assert len(embedded) == 2 and all(line.split()[-5] == "yes" for line in embedded), embedded
@@ -125,6 +131,7 @@ def test_the_longest_text_that_is_taken_is_not_clipped(word, orientation, client
     words = re.findall(r'xMin="(.*?)" yMin="(.*?)" xMax="(.*?)" yMax="(.*?)">(.*?)</word', said)
     letters = "".join(found[4] for found in words)
     assert letters.count(word[0] if word == "o" else word[:8]) >= count
+    assert greeting.replace(" ", "") in letters and letters.count("W") >= 5 * 40
     for left, top, right, bottom in ([float(n) for n in found[:4]] for found in words):
         assert 0 < left < right < width and 0 < top < bottom < height
     half = [one for one in words if one[4] in (word, word + ".")]
@@ -169,6 +176,19 @@ def test_one_side_as_a_picture_has_300_dots_on_an_inch(kind, client, job):
 def test_the_answer_says_how_fine_the_picture_is_in_print(client, job):
     """512 pixels on 10.6 cm."""
     assert ask(client, job, layout="full bleed")["X-Picture-DPI"] == "122"
+
+
+def test_the_studio_says_where_a_picture_is_too_small_to_look_sharp(client, job, settings):
+    settings.STUDIO = True
+    client.get("/")
+    visitor = client.cookies["studio"].value.split(":")[0]
+    Job.objects.filter(pk=job.pk).update(client=Client.objects.get(name=CLIENT), visitor=visitor)
+    wish, said = {"layout": "full bleed"}, "It will look a little soft in print."
+    page = client.post(f"/jobs/{job.code}/postcard/", wish).content.decode()
+    assert said in page and "The picture has 122 dots on an inch" in page
+    job.output.save("large.png", ContentFile(as_png(Image.new("RGB", (1900, 1270), "red"))))
+    assert int(ask(client, job, **wish)["X-Picture-DPI"]) >= 300
+    assert said not in client.post(f"/jobs/{job.code}/postcard/", wish).content.decode()
 
 
 def test_a_card_is_printed_for_the_pictures_owner_and_once_it_is_there(client, job, settings):
