@@ -20,6 +20,7 @@ SECONDS = 300  # for what takes long on a busy machine
 WORDS = {
     "en": {
         "begin": "Begin with five photos",
+        "examples": "Try it with five example photos",
         "learn": "Learn my face",
         "make": "Make a postcard",
         "paint": "Paint my postcard",
@@ -38,6 +39,7 @@ WORDS = {
     },
     "it": {
         "begin": "Comincia con cinque foto",
+        "examples": "Prova con cinque foto d'esempio",
         "learn": "Impara il mio volto",
         "make": "Crea una cartolina",
         "paint": "Dipingi la mia cartolina",
@@ -118,25 +120,34 @@ def consent(page) -> None:
         box.check()
 
 
-@pytest.mark.parametrize(("language", "width"), [("en", 1280), ("it", 360)])
-def test_from_five_photos_to_the_picture(language, width, server_and_worker, browser, files, tmp_path):
+def send_five(page, files, says) -> None:
+    page.get_by_role("link", name=says["begin"]).click()
+    accessible(page, "you")
+    page.set_input_files("#images", files[:3])
+    page.set_input_files("#camera", files[3])
+    page.wait_for_selector(".tiles .good:nth-child(4)", timeout=SECONDS * 1000)
+    consent(page)
+    page.get_by_role("button", name=says["learn"]).click()
+    assert "1" in page.locator("#reasons li").inner_text()  # one is missing
+    page.set_input_files("#images", files[4])
+    page.wait_for_selector(".tiles .good:nth-child(5)", timeout=SECONDS * 1000)
+    accessible(page, "five good photos")
+    page.get_by_role("button", name=says["learn"]).click()
+
+
+@pytest.mark.parametrize(("language", "width", "photos"), [("en", 1280, "own"), ("it", 360, "examples")])
+def test_from_five_photos_to_the_printed_card(
+    language, width, photos, server_and_worker, browser, files, tmp_path
+):
     says = WORDS[language]
     with visit(browser, server_and_worker.url, width=width, language=language) as guest:
         page = guest.page
         page.goto("/")
         accessible(page, "welcome")
-        page.get_by_role("link", name=says["begin"]).click()
-        accessible(page, "you")
-        page.set_input_files("#images", files[:3])
-        page.set_input_files("#camera", files[3])
-        page.wait_for_selector(".tiles .good:nth-child(4)", timeout=SECONDS * 1000)
-        consent(page)
-        page.get_by_role("button", name=says["learn"]).click()
-        assert "1" in page.locator("#reasons li").inner_text()  # one is missing
-        page.set_input_files("#images", files[4])
-        page.wait_for_selector(".tiles .good:nth-child(5)", timeout=SECONDS * 1000)
-        accessible(page, "five good photos")
-        page.get_by_role("button", name=says["learn"]).click()
+        if photos == "own":
+            send_five(page, files, says)
+        else:
+            page.get_by_role("button", name=says["examples"]).click()
         page.wait_for_url("**/jobs/**")
         accessible(page, "training")
         until_done(page)
@@ -322,9 +333,20 @@ def test_a_picture_is_made_with_the_keyboard_alone(server_and_worker, browser, f
         page.keyboard.press("Enter")
         page.wait_for_url("**/jobs/**")
         assert page.evaluate("document.getAnimations().length") == 0  # reduced motion
-        go_to("#cancel")
+        until_done(page)
+        go_to("a.button[href$='/postcard/']")
         page.keyboard.press("Enter")
-        page.wait_for_selector(".job.cancelled, .job.succeeded", timeout=SECONDS * 1000)
+        page.wait_for_url("**/postcard/")
+        go_to("#message")
+        page.keyboard.type("Cara nonna")
+        go_to("[name=file][value=pdf]")
+        with page.expect_download() as download:
+            page.keyboard.press("Enter")
+        assert download.value.path().read_bytes().startswith(b"%PDF")
+        page.goto("/leave/")
+        go_to("[name=erase]")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/leave/?erased")
 
 
 def test_a_picture_is_made_without_javascript(server_and_worker, browser, files):
