@@ -266,6 +266,8 @@ def test_photos_that_cannot_be_taken_are_marked_with_the_reason(server_and_worke
         page.set_input_files("#images", [{**files[0], "buffer": dark}, nobody, files[1], files[1], files[2]])
         page.wait_for_selector(".tiles li:nth-child(5).good", timeout=SECONDS * 1000)
         assert page.locator(".tiles .bad").count() == 3
+        told = page.locator(".tiles li").first.inner_text()  # what can't be seen is compared with nothing
+        assert "dark" in told and "another person" not in told, told
         assert "No face" in page.locator(".tiles li").nth(1).inner_text()
         assert "the same picture as photo 3" in page.locator(".tiles li").nth(3).inner_text()
         accessible(page, "refused photos")

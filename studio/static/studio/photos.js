@@ -91,8 +91,9 @@
   }
 
   function verdict(photo, reasons) { // what was said of the photo alone, and beside the others
+    if (!photo.own.accepted) return { accepted: false, text: photo.own.messages.join(" ") };
     const text = [...photo.own.messages, ...reasons.map((reason) => reason.message)].join(" ") || words.good;
-    return { accepted: photo.own.accepted && reasons.every((reason) => reason.accepted), text };
+    return { accepted: reasons.every((reason) => reason.accepted), text };
   }
 
   async function compare() { // copies and other people among all that are there: a new photo can change the verdict on an older one
