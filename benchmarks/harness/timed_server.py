@@ -45,7 +45,7 @@ STAGES = (
     ),
     Stage(f"{_STEPS}:lay_over", "lay over", whole=True),
     Stage("generation.vision.likeness:nearest", "choose among the faces", whole=True),
-    Stage(f"{_STEPS}:_fitted_to_neck", "colour of the face", whole=True),
+    Stage("generation.picture.face_colours:fit_to_neck", "colour of the face", whole=True),
     Stage("generation.vision.likeness:measure", "measure the likeness", whole=True),
     Stage("generation.models.safety:check", "safety check", whole=True),
     Stage("generation.record:step_record", "record", whole=True),
