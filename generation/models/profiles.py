@@ -181,13 +181,13 @@ MINIATURE = ModelProfile(
     face_padding=12,
     feather=3,
     harmonize_limit=4,
-    face_candidates=3,
+    face_candidates=2,
     colours_kept=8,
     pose=StepSettings(steps=14, guidance=2.0),  # this and the next two as benchmarks/settings.py found
     detail=StepSettings(steps=20, guidance=1.0, strength=0.05),
     harmonize=StepSettings(steps=20, guidance=1.0, strength=0.05),
-    face=StepSettings(steps=20, guidance=1.0, strength=0.45),
-    portrait=StepSettings(steps=14, guidance=1.0),
+    face=StepSettings(steps=14, guidance=1.0, strength=0.45),
+    portrait=StepSettings(steps=9, guidance=1.0),
     style=PromptStyle(
         prefix="",
         quality="",
