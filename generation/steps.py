@@ -141,7 +141,7 @@ def face(
     # Around the head, the place is restored as it was before harmonize. These pixels have no harmonized
     # version: when harmonize ran, the head of the painted subject covered them.
     around = canvas.background, canvas, mask, profile
-    best = nearest([restore_place(one, *around) for one in candidates])
+    best = nearest([restore_place(one, *around, keep_other=True) for one in candidates])
     if not profile.face_colour_limit:
         return best
     fitted = face_colours.fit_to_neck(best, mask, canvas.skeleton, profile.face_colour_limit, detectors)
