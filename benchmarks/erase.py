@@ -40,6 +40,7 @@ STEPS = ("pose", "detail", "detail", "harmonize", "face")
 STAGES = ["asked", "queued", *(f"step {k}" for k in range(1, 6)), "finishing", "finished", "erased twice"]
 SEEN = ("shared", "share page", "postcard")  # finished, and looked at
 STAGES += [*SEEN, "training waiting", "training running", "expired", "taken down"]
+FINISHED = ("finished", *SEEN, "expired", "taken down")
 
 
 @dataclass
@@ -147,7 +148,7 @@ def bring_to(stage: str, service: RunningService, face: Face) -> None:
     if stage in ("asked", "queued"):
         return
     folder = folders.generation_folder(code)
-    before = {"finishing": len(STEPS), **dict.fromkeys(("finished", *SEEN, "expired", "taken down"), 9)}.get(
+    before = {"finishing": len(STEPS), **dict.fromkeys(FINISHED, 9)}.get(
         stage, int(stage[5:]) - 1 if "step" in stage else 2
     )
 
@@ -254,7 +255,9 @@ def erase(service: RunningService, stage: str, face: Face, faults: list[str]) ->
         began = time.monotonic()
         if stage == "expired":
             expire(face)
-        status = 204 if stage == "expired" else requests.delete(url, timeout=90).status_code
+            status = 204
+        else:
+            status = requests.delete(url, timeout=90).status_code
         took = time.monotonic() - began
         allowed = (204, 404) if stage == "erased twice" else (204,)
         if look(face) - {404}:

@@ -107,9 +107,11 @@ class Easel:
         records = list(body.steps)
         with self.painter("face", 5, request, records) as painter:
             picture = steps.face(body.picture, self.canvas, request.faces, request.looks, painter)
+        if not request.faces:
+            return Painted(picture, records)
         see = detectors_of(self.profile)
-        seen = request.faces and likeness.measure(picture, self.canvas.face_mask, request.faces, see)
-        return Painted(picture, records, seen or None)
+        seen = likeness.measure(picture, self.canvas.face_mask, request.faces, see)
+        return Painted(picture, records, seen)
 
     @contextmanager
     def painter(
