@@ -36,7 +36,7 @@ help:
 	@echo "make bench   measurements, printed as tables"
 	@echo "make bench-quality   what the pictures are worth: a table and a contact sheet, in two hours"
 	@echo "make bench-safety   which forbidden and which harmless words of visitors are refused, in half a minute"
-	@echo "make bench-watermark   how well the invisible watermark is hidden, and found again after changes, in an hour"
+	@echo "make bench-watermark   how well the invisible watermark is hidden, and found again after changes, in half an hour"
 	@echo "make bench-sd15   the whole road at Stable Diffusion 1.5's size, with random weights (7 GB of disk)"
 	@echo "make bench-gpu    every step, isolation and training on a GPU, next to plain diffusers: table, CSV, plot"
 	@echo "make screenshots   every page and state of studio and desk, in screenshots/"
