@@ -182,10 +182,10 @@ MINIATURE = ModelProfile(
     feather=3,
     harmonize_limit=4,
     face_candidates=2,
-    colours_kept=8,
-    pose=StepSettings(steps=14, guidance=2.0),  # this and the next two as benchmarks/settings.py found
-    detail=StepSettings(steps=20, guidance=1.0, strength=0.05),
-    harmonize=StepSettings(steps=20, guidance=1.0, strength=0.05),
+    colours_kept=2,
+    pose=StepSettings(steps=14, guidance=2.0),  # benchmarks/denoising.md has the measurements behind these
+    detail=StepSettings(steps=40, guidance=1.0, strength=0.025),
+    harmonize=StepSettings(steps=40, guidance=1.0, strength=0.025),
     face=StepSettings(steps=14, guidance=1.0, strength=0.45),
     portrait=StepSettings(steps=9, guidance=1.0),
     style=PromptStyle(
