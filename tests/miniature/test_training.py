@@ -14,6 +14,7 @@ from generation.miniature.training import (
     samples,
     train_decoder,
     train_matting,
+    train_restoration,
     train_unet,
     train_vae,
 )
@@ -39,6 +40,9 @@ def tiny(monkeypatch):
         (train_matting, "CHUNK", 4),
         (train_matting, "BEFOREHAND", 4),
         (train_matting, "SAVE_STEPS", 1),
+        (train_restoration, "BATCH", {"cpu": 2}),
+        (train_restoration, "CHUNK", {"cpu": 4}),
+        (train_restoration, "BEFOREHAND", {"cpu": 4}),
     ):
         monkeypatch.setattr(module, name, value)
     monkeypatch.setattr(drawing, "drawing_processes", lambda device: 0)
@@ -91,6 +95,17 @@ def test_an_interrupted_matting_training_ends_as_an_unbroken_one(tmp_path, tiny)
     with pytest.raises(Interrupted):
         train_matting.train(tmp_path / "b", interrupted_after(2, 4), CPU)
     resumed = train_matting.train(tmp_path / "b", Plan(steps=4), CPU)
+    assert torch.equal(weights(unbroken), weights(resumed))
+
+
+def test_an_interrupted_restoration_training_ends_as_an_unbroken_one(tmp_path, tiny):
+    for name in "ab":
+        vae = train_vae.train(tmp_path / name, Plan(steps=1), CPU)
+        train_unet.train(tmp_path / name, vae, Plan(steps=1), CPU)
+    unbroken = train_restoration.train(tmp_path / "a", Plan(steps=4), CPU)
+    with pytest.raises(Interrupted):
+        train_restoration.train(tmp_path / "b", interrupted_after(2, 4), CPU, save_seconds=0)
+    resumed = train_restoration.train(tmp_path / "b", Plan(steps=4), CPU)
     assert torch.equal(weights(unbroken), weights(resumed))
 
 

@@ -75,7 +75,7 @@ def draw_sample(kind: str, index: int, close_ups: float = CLOSE_UPS) -> dict:
     scene = scene_of(kind, index)
     if kind == "face":
         view = close_up_view(scene, rng.uniform(0.32, 0.68))
-        hole, words = _head_hole(scene, view, rng), captions.face_caption
+        hole, words = head_hole(scene, view, rng), captions.face_caption
         picture = around = scenes.draw_scene(scene, view)
         if rng.random() < 0.5:
             around = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0, 4)))
@@ -83,7 +83,7 @@ def draw_sample(kind: str, index: int, close_ups: float = CLOSE_UPS) -> dict:
     else:
         hole, words = _body_hole(scene, rng), captions.scene_caption
         close_up = close_up_of(hole, MINIATURE) if rng.random() < close_ups else WHOLE
-        view = _view_of(close_up)
+        view = view_of(close_up)
         picture = around = _enlarged_scene(scene, close_up)
         hole = close_up.enlarge(hole)
         special, counts = scenes.head_silhouette(scene, view), ON_HEAD
@@ -109,7 +109,7 @@ def skeleton_picture(scene: scenes.Scene, close_up: CloseUp = WHOLE) -> np.ndarr
     return np.ascontiguousarray(drawn.transpose(2, 0, 1))
 
 
-def _view_of(close_up: CloseUp) -> View:
+def view_of(close_up: CloseUp) -> View:
     if not close_up.box:
         return View()
     left, top, right, _ = close_up.box
@@ -118,7 +118,7 @@ def _view_of(close_up: CloseUp) -> View:
 
 def _enlarged_scene(scene: scenes.Scene, close_up: CloseUp) -> Image.Image:
     """A sharp person in a place that is as blurred as an enlarged photograph."""
-    view = _view_of(close_up)
+    view = view_of(close_up)
     picture = scenes.draw_scene(scene, view)
     if not close_up.box:
         return picture
@@ -150,7 +150,7 @@ def _body_hole(scene: scenes.Scene, rng: random.Random) -> Image.Image:
     return _box(silhouette, rng)
 
 
-def _head_hole(scene: scenes.Scene, view: View, rng: random.Random) -> Image.Image:
+def head_hole(scene: scenes.Scene, view: View, rng: random.Random) -> Image.Image:
     """A head mask: mostly with room for every hair style, else an ellipse, the head's outline or a box."""
     form = rng.random()
     if form < 0.5:

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from generation.miniature import matting
 from generation.miniature.training import device as devices
-from generation.miniature.training import family, samples, train_unet, train_vae
+from generation.miniature.training import samples, train_unet
 from generation.miniature.training.checkpoints import (
     Plan,
     level_then_falling,
@@ -33,6 +33,7 @@ from generation.miniature.training.checkpoints import (
 from generation.miniature.training.device import Device
 from generation.miniature.training.drawing import Ring, Supply
 from generation.miniature.training.latents import VAE_FACTOR
+from generation.miniature.training.painter import trained_painter
 from generation.miniature.training.trainee import Trainee
 from generation.miniature.world import scenes
 from generation.miniature.world.pen import SCENE
@@ -169,13 +170,7 @@ def batch(ring: Ring, step: int, device: Device) -> tuple[torch.Tensor, ...]:
 
 def train(work: Path, plan: Plan, device: Device) -> matting.MattingNetwork:
     """The trained network, in float32; goes on from ``work/matting.pt`` where it is there."""
-    vae, trainee = family.build_vae(), Trainee(work, device)
-    load_checkpoint(work / train_vae.FILE, vae=vae)
-    if not load_checkpoint(work / train_unet.FILE, **trainee.parts()):
-        raise SystemExit(f"{work}: there are no checkpoints; run generation.miniature.training.all first")
-    trainee.ema.copy_to(trainee.networks.parameters())
-    trainee.networks.requires_grad_(False)
-    vae = vae.to(device.type, memory_format=torch.channels_last).requires_grad_(False)
+    vae, trainee = trained_painter(work, device)
     torch.manual_seed(0)
     network = matting.MattingNetwork().to(device.type, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), lr=TOP_RATE, weight_decay=1e-4, fused=True)

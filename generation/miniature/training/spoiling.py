@@ -1,0 +1,215 @@
+"""Heads as the miniature paints them, and as they should be: what the restoration network learns from.
+
+A sample begins with a drawing. Parts of its head are bent, faded or mixed with another person's. In half of
+them, hair, beard or glasses are others. Noise is added, and the UNet paints it again in a few denoising
+steps. So the painting is smeared as a real one is, and the drawing under it is known.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from generation.miniature import restoration
+from generation.miniature.training import captions, samples, train_unet
+from generation.miniature.training.device import Device
+from generation.miniature.training.latents import VAE_FACTOR
+from generation.miniature.training.train_looks import looks_of
+from generation.miniature.training.trainee import Trainee
+from generation.miniature.world import people, scenes
+from generation.miniature.world.pen import View
+from generation.miniature.world.people import Person
+from generation.models.profiles import MINIATURE
+from generation.picture.enlarging import close_up_of
+
+DENOISING_STEPS = 3
+LOW, HIGH, LOWER = (150, 520), (400, 999), 0.65  # timesteps to begin at, and the share of the lower ones
+PAINTED = 0.6  # share of a chunk that the UNet paints; the others are blurred only
+LIKE_HAIR = 0.25  # share of the places that are moved to the hair's colour
+OTHER_LOOKS, UNKNOWN_LOOKS = 0.5, 0.15  # shares
+SIDE = restoration.SIDE
+
+
+def draw(index: int) -> dict:
+    """The surroundings of a head's mask, as ``picture.restoring`` crops them, 256 x 256.
+
+    ``picture`` and ``place``, (256, 256, 3) uint8; ``alpha``, ``head`` and ``hole``, (256, 256) uint8;
+    ``other`` and ``other_alpha``, the same with other hair, beard or glasses; ``skeleton`` (3, 256, 256)
+    uint8; ``caption``; ``looks``, as ``restoration.encoded``; ``coarse``, how much the crop enlarges.
+    """
+    rng, scene = random.Random(f"restoration {index}"), samples.scene_of("face", index)
+    hole = samples.head_hole(scene, View(), rng)
+    close_up = close_up_of(hole, MINIATURE)
+    view = samples.view_of(close_up)
+    other = dataclasses.replace(scene, person=with_other_looks(scene.person, rng))
+    looks = restoration.encoded(looks_of(scene.person)) * (rng.random() >= UNKNOWN_LOOKS)
+    return {
+        "index": np.asarray(index),
+        "coarse": np.asarray(view.scale, np.float32),
+        "picture": np.asarray(scenes.draw_scene(scene, view)),
+        "place": np.asarray(close_up.enlarge(scenes.draw_background(scene))),
+        "alpha": np.asarray(scenes.silhouette(scene, view)),
+        "other": np.asarray(scenes.draw_scene(other, view)),
+        "other_alpha": np.asarray(scenes.silhouette(other, view)),
+        "looks": looks.numpy(),
+        "head": np.asarray(scenes.head_silhouette(scene, view)),
+        "hole": np.asarray(close_up.enlarge(hole)),
+        "skeleton": samples.skeleton_picture(scene, close_up),
+        "caption": captions.face_caption(scene, rng) if rng.random() >= train_unet.NO_CAPTION else "",
+    }
+
+
+def with_other_looks(person: Person, rng: random.Random) -> Person:
+    """The person, half of the time with some of another one's hair, beard and glasses."""
+    other = people.random_person(rng.randrange(samples.SEEDS), person.age, person.gender)
+    changed = {}
+    if rng.random() < OTHER_LOOKS:
+        for names in (("hair_style", "hair_volume"), ("beard",), ("glasses",)):
+            if rng.random() < 0.5:
+                changed |= {name: getattr(other, name) for name in names}
+    return dataclasses.replace(person, **changed)
+
+
+def field(count: int, channels: int, grain: int, side: int, device: Device) -> torch.Tensor:
+    """(count, channels, side, side): smooth noise of deviation 1 or less, ``grain`` in pixels."""
+    coarse = torch.randn(count, channels, side // grain + 2, side // grain + 2, device=device.type)
+    return F.interpolate(coarse, size=(side, side), mode="bicubic", align_corners=False)
+
+
+def bent(pictures: torch.Tensor, pixels: torch.Tensor, device: Device) -> torch.Tensor:
+    """(B, C, H, W) with each place moved by some ``pixels``, (B,), in patches of different sizes."""
+    count, _, side, _ = pictures.shape
+    moved = field(count, 2, 16, side, device) + 1.5 * field(count, 2, 48, side, device)
+    axis = torch.linspace(-1 + 1 / side, 1 - 1 / side, side, device=device.type)
+    grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)
+    moved = moved.permute(0, 2, 3, 1) * (2 / side) * pixels[:, None, None, None]
+    return F.grid_sample(pictures, grid + moved, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def patches(count: int, share: torch.Tensor, side: int, device: Device) -> torch.Tensor:
+    """(count, 1, side, side), 0..1: patches that cover about ``share`` (count,), with soft edges."""
+    noise = field(count, 1, 24, side, device) + field(count, 1, 64, side, device)
+    limit = 1.3 * (1 - 2 * share[:, None, None, None])
+    return ((noise - limit) * 2).clamp(0, 1)
+
+
+def spoilt(picture: torch.Tensor, place: torch.Tensor, alpha: torch.Tensor, device: Device) -> torch.Tensor:
+    """(B, 3, H, W) in -1..1: the subject bent, faded in patches, blurred, or mixed with another one."""
+    count, _, side, _ = picture.shape
+
+    def some(share: float) -> torch.Tensor:
+        return (torch.rand(count, device=device.type) < share).float() * torch.rand(count, device=device.type)
+
+    wrong = bent(picture, 3.0 * some(0.7), device)
+    soft = F.interpolate(F.avg_pool2d(wrong, 16), size=(side, side), mode="bilinear")
+    other = bent(picture.roll(1, 0), 2 * some(1.0), device)
+    for filling, share in ((soft, 0.3), (place, 0.3), (other, 0.3)):
+        cover = patches(count, 0.4 * some(share), side, device)
+        wrong = wrong.lerp(filling, cover * torch.rand(count, 1, 1, 1, device=device.type).sqrt())
+    return place.lerp(wrong, F.max_pool2d(alpha, 13, 1, 6))
+
+
+def like_hair(picture: torch.Tensor, place: torch.Tensor, head: torch.Tensor, device: Device) -> torch.Tensor:
+    """The places, some of them with their colours moved near those of the upper edge of the head."""
+    rows = torch.arange(head.shape[2], device=device.type)[None, None, :, None].float()
+    top = torch.where(head > 0.9, rows, 1e4).amin((2, 3), keepdim=True)
+    upper = ((head > 0.9) & (rows < top + 12)).float()
+    count = upper.sum((2, 3), keepdim=True).clamp(min=1)
+    hair, behind = ((one * upper).sum((2, 3), keepdim=True) / count for one in (picture, place))
+    chosen = (torch.rand(len(picture), 1, 1, 1, device=device.type) < LIKE_HAIR) & (count > 1)
+    noise = 0.1 * torch.randn(len(picture), 3, 1, 1, device=device.type)
+    return torch.where(chosen, (place + hair - behind + noise).clamp(-1, 1), place)
+
+
+def enlarged(picture: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+    """Pictures as they are after they were shrunk by ``times`` (B,), rounded up to a half, and enlarged."""
+    found = picture.clone()
+    for value in ((times * 2).ceil() / 2).unique().tolist():
+        if value > 1:
+            these = ((times * 2).ceil() / 2) == value
+            small = F.interpolate(picture[these], scale_factor=1 / value, mode="area")
+            found[these] = F.interpolate(small, size=picture.shape[-2:], mode="bicubic").clamp(-1, 1)
+    return found
+
+
+class Samples:
+    """Makes rows of a ring out of drawn chunks, with the trained VAE and UNet."""
+
+    def __init__(self, vae, trainee: Trainee):
+        self.vae, self.trainee, self.device = vae, trainee, trainee.device
+        self.schedule = train_unet.NoiseSchedule(self.device)
+
+    @torch.no_grad()
+    def __call__(self, chunk: dict) -> dict[str, torch.Tensor]:
+        device = self.device
+        torch.manual_seed(int(chunk["index"][0]))
+
+        def pixels(name: str) -> torch.Tensor:
+            return device.place(chunk[name]).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+
+        alpha, head, hole = (
+            device.place(chunk[name])[:, None].float() / 255 for name in ("alpha", "head", "hole")
+        )
+        hole = (hole > 0.5).float()
+        drawn = pixels("picture")
+        place = like_hair(drawn, pixels("place"), head, device)
+        picture = place.lerp(drawn, alpha)
+        tokens = device.place(self.trainee.tokens(chunk["caption"]))
+        other_alpha = device.place(chunk["other_alpha"])[:, None].float() / 255
+        other = place.lerp(pixels("other"), other_alpha)
+        begun = spoilt(other, place, torch.maximum(alpha, other_alpha), device)
+        count = round(PAINTED * len(begun))
+        timesteps = torch.randint(*LOW, (len(begun),), device=device.type)
+        higher = torch.randint(*HIGH, (len(begun),), device=device.type)
+        timesteps = torch.where(torch.rand(len(begun), device=device.type) < LOWER, timesteps, higher)
+        timesteps[count:] = 0
+        painted = begun.clone()
+        painted[:count] = self.painted(
+            begun[:count], picture[:count], hole[:count], tokens[:count], timesteps[:count]
+        )
+        blur = torch.where(timesteps > 0, 1.0, 3.0) * torch.rand(len(begun), device=device.type)
+        coarse = torch.maximum(
+            device.place(chunk["coarse"]) * torch.rand(len(begun), device=device.type), blur
+        )
+        painted = picture.lerp(enlarged(painted, coarse), hole)
+
+        def whole(one: torch.Tensor) -> torch.Tensor:
+            one = F.interpolate(one, size=(SIDE, SIDE), mode="bilinear", antialias=True)
+            return one.clamp(-1, 1).add(1).mul(127.5).round().byte()
+
+        return {
+            "painted": whole(painted),
+            "picture": whole(picture),
+            "place": whole(place),
+            "skeleton": whole(device.place(chunk["skeleton"]).float() / 127.5 - 1),
+            "hole": whole(hole * 2 - 1)[:, 0] > 127,
+            "alpha": whole(alpha * 2 - 1)[:, 0],
+            "head": whole(head * 2 - 1)[:, 0],
+            "looks": device.place(chunk["looks"]),
+            "timestep": timesteps,
+        }
+
+    def painted(self, begun, picture, hole, tokens, timesteps) -> torch.Tensor:
+        """(B, 3, H, W): ``begun`` as the UNet paints it over from each one's timestep on."""
+        device, vae, schedule = self.device, self.vae, self.schedule
+        with device.autocast():
+            grey = picture * (1 - hole)
+            both = torch.cat([begun, grey]).contiguous(memory_format=torch.channels_last)
+            latents, around = vae.encoder(both).float().chunk(2)
+        extra = torch.cat([hole[:, :, ::VAE_FACTOR, ::VAE_FACTOR], around], 1)
+        words, now = self.trainee.embed(tokens), timesteps
+        noisy, _ = schedule.noisy(latents, torch.randn_like(latents), now)
+        for number in range(DENOISING_STEPS):
+            with device.autocast():
+                v = self.trainee.predict(noisy, extra, now, words, ()).float()
+            signal, noise = (one[now][:, None, None, None] for one in (schedule.signal, schedule.noise))
+            clean, rest = signal * noisy - noise * v, signal * v + noise * noisy
+            now = timesteps * (DENOISING_STEPS - 1 - number) // DENOISING_STEPS
+            signal, noise = (one[now][:, None, None, None] for one in (schedule.signal, schedule.noise))
+            noisy = signal * clean + noise * rest  # DDIM (Song et al. 2021)
+        with device.autocast():
+            return vae.decoder(clean.contiguous(memory_format=torch.channels_last)).float().clamp(-1, 1)

@@ -1,0 +1,215 @@
+"""Trains the restoration network: ``python -m generation.miniature.training.train_restoration WORK``.
+
+``WORK`` holds the checkpoints of VAE and UNet; the network learns from what these paint (``spoiling``). Its
+own checkpoint lies there, too, so a broken run goes on. Writes detector_models/restoration.safetensors.
+
+The network learns to give back the drawing: by the error of pixels and of the matte, by a critic (hinge loss)
+and by the critic's features, as pix2pixHD (Wang et al. 2018).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
+from torch.nn import functional as F
+
+from generation.miniature import matting, restoration
+from generation.miniature.training import device as devices
+from generation.miniature.training.checkpoints import (
+    Plan,
+    level_then_falling,
+    load_checkpoint,
+    log,
+    save_checkpoint,
+)
+from generation.miniature.training.critic import Critic
+from generation.miniature.training.device import Device
+from generation.miniature.training.drawing import Ring, Supply
+from generation.miniature.training.painter import trained_painter
+from generation.miniature.training.spoiling import SIDE, Samples, draw
+
+FILE = "restoration.pt"
+BATCH = {"cuda": 96, "cpu": 8}
+RING = {"cuda": 16_384, "cpu": 4_000}
+CHUNK = {"cuda": 64, "cpu": 8}
+BEFOREHAND = {"cuda": 2_048, "cpu": 160}
+EACH_STEP = {"cuda": 16, "cpu": 0.5}  # new samples
+TOP_RATE, CRITIC_RATE, AVERAGE = 5e-4, 4e-4, 0.998
+MUCH_NOISE = 600  # the timestep from which on an error counts less
+FEATURES, ADVERSARIAL, MATTE = 4.0, 0.5, 1.0  # of the losses
+
+
+def batch(ring: Ring, step: int, count: int, device: Device) -> dict[str, torch.Tensor]:
+    """``inputs`` of the network, ``picture``, ``place`` and ``skeleton`` in -1..1, ``hole``, ``alpha``, and
+    how much each pixel's error counts, ``weight``."""
+    rng = np.random.default_rng([29, step])
+    rows = ring.take(count, rng)
+    if rng.random() < 0.5:
+        rows = {name: one.flip(-1) if one.dim() > 2 else one for name, one in rows.items()}
+    hole = rows["hole"]
+    last = [rows[name].permute(0, 2, 3, 1) for name in ("painted", "place", "skeleton")]
+    seen = {
+        name: rows[name].float().div(127.5).sub(1).contiguous(memory_format=torch.channels_last)
+        for name in ("picture", "place", "skeleton")
+    }
+    weight = torch.where(rows["head"] > 127, 3.0, torch.where(rows["alpha"] > 127, 1.5, 0.5)) * hole
+    trusted = torch.where(rows["timestep"] > MUCH_NOISE, 0.3, 1.0)
+    return seen | {
+        "looks": rows["looks"],
+        "inputs": matting.inputs_of(*last, hole).contiguous(memory_format=torch.channels_last),
+        "hole": hole[:, None].float(),
+        "alpha": rows["alpha"][:, None].float() / 255,
+        "weight": (weight * trusted[:, None, None])[:, None],
+    }
+
+
+def composed(network, seen: dict[str, torch.Tensor], device: Device) -> tuple[torch.Tensor, ...]:
+    """The restored picture (B, 3, H, W), the subject alone, and the logits of its alpha."""
+    with device.autocast():
+        subject, logits = network(seen["inputs"], seen["looks"])
+    subject, logits = subject.float(), logits.float()
+    inside = seen["place"].lerp(subject, logits.sigmoid())
+    return torch.lerp(seen["picture"], inside, seen["hole"]), subject, logits
+
+
+def pixel_loss(picture, subject, logits, seen: dict[str, torch.Tensor]) -> torch.Tensor:
+    weight = seen["weight"]
+    total = weight.sum().clamp(min=1)
+    error = picture - seen["picture"]
+    alone = (subject - seen["picture"]) * seen["alpha"]
+    colours = (error.abs() + 0.5 * alone.abs()).mean(1, keepdim=True)
+    edges = sum(
+        (error.diff(dim=axis).abs().mean(1, keepdim=True) * weight.narrow(axis, 1, SIDE - 1)).sum()
+        for axis in (2, 3)
+    )
+    edge = (seen["alpha"] > 0.05) & (seen["alpha"] < 0.95)
+    matte = F.binary_cross_entropy_with_logits(logits, seen["alpha"], reduction="none")
+    matte = (matte * torch.where(edge, 4.0, 1.0) * weight).sum() / total
+    return 4 * (colours * weight).sum() / total + 2 * edges / total + MATTE * matte
+
+
+def critic_loss(critic, seen, picture, device: Device) -> torch.Tensor:
+    with device.autocast():
+        real = critic(torch.cat([seen["picture"], seen["skeleton"]], 1))
+        fake = critic(torch.cat([picture.detach(), seen["skeleton"]], 1))
+    return sum(
+        F.relu(1 - good[-1].float()).mean() + F.relu(1 + bad[-1].float()).mean()
+        for good, bad in zip(real, fake, strict=True)
+    )
+
+
+def adversarial_loss(critic, seen, picture, device: Device) -> torch.Tensor:
+    with device.autocast():
+        with torch.no_grad():
+            real = critic(torch.cat([seen["picture"], seen["skeleton"]], 1))
+        fake = critic(torch.cat([picture, seen["skeleton"]], 1))
+    judged = sum(-bad[-1].float().mean() for bad in fake)
+    alike = sum(
+        F.l1_loss(a.float(), b.float())
+        for bad, good in zip(fake, real, strict=True)
+        for a, b in zip(bad[:-1], good[:-1], strict=True)
+    )
+    return ADVERSARIAL * judged + FEATURES * alike / len(real)
+
+
+def train(work: Path, plan: Plan, device: Device, save_seconds: float = 60) -> restoration.RestorationNetwork:
+    """The network with its averaged weights; goes on from ``work/restoration.pt`` where it is there."""
+    kind = device.type
+    torch.manual_seed(0)
+    network, average, critic = (
+        one.to(kind, memory_format=torch.channels_last)
+        for one in (restoration.RestorationNetwork(), restoration.RestorationNetwork(), Critic())
+    )
+    average.load_state_dict(network.state_dict())
+    average.requires_grad_(False)
+    optimizers = [
+        torch.optim.AdamW(one.parameters(), lr=1e-4, betas=(0.5, 0.99), weight_decay=1e-5, fused=True)
+        for one in (network, critic)
+    ]
+    parts = {
+        "network": network, "average": average, "critic": critic,
+        "optimizer": optimizers[0], "critic_optimizer": optimizers[1],
+    }  # fmt: skip
+    plan.start(load_checkpoint(work / FILE, **parts))
+    if plan.finished:
+        return average
+    supply = Supply(
+        draw, Samples(*trained_painter(work, device)), capacity=RING[kind], chunk=CHUNK[kind],
+        beforehand=BEFOREHAND[kind], each_step=EACH_STEP[kind], step=plan.step, device=device,
+    )  # fmt: skip
+    saved = reported = time.monotonic()
+    means: dict[str, torch.Tensor] = {}
+    while not plan.finished:
+        for optimizer, top in zip(optimizers, (TOP_RATE, CRITIC_RATE), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = level_then_falling(plan, top, warm_up=100, level=0.5)
+        seen = batch(supply.fill(plan.step), plan.step, BATCH[kind], device)
+        picture, subject, logits = composed(network, seen, device)
+        losses = {"critic": critic_loss(critic, seen, picture, device)}
+        _stepped(optimizers[1], losses["critic"], critic)
+        critic.requires_grad_(False)
+        losses["pixels"] = pixel_loss(picture, subject, logits, seen)
+        losses["adversarial"] = adversarial_loss(critic, seen, picture, device)
+        _stepped(optimizers[0], losses["pixels"] + losses["adversarial"], network)
+        critic.requires_grad_(True)
+        decay = min(AVERAGE, (1 + plan.step) / (10 + plan.step))
+        for mine, new in zip(average.parameters(), network.parameters(), strict=True):
+            mine.lerp_(new, 1 - decay)
+        plan.advance()
+        for name, loss in losses.items():
+            means[name] = loss.detach().lerp(means.get(name, loss.detach()), 0.98)
+        if plan.step % 100 == 0 or plan.finished:
+            told = "  ".join(f"{name} {value.item():.4f}" for name, value in means.items())
+            log(f"restoration step {plan.step}, {plan.share:.0%}  {told}")
+        if time.monotonic() - saved > save_seconds:
+            save_checkpoint(work / FILE, plan.counters, **parts)
+            saved = time.monotonic()
+    save_checkpoint(work / FILE, plan.counters, **parts)
+    draw_sheet(average, seen, device, work / "restoration.png")
+    log(f"{time.monotonic() - reported:.0f} s")
+    return average
+
+
+def _stepped(optimizer: torch.optim.Optimizer, loss: torch.Tensor, network: nn.Module) -> None:
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+    optimizer.step()
+
+
+@torch.no_grad()
+def draw_sheet(network, seen: dict[str, torch.Tensor], device: Device, path: Path, count: int = 24) -> None:
+    """Columns of paintings, restored pictures, drawings and alphas, to look at."""
+    picture, _, logits = composed(network, seen, device)
+    alpha = logits.sigmoid().mul(2).sub(1).expand(-1, 3, -1, -1)
+    rows = [seen["inputs"][:, :3], picture, seen["picture"], alpha]
+    rows = [torch.cat(list(row[:count]), 2) for row in rows]
+    pixels = torch.cat(rows, 1).clamp(-1, 1).add(1).mul(127.5).byte().permute(1, 2, 0)
+    Image.fromarray(pixels.cpu().numpy()).save(path)
+
+
+def export(network: restoration.RestorationNetwork, file: Path) -> None:
+    save_file({name: value.half().contiguous() for name, value in network.state_dict().items()}, file)
+    log(f"{file}: {file.stat().st_size / 1e6:.2f} MB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("work", type=Path, help="the folder of training.all, with its checkpoints")
+    parser.add_argument("--minutes", type=float, default=6, help="of training, earlier runs counted in")
+    parser.add_argument("--file", type=Path, default=restoration.FILE, help="where the weights go")
+    parser.add_argument("--device", choices=("cuda", "cpu"), help="instead of the fastest that is there")
+    args = parser.parse_args()
+    network = train(args.work, Plan(seconds=60 * args.minutes), devices.choose(args.device))
+    export(network.cpu(), args.file)
+
+
+if __name__ == "__main__":
+    main()
