@@ -14,7 +14,8 @@ from diffuser_api.access import internal
 from djangoproject import environment
 from generation import VERSION
 from generation.marking import label
-from generation.models.profiles import VARIABLES, get_profile
+from generation.models.profile_variables import VARIABLES
+from generation.models.profiles import get_profile
 from generation.processes import isolation
 from generation.step_table import STEPS, TRAIN
 

@@ -1,26 +1,20 @@
 """Model profiles: one table that names every model, size, step count and strength. Imports no torch.
 
 ``miniature`` is embedded and needs no download. ``sd15`` is Stable Diffusion 1.5. A model is a repository on
-the Hub or a local folder, and environment variables can replace it (see VARIABLES).
+the Hub or a local folder, and environment variables can replace it (see profile_variables.py).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from generation.models.profile_variables import VARIABLES
 from generation.prompts import LooksWords, PromptStyle
 from generation.step_table import STEPS
 
-MOST_CANDIDATES = 8
-MOST_REPAINTS = 2
-SAFETY_CHECKS = ("off", "present", "required")  # present: check if the model is installed
-MEMORY_PLANS = ("auto", "resident", "offload", "sequential")  # see generation/models/gpu_memory.py
 _WEIGHTS = Path(__file__).parent.parent / "miniature" / "weights"
 
 
@@ -136,8 +130,8 @@ class ModelProfile:
     face_candidates: int = 1  # faces painted in one batch; the most similar to the visitor is kept
     repaints: int = 0  # how often a picture is painted again at most if the visitor isn't recognised
     safety_model: ModelRef | None = None  # judges finished pictures
-    safety_check: str = "present"  # one of SAFETY_CHECKS
-    memory_plan: str = "auto"  # one of MEMORY_PLANS
+    safety_check: str = "present"  # off, present (check if the model is installed) or required
+    memory_plan: str = "auto"  # auto, resident, offload or sequential, see models/gpu_memory.py
     detectors: str = "generation.vision.real_people"  # the module that finds faces, joints and skin
     # The module that finds the painted subject's outline, so that the real place replaces the background that
     # was painted around it (see picture/cut_out.py). Empty: the painted background stays. A photograph's
@@ -306,8 +300,8 @@ PROFILES = {profile.name: profile for profile in (MINIATURE, SD15)}
 
 
 def get_profile(name: str | None = None) -> ModelProfile:
-    """The profile ``name``, with the changes that environment variables make (see VARIABLES and
-    .env.example). Without a name, it is the profile that MODEL_PROFILE names, or else the miniature.
+    """The profile ``name``, with the changes that environment variables make (see
+    profile_variables.py). Without a name, it is the profile that MODEL_PROFILE names, or else the miniature.
 
     Raises ValueError for a name that isn't in the table, and for a variable with an impossible value.
     """
@@ -322,101 +316,3 @@ def get_profile(name: str | None = None) -> ModelProfile:
             except ValueError as error:
                 raise ValueError(f"{variable}={text!r} {error}") from error
     return profile
-
-
-# --- the variables ------------------------------------------------------------------------------------------
-# Each function takes the profile and the variable's text, and returns the fields to change. It raises
-# ValueError with the end of a sentence that begins with the variable and its value.
-
-
-def _model(field: str) -> Callable[[ModelProfile, str], dict]:
-    """Replaces a model by a folder, or by OWNER/NAME@COMMIT of the Hub. The commit keeps it from changing."""
-
-    def change(profile: ModelProfile, text: str) -> dict:
-        replaced = getattr(profile, field) or ModelRef("", kind="safety")
-        name, _, revision = text.partition("@")
-        if Path(text).is_absolute() or Path(text).is_dir():
-            name, revision = text, None
-        elif not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or not re.fullmatch(r"[0-9a-f]{40}", revision):
-            raise ValueError(
-                "is neither a folder that is there nor a model of the Hub with its commit, "
-                "OWNER/NAME@<40 hexadecimal digits>"
-            )
-        return {field: dataclasses.replace(replaced, id=name, revision=revision, variant=None)}
-
-    return change
-
-
-def _training_steps(profile: ModelProfile, text: str) -> dict:
-    return {"training": dataclasses.replace(profile.training, steps=_count(text))}
-
-
-def _denoising_steps(profile: ModelProfile, text: str) -> dict:
-    """Sets the denoising steps of each step. With a low strength, more may be needed for one to be done."""
-    count, changed = _count(text), {}
-    for name in STEPS:
-        settings = getattr(profile, name)
-        steps = max(count, math.ceil(1 / settings.strength))
-        changed[name] = dataclasses.replace(settings, steps=steps)
-    if profile.portrait:
-        changed["portrait"] = dataclasses.replace(profile.portrait, steps=count)
-    return changed
-
-
-def _face_candidates(profile: ModelProfile, text: str) -> dict:
-    if text not in map(str, range(1, MOST_CANDIDATES + 1)):
-        raise ValueError(f"is not a whole number from 1 to {MOST_CANDIDATES}")
-    return {"face_candidates": int(text)}
-
-
-def _repaints(profile: ModelProfile, text: str) -> dict:
-    if text not in map(str, range(MOST_REPAINTS + 1)):
-        raise ValueError(f"is not a whole number from 0 to {MOST_REPAINTS}")
-    return {"repaints": int(text)}
-
-
-def _body_lora(profile: ModelProfile, text: str) -> dict:
-    if not re.fullmatch(r"0|1|0?\.\d+|[01]\.0*", text):
-        raise ValueError("is not a number from 0 to 1")
-    return {"body_lora": float(text)}
-
-
-def _safety_check(profile: ModelProfile, text: str) -> dict:
-    if text not in SAFETY_CHECKS or (text == "required" and not profile.safety_model):
-        raise ValueError(f"is not one of {', '.join(SAFETY_CHECKS)}, or SAFETY_MODEL isn't set")
-    return {"safety_check": text}
-
-
-def _memory_plan(profile: ModelProfile, text: str) -> dict:
-    if text not in MEMORY_PLANS:
-        raise ValueError(f"is not one of {', '.join(MEMORY_PLANS)}")
-    return {"memory_plan": text}
-
-
-def _full_size(profile: ModelProfile, text: str) -> dict:
-    if text not in ("0", "1"):
-        raise ValueError("is neither 0 nor 1")
-    return {"full_size": text == "1"}
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise ValueError("is not a whole number above 0")
-    return int(text)
-
-
-VARIABLES: dict[str, Callable[[ModelProfile, str], dict]] = {
-    "INPAINT_MODEL": _model("inpaint_model"),
-    "CONTROLNET_MODEL": _model("controlnet_model"),
-    "DETAIL_MODEL": _model("detail_model"),
-    "TRAINING_MODEL": _model("training_model"),
-    "SAFETY_MODEL": _model("safety_model"),  # before SAFETY_CHECK, which may need it
-    "TRAINING_STEPS": _training_steps,
-    "DENOISING_STEPS": _denoising_steps,
-    "BODY_LORA": _body_lora,
-    "FACE_CANDIDATES": _face_candidates,
-    "REPAINTS": _repaints,
-    "FULL_SIZE": _full_size,
-    "SAFETY_CHECK": _safety_check,
-    "MEMORY_PLAN": _memory_plan,
-}

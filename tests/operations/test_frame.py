@@ -10,7 +10,7 @@ import yaml
 from django.urls import resolve
 
 from benchmarks.harness import ROOT
-from generation.models import profiles
+from generation.models.profile_variables import VARIABLES
 
 READ_BY_DJANGO = re.compile(r"""\benv\.\w+\(\s*"([A-Z][A-Z0-9_]+)\"""")
 READ_BY_GENERATION = re.compile(r"""\benviron(?:\.get\(|\[)\s*"([A-Z][A-Z0-9_]+)\"""")
@@ -23,7 +23,7 @@ def settings_in_example() -> set[str]:
 
 def settings_in_code() -> set[str]:
     names = set(READ_BY_DJANGO.findall((ROOT / "djangoproject/settings.py").read_text()))
-    names |= set(profiles.VARIABLES)
+    names |= set(VARIABLES)
     for path in (ROOT / "generation").rglob("*.py"):
         names |= set(READ_BY_GENERATION.findall(path.read_text()))
     return names
