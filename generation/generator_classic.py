@@ -58,11 +58,14 @@ def generate(job: Path, on_event: OnEvent | None = None) -> Path:
                 break
             asked = dataclasses.replace(asked, seed=repaint.next_seed(asked.seed))
             body = easel.paint_body(asked) if first == 1 else body
-            body_with_face = easel.paint_face(body, asked)
+            try:
+                body_with_face = easel.paint_face(body, asked)
+            except safety.PictureRefused:
+                break  # the best of the earlier pictures is kept
             best = min(best, body_with_face, key=lambda one: repaint.badness(one.likeness))
     else:
         best = body
-    safety.check(best.picture, profile)
+        safety.check(best.picture, profile)
     record = new_record(request) | {"steps": best.steps}
     job_folder.write_picture(best.picture, job_folder.picture_path(job, len(best.steps)), record)
     return finish(job, request, profile, canvas)
@@ -107,6 +110,7 @@ class Easel:
         records = list(body.steps)
         with self.painter("face", 5, request, records) as painter:
             picture = steps.face(body.picture, self.canvas, request.faces, request.looks, painter)
+        safety.check(picture, self.profile)
         if not request.faces:
             return Painted(picture, records)
         see = detectors_of(self.profile)

@@ -11,6 +11,7 @@ from diffuser_api.api.job_serializer import JobSerializer
 from diffuser_api.jobs import run_generation, status_changes
 from diffuser_api.models import Job
 from generation import generator, generator_classic, job_folder, repaint
+from generation.models import safety
 from generation.models.profiles import get_profile
 from generation.request import GenerationRequest, InvalidRequest
 from generation.vision import likeness
@@ -103,6 +104,39 @@ def test_the_classic_generator_paints_the_same_picture_again(painter, family, tm
     job = make_job(tmp_path / "classic", lora=family / "lora.safetensors", faces=[[0.0] * 128])
     classic = generator_classic.generate(job)
     assert same_pixels(classic, picture) and seeds(classic) == seeds(picture)
+
+
+@pytest.fixture
+def refused(family, tmp_path, monkeypatch):
+    """Pictures of the same request again, by either generator. The safety check refuses one picture."""
+
+    def paint(generate, picture, *verdicts):
+        def check(painted, profile):
+            with Image.open(picture) as forbidden:
+                if painted.tobytes() == forbidden.tobytes():
+                    raise safety.PictureRefused(safety.TEXT)
+
+        left = list(verdicts)
+        monkeypatch.setattr(likeness, "measure", lambda *_: left.pop(0))
+        monkeypatch.setattr(safety, "check", check)
+        job = make_job(tmp_path / "judged", lora=family / "lora.safetensors", faces=[[0.0] * 128])
+        return generate(job)
+
+    return paint
+
+
+@pytest.mark.parametrize("generate", [generator.generate, generator_classic.generate])
+def test_a_refused_repaint_leaves_the_picture_that_was_painted_before(generate, painter, refused):
+    job, second, *_ = painter(STRANGER, GOOD)
+    kept = refused(generate, second, STRANGER, GOOD)
+    assert same_pixels(kept, job / "try-0.png") and seeds(kept) == [8, 9, 10, 11, 12]
+
+
+@pytest.mark.parametrize("generate", [generator.generate, generator_classic.generate])
+def test_a_first_picture_that_is_refused_is_not_painted_again(generate, painter, refused):
+    job, *_ = painter(STRANGER, GOOD)
+    with pytest.raises(safety.PictureRefused):
+        refused(generate, job / "try-0.png", STRANGER, GOOD)
 
 
 def test_the_job_says_that_it_is_painted_again_and_whose_face_was_kept(catalogue):
