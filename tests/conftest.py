@@ -18,6 +18,7 @@ from pathlib import Path
 import django
 import django.conf
 import pytest
+from django.core.management.commands import flush
 
 pytest_plugins = (
     "tests.fixtures.content",
@@ -26,18 +27,8 @@ pytest_plugins = (
     "tests.fixtures.services",
 )
 
-# Before the settings are read: nothing of a test may reach the folders that people use.
-_SCRATCH = Path(tempfile.mkdtemp(prefix="cartolina-tests-"))
-os.environ["DATA_DIR"] = str(_SCRATCH / "data")
-os.environ["TMP_DATA_DIR"] = str(_SCRATCH / "tmp_data")
-os.environ["TRAINING_APP_DIR"] = str(_SCRATCH / "training-app")
-os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["OPEN_API"] = "1"
-os.environ["DJANGO_SETTINGS_MODULE"] = "djangoproject.settings"  # pytest-django's option reads them too soon
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-# The product forces each stored file to the disk, and a test waits for that. So temporary folders are in
-# memory, if programs may be started there.
+# The product forces each stored file and each row to the disk, and a test waits for that. So temporary
+# folders and the database are in memory, if programs may be started there.
 _MEMORY = Path("/dev/shm")
 if (
     _MEMORY.is_dir()
@@ -45,6 +36,16 @@ if (
     and not os.statvfs(_MEMORY).f_flag & os.ST_NOEXEC
 ):
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+# Before the settings are read: nothing of a test may reach the folders that people use.
+_SCRATCH = Path(tempfile.mkdtemp(prefix="cartolina-tests-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")))
+os.environ["DATA_DIR"] = str(_SCRATCH / "data")
+os.environ["TMP_DATA_DIR"] = str(_SCRATCH / "tmp_data")
+os.environ["TRAINING_APP_DIR"] = str(_SCRATCH / "training-app")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["OPEN_API"] = "1"
+os.environ["DJANGO_SETTINGS_MODULE"] = "djangoproject.settings"  # pytest-django's option reads them too soon
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # `make setup` cuts this model out of another one. Before that, the other one stands in for it, so that jobs
 # are accepted: only tests that paint need the model itself.
@@ -56,6 +57,9 @@ django.setup()
 
 # The product's hash is slow on purpose: a quarter of a second of processor time for each account.
 django.conf.settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+# Each test client loads the middleware. WhiteNoise would read the properties of all static files then.
+django.conf.settings.WHITENOISE_AUTOREFRESH = True
 
 _MARK_OF = {
     "small_models": "models",
@@ -115,6 +119,22 @@ def _is_slow(item) -> bool:
 
 def pytest_unconfigure(config):
     shutil.rmtree(_SCRATCH, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup):
+    """After a test with transactions, Django empties all tables and writes the permissions again. That takes
+    longer than most tests, and they are always the same. So they stay."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flush, "sql_flush", _emptying_all_but_permissions)
+        patch.setattr(flush, "emit_post_migrate_signal", lambda *_: None)
+        yield
+
+
+def _emptying_all_but_permissions(style, connection, **options) -> list[str]:
+    tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
+    emptied = set(tables) - {"auth_permission", "django_content_type"}
+    return connection.ops.sql_flush(style, sorted(emptied), **options)
 
 
 @pytest.fixture(autouse=True)
