@@ -23,10 +23,22 @@ def _drawn() -> dict:
     return {"shots": shots, "place": demo_content.draw_empty_place("square", "sunny", 1, 256)}
 
 
+@functools.cache
+def _place_file() -> bytes:
+    return as_png(_drawn()["place"])
+
+
+@functools.cache
+def _shot_files(shot_type: str) -> dict[str, bytes]:
+    shot = _drawn()["shots"][shot_type]
+    skeleton, subject, face = map(as_png, (shot.skeleton, shot.subject_mask, shot.face_mask))
+    return {"image": skeleton, "skeleton": skeleton, "subject_mask": subject, "face_mask": face}
+
+
 def make_catalogue() -> Poi:
     poi = Poi.objects.create(name="Piazza")
     for name in ("noon", "dusk"):
-        image = png_file(_drawn()["place"], name)
+        image = ContentFile(_place_file(), name=f"{name}.png")
         PoiImage.objects.create(poi=poi, name=name, description="sunny town square", image=image)
     waving = Action.objects.create(name="waving", description="waving with one hand raised")
     sitting = Action.objects.create(name="sitting", description="sitting cross-legged on the ground")
@@ -36,15 +48,8 @@ def make_catalogue() -> Poi:
 
 
 def add_shot(action: Action, shot_type: str) -> ActionImage:
-    shot = _drawn()["shots"][shot_type]
-    return ActionImage.objects.create(
-        action=action,
-        shot_type=shot_type,
-        image=png_file(shot.skeleton, "image"),
-        skeleton=png_file(shot.skeleton, "skeleton"),
-        subject_mask=png_file(shot.subject_mask, "subject"),
-        face_mask=png_file(shot.face_mask, "face"),
-    )
+    files = {field: ContentFile(png, name=f"{field}.png") for field, png in _shot_files(shot_type).items()}
+    return ActionImage.objects.create(action=action, shot_type=shot_type, **files)
 
 
 @functools.cache
