@@ -213,7 +213,9 @@ def test_a_run_whose_job_was_given_away_writes_nothing(job, dead_worker, tmp_pat
     assert Job.objects.get().status == "running" and not default_storage.exists("outputs")
 
 
-def test_of_several_workers_one_searches_the_bucket_and_the_next_when_it_is_gone(db, settings, monkeypatch):
+def test_of_several_workers_one_searches_the_bucket_and_the_next_when_it_is_gone(
+    transactional_db, settings, monkeypatch
+):
     settings.BUCKET, searched = True, []
     monkeypatch.setattr(sweep, "remove_files", lambda: searched.append(processes.name()))
     for name in ("first", processes.name(), "third"):

@@ -44,10 +44,9 @@ def test_a_trained_face_is_told(catalogue, photos):
     assert told() == [("made", "training", training.code, "client desk", "")]
 
 
-def test_who_erased_is_told_apart(catalogue, tmp_path, admin_client, django_capture_on_commit_callbacks):
+def test_who_erased_is_told_apart(transactional_db, catalogue, tmp_path, admin_client):
     by_staff, down, old = (make_picture(tmp_path) for _ in range(3))
-    with django_capture_on_commit_callbacks(execute=True):
-        admin_client.post(f"/admin/diffuser_api/job/{by_staff.pk}/delete/", {"post": "yes"})
+    admin_client.post(f"/admin/diffuser_api/job/{by_staff.pk}/delete/", {"post": "yes"})
     call_command("takedown", down.code)
     Job.objects.filter(pk=old.pk).update(finished_at=timezone.now() - timedelta(days=99))
     retention.apply()
@@ -153,7 +152,7 @@ def test_a_refusal_that_the_database_does_not_take_is_answered_all_the_same(cata
     assert answer.status_code == 400 and "other_details" in answer.json()
 
 
-def test_entries_go_after_their_days(db, settings):
+def test_entries_go_after_their_days(transactional_db, settings):
     settings.KEEP_AUDIT_DAYS = 10
     for days in (9, 11):
         entry = AuditEntry.objects.create(event="made", what="generation", code=f"{days:08}")
