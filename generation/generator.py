@@ -91,7 +91,7 @@ def generate(
         is_painted = run_steps(plan, job, request, profile, tell, served)
     if request.lora:
         repaint.keep_best(job)
-    return finish(job, request, profile, canvas)
+    return at_full_size(job, request, profile, canvas)
 
 
 def run_steps(
@@ -119,7 +119,7 @@ def run_steps(
     return True
 
 
-def finish(job: Path, request: GenerationRequest, profile: ModelProfile, canvas: Canvas) -> Path:
+def at_full_size(job: Path, request: GenerationRequest, profile: ModelProfile, canvas: Canvas) -> Path:
     """The path of the finished picture. Call it when all steps are done.
 
     With ``profile.full_size``, the painted parts are put into the place's photograph at its own size. The

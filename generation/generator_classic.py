@@ -21,7 +21,7 @@ from pathlib import Path
 from PIL import Image
 
 from generation import job_folder, repaint, steps
-from generation.generator import finish, run_command
+from generation.generator import at_full_size, run_command
 from generation.models import safety
 from generation.models.painter import Painter
 from generation.models.profiles import ModelProfile, get_profile
@@ -68,7 +68,7 @@ def generate(job: Path, on_event: OnEvent | None = None) -> Path:
         safety.check(best.picture, profile)
     record = new_record(request) | {"steps": best.steps}
     job_folder.write_picture(best.picture, job_folder.picture_path(job, len(best.steps)), record)
-    return finish(job, request, profile, canvas)
+    return at_full_size(job, request, profile, canvas)
 
 
 @dataclass(frozen=True)
