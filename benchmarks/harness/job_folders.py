@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,11 @@ from generation.processes import step_process
 from generation.request import GenerationRequest
 
 
+@functools.cache
+def _shot() -> demo_content.DemoShot:
+    return demo_content.make_shot("waving", "MES")
+
+
 def make_job(
     folder: Path, *, lora: Path | None = None, size: tuple[int, int] = (256, 256), **changes
 ) -> Path:
@@ -24,7 +30,7 @@ def make_job(
     background = Image.linear_gradient("L").resize(size).convert("RGB")
     ImageDraw.Draw(background).rectangle((10, 10, 90, 60), fill=(200, 60, 40))
     background.save(folder / "background.png")
-    shot = demo_content.make_shot("waving", "MES")
+    shot = _shot()
     shot.skeleton.save(folder / "skeleton.png")
     shot.subject_mask.save(folder / "subject-mask.png")
     shot.face_mask.save(folder / "face-mask.png")

@@ -50,6 +50,7 @@ def test_a_face_mask_without_hair_is_told_of_and_one_click_mends_it(admin_client
     old.clean()
 
 
+@pytest.mark.slow  # proposes all masks
 def test_all_actions_are_mended_together_and_the_check_names_them(admin_client, old):
     def names() -> str:
         found = run_checks(include_deployment_checks=True)

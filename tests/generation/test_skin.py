@@ -9,6 +9,7 @@ from generation.miniature.world import people, scenes
 from generation.vision import real_people, skin
 
 
+@pytest.mark.slow  # a hundred photos are drawn
 def test_drawn_people_have_the_tone_that_their_captions_say():
     """From one tone to its neighbour at most: skin is a number, and a word's limits are sharp."""
     names, right = list(captions.SKINS), 0

@@ -115,6 +115,7 @@ def test_the_joints_of_the_astronaut_are_where_they_are():
     assert pose["left ankle"] is None and pose["nose"].confidence > 0.9
 
 
+@pytest.mark.slow  # twenty pictures are drawn and read
 def test_the_joints_of_drawn_people_are_where_they_were_drawn():
     off = []
     for seed in range(20):

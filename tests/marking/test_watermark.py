@@ -24,6 +24,7 @@ from generation.miniature.world import scenes
 from generation.miniature.world.pen import View
 from generation.request import GenerationRequest
 
+pytestmark = pytest.mark.slow  # marks are put, and looked for at all scales
 REFERENCE = 0x0123_4567_89AB_CDEF
 OTHERS = [random.Random(7).getrandbits(watermark.BITS) for _ in range(300)]
 
@@ -64,7 +65,6 @@ def test_a_picture_gets_no_stronger_mark_than_it_needs(picture, marked):
     assert found(bench.CHANGES["JPEG 75"](strong), [*OTHERS, REFERENCE]) == REFERENCE
 
 
-@pytest.mark.slow  # looks for the mark in every shift
 def test_a_picture_without_a_mark_and_one_with_another_s_has_none_of_ours(picture, marked):
     assert found(picture, [*OTHERS, REFERENCE]) is None
     seen = [next(watermark.read(marked))]

@@ -58,6 +58,7 @@ def test_without_sizes_the_photos_stay_as_they_are(photos, tmp_path):
     assert [path.read_bytes() for path in kept] == [path.read_bytes() for path in photos]
 
 
+@pytest.mark.slow  # finds outlines
 def test_where_the_background_counts_less_the_person_is_opaque(photos, tmp_path):
     masked = dataclasses.replace(TRAINING, mask_background=True)
     assert masked.environment()["ALPHA_MASK"] == "1" and "ALPHA_MASK" not in TRAINING.environment()
