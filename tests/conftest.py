@@ -40,6 +40,8 @@ if (
 # Before the settings are read: nothing of a test may reach the folders that people use.
 _SCRATCH = Path(tempfile.mkdtemp(prefix="cartolina-tests-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")))
 os.environ["DATA_DIR"] = str(_SCRATCH / "data")
+# The first process of a run sets it, and the processes that share the tests get it from there.
+os.environ.setdefault("HARNESS_DIR", str(_SCRATCH))
 os.environ["TMP_DATA_DIR"] = str(_SCRATCH / "tmp_data")
 os.environ["TRAINING_APP_DIR"] = str(_SCRATCH / "training-app")
 os.environ["HF_HUB_OFFLINE"] = "1"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import functools
 import os
 import shutil
@@ -71,14 +72,24 @@ def manage(environment: dict[str, str], *arguments: str) -> str:
 @functools.cache
 def demo_data() -> Path:
     """A data folder with tables and with the demo's places and actions. It takes seven seconds of processor
-    time, so it is made once, for services to copy."""
-    folder = Path(tempfile.mkdtemp(prefix="cartolina-demo-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    environment = os.environ | {"DATA_DIR": str(folder / "data"), "SECRET_KEY": SECRET_KEY}
+    time, so it is made once, for services to copy. Processes that have the same HARNESS_DIR share it."""
+    shared = os.environ.get("HARNESS_DIR")
+    folder = Path(shared or tempfile.mkdtemp(prefix="cartolina-demo-"))
+    if not shared:
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with (folder / "demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+        if not (folder / "demo").exists():
+            _make_demo_data(folder / "half")
+            (folder / "half").rename(folder / "demo")
+    return folder / "demo"
+
+
+def _make_demo_data(folder: Path) -> None:
+    environment = os.environ | {"DATA_DIR": str(folder), "SECRET_KEY": SECRET_KEY}
     environment = {name: value for name, value in environment.items() if name not in ELSEWHERE}
     manage(environment, "migrate", "--verbosity", "0")
     manage(environment, "load_demo")
-    return folder / "data"
 
 
 class RunningService:
