@@ -17,6 +17,7 @@ from generation.request import GenerationRequest, InvalidRequest
 from generation.vision import likeness
 from studio import sentences
 
+pytestmark = pytest.mark.usefixtures("few_steps")
 GOOD, STRANGER, FACELESS = (
     {"face": True, "distance": 0.4},
     {"face": True, "distance": 0.8},
