@@ -43,10 +43,10 @@ def pose(figure: Figure, canvas: Canvas, painter: Painter) -> Image.Image:
     Inside the mask, the model also invents a background around the subject. With ``profile.matting``, the
     real place replaces this background. The cut-out looks for the subject inside the person mask.
     """
-    profile, place, on_step = painter.profile, canvas.background, painter.on_step
+    profile, place = painter.profile, canvas.background
     close_up = close_up_of(canvas.subject_mask, profile)
     if profile.underpainting:
-        on_step = underpainted(figure, canvas, close_up, painter)
+        painter = underpainted(figure, canvas, close_up, painter)
     (painted,) = painter.paint(
         profile.pose,
         image=close_up.enlarge(place),
@@ -55,7 +55,6 @@ def pose(figure: Figure, canvas: Canvas, painter: Painter) -> Image.Image:
         controlnet_conditioning_scale=profile.controlnet_scale,
         width=place.width,
         height=place.height,
-        callback_on_step_end=on_step,
     )
     painted = close_up.put_back(painted, place)
     painted = lay_over(painted, place, canvas.subject_mask, profile.feather)

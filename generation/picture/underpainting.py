@@ -99,9 +99,9 @@ def figure_of(request: GenerationRequest) -> Figure:
     )
 
 
-def underpainted(figure: Figure, canvas: Canvas, close_up: CloseUp, painter: Painter) -> Callable:
-    """The painter's callback, which now also puts the figure into the painting, outside the face mask, before
-    the denoising step at timestep ``profile.underpainting``.
+def underpainted(figure: Figure, canvas: Canvas, close_up: CloseUp, painter: Painter) -> Painter:
+    """The painter that also puts the figure into the painting, outside the face mask, before the denoising
+    step at timestep ``profile.underpainting``.
 
     ``close_up`` is what the painter paints of the canvas. A figure without a skin gets that of the head which
     is painted by then.
@@ -117,7 +117,8 @@ def underpainted(figure: Figure, canvas: Canvas, close_up: CloseUp, painter: Pai
         return body and close_up.enlarge(body)
 
     area = close_up.enlarge(ImageChops.invert(canvas.face_mask))
-    return put_in(draw, area, profile.underpainting, painter.generator, painter.on_step)
+    on_step = put_in(draw, area, profile.underpainting, painter.generator, painter.on_step)
+    return replace(painter, on_step=on_step)
 
 
 def with_skin_of(figure: Figure, head: Closeup | None) -> Figure:
