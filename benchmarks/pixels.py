@@ -239,6 +239,7 @@ def main() -> None:
     args = parser.parse_args()
     for name in SETTINGS:
         os.environ.pop(name, None)
+    os.environ["FULL_SIZE"] = "0"  # but for the requests that ask for it
     lists, machine = json.loads(LIST.read_text()) if LIST.exists() else {}, arithmetic()
     if machine not in lists and not args.record:
         print(f"No pictures are recorded for this kind of machine: {machine}.", file=sys.stderr)

@@ -180,6 +180,7 @@ MINIATURE = ModelProfile(
     pose=StepSettings(steps=14, guidance=2.0),  # benchmarks/denoising.md has the measurements behind these
     detail=StepSettings(steps=40, guidance=1.0, strength=0.025),
     harmonize=StepSettings(steps=40, guidance=1.0, strength=0.025),
+    full_size=True,
     face=StepSettings(steps=14, guidance=1.0, strength=0.45),
     portrait=StepSettings(steps=9, guidance=1.0),
     style=PromptStyle(

@@ -128,7 +128,7 @@ def test_a_place_and_an_action_of_four_files_are_made_and_painted(page, site, pi
     page.wait_for_selector(".state-succeeded", timeout=90_000)
     picture = page.locator("img[alt='the picture']").get_attribute("src")
     painted = Image.open(io.BytesIO(page.request.get(f"{site.url}{picture}").body()))
-    assert painted.size == (256, 256)
+    assert painted.size == (512, 512)
     assert np.asarray(painted).std() > 10
     assert page.locator(".desk-chart rect").count() >= 4
     used = len(clicks) + 2 * IN_A_FILE_DIALOG + 2  # and the choice of the place, which opens a list

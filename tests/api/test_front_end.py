@@ -89,7 +89,7 @@ def test_the_front_end_paints_a_picture_and_shows_errors(front_end, browser, bro
         page.get_by_role("button", name="Paint").click()
         page.wait_for_selector("#picture [role=status]:has-text('You are next.')")
         page.wait_for_selector("#picture [role=status]:has-text('Done.')", timeout=300_000)
-        page.wait_for_function("document.querySelector('#result').naturalWidth === 256")
+        page.wait_for_function("document.querySelector('#result').naturalWidth === 512")
         assert token not in page.content()
         with visit(browser, url) as other:
             code = page.locator("#result").get_attribute("src").split("/")[-1][:8]

@@ -89,14 +89,19 @@ def test_a_cut_off_generation_goes_on_from_its_newest_picture(whole_run, family,
 # Tests with other settings or models are last, since each of them needs a template of its own.
 
 
-def test_both_generators_give_a_large_background_back_at_its_size(family, tmp_path, monkeypatch):
-    monkeypatch.setenv("FULL_SIZE", "1")
+def test_both_generators_give_a_large_background_back_at_its_size(family, tmp_path):
     jobs = [make_job(tmp_path / name, size=(1000, 800)) for name in ("one", "classic")]
     one, classic = generator.generate(jobs[0]), generator_classic.generate(jobs[1])
     with Image.open(one) as picture:
         assert picture.size == (1000, 800)
     assert same_pixels(one, classic)
     assert job_folder.read_record(one) == job_folder.read_record(job_folder.picture_path(jobs[0], 4))
+
+
+def test_a_picture_can_be_had_at_the_models_size(family, tmp_path, monkeypatch):
+    monkeypatch.setenv("FULL_SIZE", "0")
+    job = make_job(tmp_path / "small", size=(1000, 800))
+    assert generator.generate(job) == job_folder.picture_path(job, 4)
 
 
 def test_a_step_that_fails_says_why(family, tmp_path, monkeypatch):

@@ -95,11 +95,13 @@ def test_the_picture_is_the_place_with_somebody_in_it(generation):
     assert picture.format == "PNG" and json.loads(picture.text[RECORD])["seed"] == 4
     [place] = [place for place in demo_content.places() if place.name == "Piazza del Duomo"]
     [image] = [image for image in place.images if image.name == "square in the sun"]
-    background = np.asarray(canvas.fit_background(image.picture, 256 * 256)).astype(int)
+    assert picture.size == image.picture.size == (512, 512)
     shot = demo_content.make_shot("waving", "MES")
-    mask = np.asarray(shot.subject_mask) > 0
-    moved = np.abs(np.asarray(picture.convert("RGB")).astype(int) - background)
-    left, top, right, bottom = label.place(picture.size, shot.face_mask, label.CORNERS[0])
+    on_canvas = canvas.fit_mask(shot.subject_mask, (256, 256))
+    mask = np.asarray(on_canvas.resize(picture.size, Image.Resampling.NEAREST)) > 0
+    moved = np.abs(np.asarray(picture.convert("RGB")).astype(int) - np.asarray(image.picture))
+    face = canvas.fit_mask(shot.face_mask, picture.size)
+    left, top, right, bottom = label.place(picture.size, face, label.CORNERS[0])
     assert moved[top:bottom, left:right].max() > 50
     moved[top:bottom, left:right] = 0  # the label covers the place
     assert moved[~mask].max() <= 4  # the harmonize step's limit

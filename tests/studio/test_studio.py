@@ -190,7 +190,7 @@ def test_from_five_photos_to_the_printed_card(
         kept = tmp_path / download.value.suggested_filename
         download.value.save_as(kept)
         assert kept.name == f"cartolina-{code}.png"
-        assert Image.open(kept).size == (256, 256)
+        assert Image.open(kept).size == (512, 512)  # the place's size, not that of the models
         page.get_by_role("button", name=says["link"]).click()
         link = page.locator("#link").input_value()
         page.locator(".share summary").click()
