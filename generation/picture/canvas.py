@@ -79,7 +79,11 @@ def seen_box(size: tuple[int, int], canvas: tuple[int, int]) -> tuple[float, flo
 def fit_background(picture: Image.Image, pixel_budget: int) -> Image.Image:
     """The background at canvas size, RGB: scaled to cover the canvas, cropped by less than 8 pixels."""
     picture = picture.convert("RGB")
-    size = canvas_size(*picture.size, pixel_budget)
+    return fitted(picture, canvas_size(*picture.size, pixel_budget))
+
+
+def fitted(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The picture at ``size``: scaled to cover it, and what is too much cropped on both sides."""
     if picture.size == size:
         return picture
     return picture.resize(size, Image.Resampling.LANCZOS, box=seen_box(picture.size, size))

@@ -120,9 +120,14 @@ def small(request, code):
 @visitors.welcome
 @require_safe
 def place(request, code):
-    """The empty place, of the size of the picture."""
+    """The empty place, of the size of the finished picture, or of the steps' pictures as long as there is
+    none."""
     job = _generation(request, code)
     if job.poi_image is None:
         raise Http404
-    shown = canvas.fit_background(_picture(job.poi_image.image), get_profile().pixel_budget)
-    return _jpeg(as_jpeg(shown))
+    shown = _picture(job.poi_image.image)
+    if job.status == Job.Status.SUCCEEDED and job.output:
+        size = _picture(job.output).size
+    else:
+        size = canvas.canvas_size(*shown.size, get_profile().pixel_budget)
+    return _jpeg(as_jpeg(canvas.fitted(shown, size)))

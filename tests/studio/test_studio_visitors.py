@@ -6,6 +6,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.test import Client as Browser
@@ -390,6 +391,25 @@ def test_the_catalogue_may_lose_what_a_picture_was_made_of(catalogue, tmp_path):
     again = anna.post(f"/jobs/{job.code}/again/")
     assert again.status_code == 409 and "isn&#x27;t there any more" in again.content.decode()
     assert anna.get("/pictures/").status_code == anna.get("/postcard/").status_code == 200
+
+
+@pytest.mark.parametrize("size", [(400, 260), (312, 208)], ids=["the place's", "the models'"])
+def test_the_empty_place_has_the_size_of_what_it_is_compared_with(size, catalogue, tmp_path):
+    anna, _, _ = come()
+    job = ask(anna, catalogue)
+    whole = Image.new("RGB", (400, 260), "white")
+    whole.paste("red", (0, 0, 4, 260))  # on the canvas, this edge is cut off
+    job.poi_image.image.save("wide.png", ContentFile(as_png(whole)))
+
+    def shown() -> Image.Image:
+        return Image.open(io.BytesIO(anna.get(f"/jobs/{job.code}/place.jpg").content))
+
+    assert shown().size == (312, 208)  # as the steps' pictures
+    (tmp_path / "done.png").write_bytes(as_png(Image.new("RGB", size)))
+    assert status_changes.finish_generation(status_changes.claim(job.code), tmp_path / "done.png")
+    assert shown().size == size
+    red, green, _ = shown().getpixel((0, 100))
+    assert (green < 100 < red) == (size == whole.size)
 
 
 def test_a_poll_without_news_is_answered_with_204(catalogue):
