@@ -21,6 +21,7 @@ from diffuser_api.models import Job
 
 class NewestFirst(PageNumberPagination):
     page_size, page_size_query_param, max_page_size = 20, "page_size", 100
+    invalid_page_message = "There is no such page: the list has fewer."
 
 
 class JobList(ListAPIView):
