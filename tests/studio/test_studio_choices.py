@@ -9,6 +9,7 @@ from PIL import Image, ImageChops
 
 from benchmarks.harness.browsing import accessible, visit
 from benchmarks.harness.catalogue import make_photos
+from diffuser_api.photos.pictures import as_png
 
 NOT_FROM_FAR = """
 from diffuser_api.models import ActionImage
@@ -72,6 +73,33 @@ def test_a_sixth_photo_and_what_is_over_are_said(web_server, browser):
         assert page.inner_text("#reasons") == ""  # none is missing any more
         page.locator(".tiles button").last.click()
         accessible(page, "four photos")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_refused_photo_has_room_for_the_reason_and_its_number_is_seen(width, web_server, browser):
+    photo, nobody = make_photos()[0], as_png(Image.new("RGB", (300, 300), "teal"))
+    files = [
+        {"name": f"{n}.png", "mimeType": "image/png", "buffer": content}
+        for n, content in enumerate((photo, nobody, photo))
+    ]
+    with visit(browser, web_server.url, width=width, language="it") as guest:
+        page = guest.page
+        page.goto("/you/")
+        page.set_input_files("#images", files)
+        page.wait_for_selector(".tiles li:nth-child(3).bad:has-text('foto 1')", timeout=300_000)
+        assert page.locator(".tiles .bad").count() == 2
+        for tile in page.locator(".tiles .bad").all():
+            words = tile.locator("p").evaluate("""p => {
+                const range = document.createRange();
+                range.selectNodeContents(p);
+                return [...range.getClientRects()].map(r => [r.left, r.top, r.right, r.bottom]);
+            }""")
+            button = tile.locator("button").bounding_box()
+            under = [r for r in words if r[2] > button["x"] and r[1] < button["y"] + button["height"]]
+            assert not under, "the words lie beneath the button"
+            row = page.locator(".tiles").bounding_box()["width"]
+            assert tile.bounding_box()["width"] == pytest.approx(row, abs=1)
+        accessible(page, "refused photos")
 
 
 TAPPED_TWICE = """() => {
