@@ -27,11 +27,21 @@ _ERRORS = {
     ),
     "training_failed": gettext_lazy("The photos couldn't be learned from. Send them once more, or others."),
 }
+_SOFTNESS = {  # of a picture with fewer dots on an inch of a printed card
+    100: gettext_lazy("In print it will look blurred, as a small picture does that was much enlarged."),
+    200: gettext_lazy("In print it will look soft: fine lines are blurred."),
+    300: gettext_lazy("In print it will look a little soft."),
+}
 NO_FACE_AGAIN = gettext_lazy(
     "The face alone can't be painted again any more: what was painted before it is gone, or the place or the "
     "figure has changed. Have the whole picture painted anew."
 )
 _OTHER_ERROR = gettext_lazy("Something went wrong on our side. Ask once more; if it goes on, tell the staff.")
+
+
+def softness(dpi: int) -> str:
+    """How a picture with so many dots on an inch looks in print; empty where it is sharp."""
+    return str(next((text for limit, text in _SOFTNESS.items() if dpi < limit), ""))
 
 
 def state(job: Job, position: int | None) -> str:

@@ -24,6 +24,7 @@ from diffuser_api.photos.pictures import as_png
 from diffuser_api.postcards import fonts, printing, text
 from diffuser_api.postcards.card import Box
 from diffuser_api.postcards.fonts import _FOLDER
+from studio import sentences
 from studio.visitors import CLIENT
 
 LINK = "https://cartolina.example/p/12345678"
@@ -178,17 +179,32 @@ def test_the_answer_says_how_fine_the_picture_is_in_print(client, job):
     assert ask(client, job, layout="full bleed")["X-Picture-DPI"] == "122"
 
 
-def test_the_studio_says_where_a_picture_is_too_small_to_look_sharp(client, job, settings):
+@pytest.mark.parametrize(
+    ("profile", "size", "dots", "look"),
+    [
+        ("miniature", (256, 256), "The picture has 41 dots on an inch of the card", "blurred, as"),
+        ("miniature", (2048, 1365), "the place has 327 dots and the person 50", "blurred, as"),
+        ("sd15", (768, 512), "The picture has 122 dots on an inch of the card", "soft: fine"),
+        ("sd15", (1536, 1024), "the place has 245 dots and the person 122", "soft: fine"),
+    ],
+)
+def test_the_studio_says_how_far_a_picture_is_from_looking_sharp(
+    profile, size, dots, look, client, job, settings, monkeypatch
+):
     settings.STUDIO = True
+    monkeypatch.setenv("MODEL_PROFILE", profile)
+    job.output.save("sized.png", ContentFile(as_png(Image.new("RGB", size, "red"))))
     client.get("/")
     visitor = client.cookies["studio"].value.split(":")[0]
     Job.objects.filter(pk=job.pk).update(client=Client.objects.get(name=CLIENT), visitor=visitor)
-    wish, said = {"layout": "full bleed"}, "It will look a little soft in print."
-    page = client.post(f"/jobs/{job.code}/postcard/", wish).content.decode()
-    assert said in page and "The picture has 122 dots on an inch" in page
-    job.output.save("large.png", ContentFile(as_png(Image.new("RGB", (1900, 1270), "red"))))
-    assert int(ask(client, job, **wish)["X-Picture-DPI"]) >= 300
-    assert said not in client.post(f"/jobs/{job.code}/postcard/", wish).content.decode()
+    page = client.post(f"/jobs/{job.code}/postcard/", {"layout": "full bleed"}).content.decode()
+    assert f"{dots}; it takes 300 to look sharp. In print it will look {look}" in page
+
+
+def test_softness_is_said_only_where_it_is_seen():
+    texts = [sentences.softness(dpi) for dpi in (73, 150, 250, 300)]
+    assert "blurred, as" in texts[0] and "fine lines" in texts[1] and "a little soft" in texts[2]
+    assert texts[3] == ""
 
 
 def test_a_card_is_printed_for_the_pictures_owner_and_once_it_is_there(client, job, settings):

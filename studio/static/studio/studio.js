@@ -72,6 +72,15 @@ function keepChoices() {
 keepChoices();
 document.addEventListener("htmx:afterSwap", show);
 
+// --- a picture to check: the browser's own control would speak the browser's language, not the page's ---
+const image = one("#image");
+if (image) image.required = false; // the server's answer says it
+image?.addEventListener("change", () => {
+  const [file] = image.files, chosen = one("#chosen");
+  chosen.dataset.none ??= chosen.textContent;
+  chosen.textContent = file?.name ?? chosen.dataset.none;
+});
+
 // --- a finished picture: before and after, and the link ---
 function begin() {
   const slider = one("#slider");
