@@ -35,6 +35,11 @@ class ClientAdmin(admin.ModelAdmin):
     search_fields = ["name"]
     actions = ["issue_token"]
     readonly_fields = ["webhook_key"]
+    TOKENS = _(
+        "A new client's first token is shown once, when the client is saved. For one more, choose the client "
+        "in the list, and there the action that issues a token."
+    )
+    fieldsets = [(None, {"description": TOKENS, "fields": ["name", "is_active", "webhook_key"]})]
 
     @admin.display(description=_("key of its webhooks"))
     def webhook_key(self, client):

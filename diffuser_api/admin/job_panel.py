@@ -24,6 +24,7 @@ def _called(step: str) -> str:
 def context(job: Job, request) -> dict:
     """For the template desk/job_panel.html."""
     outlook = queue.look()
+    eta = None if job.is_finished else outlook.eta_seconds(job)
     may_change = request.user.has_perm("diffuser_api.change_job")
     return {
         "job": job,
@@ -31,7 +32,8 @@ def context(job: Job, request) -> dict:
         "live": not job.is_finished,
         "step": _called(job.step),
         "position": outlook.position(job),
-        "eta": None if job.is_finished else outlook.eta_seconds(job),
+        "eta": eta,
+        "minutes": round((eta or 0) / 60),
         "chart": chart(job.timings),
         "pictures": step_pictures(job),
         "output": bool(job.output),

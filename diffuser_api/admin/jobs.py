@@ -90,7 +90,7 @@ class WithError(admin.SimpleListFilter):
 
 @admin.register(Job)
 class JobAdmin(CodeAdmin):
-    list_display = ["code", "small", "kind", "state", "seconds", "asked"]
+    list_display = ["code", "small", "state", "kind", "seconds", "asked"]
     list_filter = [
         "kind",
         "status",

@@ -332,6 +332,18 @@ def test_the_list_of_jobs_isnt_cut_at_1280_pixels(page, site):
         assert page.locator("#changelist .results").evaluate("box => box.scrollWidth <= box.clientWidth")
 
 
+def test_a_phones_lists_show_the_state_of_jobs_and_the_way_to_try_a_place_or_action(page, site):
+    cancelled_job(site)
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.set_extra_http_headers({"Accept-Language": "it"})
+    for name, cell in (("job", ".field-state"), ("poi", ".field-try_it a"), ("action", ".field-try_it a")):
+        page.goto(f"{site.url}{DESK}/{name}/")
+        box = page.locator(f"#result_list {cell}").first.bounding_box()
+        assert box["x"] + box["width"] <= 360, name
+        fits = "box => box.scrollWidth <= box.clientWidth"
+        assert page.locator("#changelist .results").evaluate(fits), name
+
+
 A_REPORT = """
 from django.core.files.base import ContentFile
 from django.utils import timezone
