@@ -68,6 +68,18 @@ def visit(browser, url: str, **options) -> Iterator[Visit]:
         visit.context.close()
 
 
+def go_to(page, selector: str) -> None:
+    """With the Tab key, until an element that ``selector`` matches has the focus, which must be seen."""
+    for _ in range(80):
+        if page.evaluate("s => document.activeElement.matches(s)", selector):
+            style = "getComputedStyle(document.activeElement.nextElementSibling ?? document.body)"
+            own = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+            assert own != "none" or page.evaluate(f"{style}.outlineStyle") != "none", selector
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"{selector} can't be reached with the Tab key")
+
+
 # Colours that were on their way when motion was reduced still go there.
 SETTLED = """Promise.race([
     Promise.all(document.getAnimations().map((moving) => moving.finished.catch(() => null))),

@@ -10,7 +10,7 @@ import pytest
 import zxingcpp
 from PIL import Image, ImageEnhance
 
-from benchmarks.harness.browsing import accessible, visit
+from benchmarks.harness.browsing import accessible, go_to, visit
 from benchmarks.harness.catalogue import make_photos
 from diffuser_api.photos.pictures import as_png
 from diffuser_api.postcards import printing
@@ -292,61 +292,51 @@ def test_a_picture_is_made_with_the_keyboard_alone(server_and_worker, browser, f
         page.on("filechooser", lambda chooser: choosers.append(chooser))
         page.goto("/")
 
-        def go_to(selector: str) -> None:
-            for _ in range(80):
-                if page.evaluate("s => document.activeElement.matches(s)", selector):
-                    style = "getComputedStyle(document.activeElement.nextElementSibling ?? document.body)"
-                    own = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-                    assert own != "none" or page.evaluate(f"{style}.outlineStyle") != "none"  # focus is seen
-                    return
-                page.keyboard.press("Tab")
-            raise AssertionError(f"{selector} can't be reached with the Tab key")
-
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.className") == "skip"
-        go_to(".hero a.button")
+        go_to(page, ".hero a.button")
         page.keyboard.press("Enter")
         page.wait_for_url("**/you/")
-        go_to("#images")
+        go_to(page, "#images")
         page.keyboard.press("Space")
         while not choosers:
             page.wait_for_timeout(50)
         choosers[0].set_files(files)
         page.wait_for_selector(".tiles .good:nth-child(5)", timeout=SECONDS * 1000)
         for name in ("consent_version", "consent_person"):
-            go_to(f"[name={name}]")
+            go_to(page, f"[name={name}]")
             page.keyboard.press("Space")
-        go_to("button[type=submit]:not(.languages *)")
+        go_to(page, "button[type=submit]:not(.languages *)")
         page.keyboard.press("Enter")
         page.wait_for_url("**/jobs/**")
-        go_to("#cancel")
+        go_to(page, "#cancel")
         page.wait_for_timeout(1500)
         assert page.evaluate("document.activeElement.id") == "cancel"  # news leave the focus where it is
         page.keyboard.press("Enter")
         page.wait_for_selector(".job.cancelled")
 
         page.goto("/postcard/")
-        go_to("[name=place]:checked")
+        go_to(page, "[name=place]:checked")
         page.keyboard.press("ArrowRight")
         assert page.locator("[name=place]").nth(1).is_checked()
-        go_to("[name=action]:checked")
+        go_to(page, "[name=action]:checked")
         page.keyboard.press("ArrowRight")
-        go_to(".ask .button")
+        go_to(page, ".ask .button")
         page.keyboard.press("Enter")
         page.wait_for_url("**/jobs/**")
         assert page.evaluate("document.getAnimations().length") == 0  # reduced motion
         until_done(page)
-        go_to("a.button[href$='/postcard/']")
+        go_to(page, "a.button[href$='/postcard/']")
         page.keyboard.press("Enter")
         page.wait_for_url("**/postcard/")
-        go_to("#message")
+        go_to(page, "#message")
         page.keyboard.type("Cara nonna")
-        go_to("[name=file][value=pdf]")
+        go_to(page, "[name=file][value=pdf]")
         with page.expect_download() as download:
             page.keyboard.press("Enter")
         assert download.value.path().read_bytes().startswith(b"%PDF")
         page.goto("/leave/")
-        go_to("[name=erase]")
+        go_to(page, "[name=erase]")
         page.keyboard.press("Enter")
         page.wait_for_url("**/leave/?erased")
 
