@@ -27,6 +27,7 @@ from generation.picture.compositing import add_change, bounded, keep_colours, la
 from generation.picture.cut_out import restore_place
 from generation.picture.enlarging import close_up_of
 from generation.picture.portrait import with_face_of
+from generation.picture.restoring import restore_head
 from generation.picture.underpainting import Figure, underpainted
 from generation.seeds import candidate_generators
 from generation.vision import detectors_of, likeness
@@ -113,7 +114,8 @@ def face(
     The pipeline crops the mask with a margin, enlarges the crop to the face resolution, paints it, and puts
     it back. It paints ``profile.face_candidates`` faces in one batch. The face nearest to ``embeddings`` (a
     vector for each face in the visitor's photos) and to ``looks`` is kept. Without ``embeddings``, only one
-    face is painted. Last, the skin's colour is moved towards that of the neck.
+    face is painted. With ``profile.restoration``, each painted head is restored: see ``picture.restoring``.
+    Last, the skin's colour is moved towards that of the neck.
     """
     profile, mask, detectors = painter.profile, canvas.face_mask, detectors_of(painter.profile)
     count = profile.face_candidates if embeddings else 1
@@ -137,10 +139,7 @@ def face(
         painter = painter.after(profile.portrait.performed)
     painted = painter.paint(profile.face, image=begun, **crop)
     candidates = [lay_over(one, picture, mask, profile.feather) for one in painted]
-    # Around the head, the place is restored as it was before harmonize. These pixels have no harmonized
-    # version: when harmonize ran, the head of the painted subject covered them.
-    around = canvas.background, canvas, mask, profile
-    best = nearest([restore_place(one, *around, keep_other=True) for one in candidates])
+    best = nearest([restore_head(one, canvas, mask, looks, profile) for one in candidates])
     if not profile.face_colour_limit:
         return best
     fitted = face_colours.fit_to_neck(best, mask, canvas.skeleton, profile.face_colour_limit, detectors)

@@ -137,6 +137,8 @@ class ModelProfile:
     # was painted around it (see picture/cut_out.py). Empty: the painted background stays. A photograph's
     # subject has a shadow there.
     matting: str = ""
+    # The module that restores a painted head (see picture/restoring.py). Empty: the head stays as painted.
+    restoration: str = ""
 
     def lora_scale(self, name: str, asked: float) -> float:
         """How strongly the visitor's LoRA works in step ``name``, of 0 (not at all) to 1 (as trained)."""
@@ -233,6 +235,7 @@ MINIATURE = ModelProfile(
     skeleton_side=256,
     detectors="generation.miniature.detectors",
     matting="generation.miniature.matting",
+    restoration="generation.miniature.restoration",
 )
 
 SD15 = ModelProfile(

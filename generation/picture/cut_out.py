@@ -10,16 +10,13 @@ from __future__ import annotations
 import importlib
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from generation.models.profiles import ModelProfile
 from generation.picture.canvas import Canvas
 
 # Alpha up to the first is place, from the second on subject (benchmarks/matting.py).
 PLACE, SUBJECT = 0.1, 0.5
-
-# The same for the difference from the place, of 255, where the place was painted over and not anew.
-ALIKE, OTHER = 20, 45
 
 
 def restore_place(
@@ -28,29 +25,15 @@ def restore_place(
     canvas: Canvas,
     inside: Image.Image,
     profile: ModelProfile,
-    *,
-    keep_other: bool = False,
 ) -> Image.Image:
     """``painted``, but inside the mask ``inside`` its subject is cut out and laid on ``place``.
 
     Without ``profile.matting``, ``painted`` stays as it is.
-    ``keep_other``: whatever differs much from the place is kept, too. This is for a painting that began from
-    the place, so that what is no subject has hardly changed.
     """
     if not profile.matting:
         return painted
     cut = cut_out(painted, place, canvas.skeleton, canvas.person_mask, profile)
-    if keep_other:
-        cut = Image.composite(painted, cut, _other(painted, place))
     return Image.composite(cut, painted, inside)
-
-
-def _other(painted: Image.Image, place: Image.Image) -> Image.Image:
-    """Mode L: how much each pixel differs from the place. Single pixels of a pattern don't count."""
-    soft = (np.asarray(picture.filter(ImageFilter.GaussianBlur(1)), float) for picture in (painted, place))
-    difference = np.abs(np.subtract(*soft)).max(axis=2)
-    share = np.clip((difference - ALIKE) / (OTHER - ALIKE), 0, 1)
-    return Image.fromarray((share * 255).round().astype(np.uint8))
 
 
 def cut_out(

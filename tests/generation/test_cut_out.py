@@ -10,8 +10,7 @@ from benchmarks import measures
 from generation.miniature.world import people, scenes
 from generation.miniature.world.scenes import HELD_OUT
 from generation.models.profiles import MINIATURE
-from generation.picture.canvas import Canvas
-from generation.picture.cut_out import cut_out, restore_place
+from generation.picture.cut_out import cut_out
 
 pytestmark = pytest.mark.models
 
@@ -81,32 +80,6 @@ def test_grey_hair_on_a_grey_sky_stays(style, lighter):
 
     kept = np.abs(np.asarray(cut).astype(int) - sky).max(axis=2) > 5
     assert kept[hair].mean() > 0.7
-
-
-def test_what_differs_much_from_the_place_stays_where_the_place_was_painted_over():
-    person = dataclasses.replace(people.random_person(HELD_OUT + 1), age="old", hair_style="curly")
-    scene = scenes.random_scene(HELD_OUT + 1, person, "MES")
-    place, mask, subject = scenes.draw_background(scene), scenes.subject_mask(scene), scenes.silhouette(scene)
-    veil = (
-        subject.filter(ImageFilter.MaxFilter(25)).filter(ImageFilter.GaussianBlur(5)).point(lambda v: v // 2)
-    )
-    veil.paste(0, (round(scene.pose.head[0]), 0, *veil.size))  # nothing on the right
-    painted = Image.composite(Image.new("RGB", place.size, "white"), place, veil)
-    painted = Image.composite(scenes.draw_scene(scene), painted, subject)
-    canvas = Canvas(place, scenes.skeleton(scene), mask, mask)
-
-    cut, kept = (
-        np.asarray(restore_place(painted, place, canvas, mask, MINIATURE, keep_other=keep))
-        for keep in (False, True)
-    )
-
-    difference = np.abs(np.asarray(painted).astype(int) - np.asarray(place)).max(axis=2)
-    around = (np.asarray(mask) > 127) & (np.asarray(subject.filter(ImageFilter.MaxFilter(9))) < 128)
-    much, hardly = around & (difference > 60), around & (difference < 8)
-    assert much.sum() > 200 and hardly.sum() > 200
-    assert (kept[much] == np.asarray(painted)[much]).mean() > 0.95
-    assert (cut[much] == np.asarray(place)[much]).mean() > 0.5
-    assert (kept[hardly] == cut[hardly]).mean() > 0.95
 
 
 @pytest.mark.parametrize("inside", [0, 255])

@@ -123,7 +123,9 @@ def test_of_several_faces_the_nearest_to_the_photos_is_kept(family, tmp_path, mo
     _, _, kept = painted("face", make_job(tmp_path / "three", faces=[[0.0] * 128]))
     portraits, faces = offered[:3], offered[3:]
     assert len(portraits) == len(faces) == 3
-    assert np.abs(faces[0] - alone).max() <= 2  # a batch's arithmetic is rounded elsewhere
+    differences = [np.abs(one - alone).mean() for one in faces]
+    # A batch's arithmetic is rounded elsewhere, and the restoration makes a little more of it.
+    assert differences[0] < 0.05 * min(differences[1:])
     assert (kept == faces[2]).all() and (kept != faces[0]).any()
 
 

@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--device", choices=("cuda", "cpu"), help="instead of the fastest that is there")
     parser.add_argument("--save-seconds", type=float, help="between checkpoints; 45 on a GPU, else 120")
     parser.add_argument("--carry", type=Path, help="folder for the files to go on with on another machine")
-    parser.add_argument("--readers", action="store_true", help="also the reader of faces, matting, restoration")
+    parser.add_argument("--readers", action="store_true", help="also reader, matting and restoration")
     train_all(parser.parse_args())
 
 

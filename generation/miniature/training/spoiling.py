@@ -24,7 +24,6 @@ from generation.miniature.world import people, scenes
 from generation.miniature.world.pen import View
 from generation.miniature.world.people import Person
 from generation.models.profiles import MINIATURE
-from generation.picture.enlarging import close_up_of
 
 DENOISING_STEPS = 3
 LOW, HIGH, LOWER = (150, 520), (400, 999), 0.65  # timesteps to begin at, and the share of the lower ones
@@ -43,7 +42,7 @@ def draw(index: int) -> dict:
     """
     rng, scene = random.Random(f"restoration {index}"), samples.scene_of("face", index)
     hole = samples.head_hole(scene, View(), rng)
-    close_up = close_up_of(hole, MINIATURE)
+    close_up = samples.close_up_of(hole, MINIATURE)
     view = samples.view_of(close_up)
     other = dataclasses.replace(scene, person=with_other_looks(scene.person, rng))
     looks = restoration.encoded(looks_of(scene.person)) * (rng.random() >= UNKNOWN_LOOKS)

@@ -203,7 +203,7 @@ def export(network: restoration.RestorationNetwork, file: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path, help="the folder of training.all, with its checkpoints")
-    parser.add_argument("--minutes", type=float, default=6, help="of training, earlier runs counted in")
+    parser.add_argument("--minutes", type=float, default=70, help="of training, earlier runs counted in")
     parser.add_argument("--file", type=Path, default=restoration.FILE, help="where the weights go")
     parser.add_argument("--device", choices=("cuda", "cpu"), help="instead of the fastest that is there")
     args = parser.parse_args()

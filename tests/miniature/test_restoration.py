@@ -1,0 +1,113 @@
+"""The restoration network on held-out heads: it mends what is smeared, and leaves the rest."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from generation.miniature.training.train_looks import looks_of
+from generation.miniature.world import people, scenes
+from generation.models.profiles import MINIATURE, SD15
+from generation.picture.canvas import Canvas
+from generation.picture.restoring import restore_head
+
+pytestmark = pytest.mark.models
+
+SEEDS = range(scenes.HELD_OUT + 40, scenes.HELD_OUT + 52)
+
+
+def canvas_of(scene: scenes.Scene) -> Canvas:
+    head = scenes.head_mask(scene)
+    return Canvas(scenes.draw_background(scene), scenes.skeleton(scene), scenes.subject_mask(scene), head)
+
+
+def scenes_at(shot: str) -> list[scenes.Scene]:
+    return [scenes.random_scene(seed, people.random_person(seed), shot) for seed in SEEDS]
+
+
+def smeared(scene: scenes.Scene, canvas: Canvas) -> Image.Image:
+    """The drawing with a blurred head, in a veil of the hair's colour that lies around it."""
+    radius = scene.pose.head_half / 7
+    head = scenes.head_silhouette(scene)
+    around = head.filter(ImageFilter.MaxFilter(13)).filter(ImageFilter.GaussianBlur(4))
+    veil = Image.new("RGB", (256, 256), scene.person.hair_colour)
+    veiled = Image.composite(veil, canvas.background, around.point(lambda value: value // 3))
+    painted = Image.composite(scenes.draw_scene(scene), veiled, scenes.silhouette(scene))
+    return Image.composite(painted.filter(ImageFilter.GaussianBlur(radius)), painted, canvas.face_mask)
+
+
+def error(picture: Image.Image, asked: Image.Image, inside: Image.Image) -> float:
+    """The mean absolute difference inside the mask, of 255."""
+    difference = np.abs(np.asarray(picture, float) - np.asarray(asked, float)).mean(axis=2)
+    return difference[np.asarray(inside) > 127].mean()
+
+
+@pytest.mark.parametrize("shot", ["CLS", "MES", "FUS"])
+def test_a_smeared_head_comes_nearer_to_the_drawing(shot):
+    before, after = [], []
+    for scene in scenes_at(shot):
+        canvas, asked = canvas_of(scene), scenes.draw_scene(scene)
+        painted = smeared(scene, canvas)
+        restored = restore_head(painted, canvas, canvas.face_mask, looks_of(scene.person), MINIATURE)
+        before.append(error(painted, asked, canvas.face_mask))
+        after.append(error(restored, asked, canvas.face_mask))
+    assert np.mean(after) < 0.75 * np.mean(before)
+
+
+def test_outside_the_mask_nothing_changes():
+    (scene, *_), painted = scenes_at("MES"), Image.effect_noise((256, 256), 60).convert("RGB")
+    canvas = canvas_of(scene)
+    restored = restore_head(painted, canvas, canvas.face_mask, {}, MINIATURE)
+    same = (np.asarray(restored) == np.asarray(painted)).all(axis=2)
+    inside = np.asarray(canvas.face_mask) > 127
+    assert same[~inside].all() and not same[inside].all()
+
+
+def test_a_place_of_any_shape_keeps_its_size():
+    (scene, *_) = scenes_at("CLS")
+    box = (0, 40, 256, 208)
+    parts = (one.crop(box) for one in dataclasses.astuple(canvas_of(scene)))
+    canvas = Canvas(*parts)
+    painted = scenes.draw_scene(scene).crop(box)
+    assert restore_head(painted, canvas, canvas.face_mask, {}, MINIATURE).size == painted.size
+
+
+def test_grey_hair_before_a_grey_sky_stays():
+    kept = []
+    for seed in SEEDS:
+        person = dataclasses.replace(people.random_person(seed), age="old", hair_style="curly", hair_tone=0.0)
+        scene = scenes.random_scene(seed, person, "CLS")
+        sky = tuple(int(value) + 12 for value in person.hair_colour)
+        canvas = dataclasses.replace(canvas_of(scene), background=Image.new("RGB", (256, 256), sky))
+        painted = Image.composite(scenes.draw_scene(scene), canvas.background, scenes.silhouette(scene))
+        restored = restore_head(painted, canvas, canvas.face_mask, looks_of(person), MINIATURE)
+        hair = np.asarray(scenes.head_silhouette(scene)) > 127
+        hair[round(scene.pose.head[1] - 0.4 * scene.pose.head_half) :] = False  # only above the eyes
+        kept.append((np.abs(np.asarray(restored).astype(int) - sky).max(axis=2) > 5)[hair].mean())
+    assert np.mean(kept) > 0.9
+
+
+def test_the_visitors_glasses_are_drawn_where_the_painting_has_none():
+    darker = []
+    for scene in scenes_at("CLS"):
+        bare = dataclasses.replace(scene, person=dataclasses.replace(scene.person, glasses=0.0, beard=0.0))
+        canvas, painted = canvas_of(bare), scenes.draw_scene(bare)
+        told = {"beard": "none", "glasses": "none"}
+        without, worn = (
+            restore_head(painted, canvas, canvas.face_mask, told | {"glasses": one}, MINIATURE)
+            for one in ("none", "square")
+        )
+        darker.append(np.asarray(without, float).mean() - np.asarray(worn, float).mean())
+    assert np.mean(np.asarray(darker) > 0) > 0.8
+
+
+@pytest.mark.parametrize("reason", ["no network", "no skeleton"])
+def test_without_a_network_or_a_skeleton_the_painting_stays(reason):
+    (scene, *_) = scenes_at("MES")
+    canvas, painted = canvas_of(scene), scenes.draw_scene(scene)
+    if reason == "no skeleton":
+        canvas = dataclasses.replace(canvas, skeleton=Image.new("RGB", (256, 256)))
+    profile = SD15 if reason == "no network" else MINIATURE
+    restored = restore_head(painted, canvas, canvas.face_mask, {}, profile)
+    assert (np.asarray(restored) == np.asarray(painted)).all()
