@@ -14,7 +14,7 @@ import sys
 from multiprocessing import reduction
 
 from benchmarks.harness import ROOT
-from benchmarks.harness.forked_script import FORKS
+from benchmarks.harness.forked_script import FORKS, use_own_start_method
 from generation.processes import step_server
 
 
@@ -63,6 +63,7 @@ def start(arguments: list[str], stdin: socket.socket, stdout: int, stderr: int) 
 
 
 def _run(arguments: list[str], environment: dict[str, str], streams: list[int]) -> None:
+    use_own_start_method()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)

@@ -29,7 +29,17 @@ def run(script: Path, *arguments: str, timeout: float = 300) -> subprocess.Compl
     return subprocess.CompletedProcess([script, *arguments], process.exitcode, *texts)
 
 
+def use_own_start_method() -> None:
+    """From now on, this fork starts processes as a new interpreter does.
+
+    It would else do as the process that it was forked from. Then its locks (tqdm makes one) are semaphores
+    with a name in /dev/shm, which stay there if the fork is killed.
+    """
+    multiprocessing.set_start_method(None, force=True)
+
+
 def _run(script: Path, arguments: tuple[str, ...], environment: dict[str, str], streams: list[Path]) -> None:
+    use_own_start_method()
     for number, stream in enumerate(streams, start=1):
         os.dup2(os.open(stream, os.O_WRONLY | os.O_CREAT), number)
     os.environ.clear()
