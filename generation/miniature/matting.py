@@ -64,6 +64,16 @@ def inputs_of(
     return torch.cat([painted, difference, largest, skeleton, mask[:, None].float()], 1)
 
 
+def inputs_of_pictures(
+    painted: Image.Image, place: Image.Image, skeleton: Image.Image, mask: Image.Image, stride: int
+) -> torch.Tensor:
+    """(1, INPUTS, H, W) of pictures and a mask of one size, filled up to multiples of ``stride``."""
+    pictures = [torch.from_numpy(np.array(one.convert("RGB"))[None]) for one in (painted, place, skeleton)]
+    seen = inputs_of(*pictures, torch.from_numpy(np.array(mask)[None] > 127))
+    fill = (0, -painted.width % stride, 0, -painted.height % stride)
+    return F.pad(seen, fill, mode="replicate")
+
+
 @functools.cache
 def _network() -> MattingNetwork:
     network = MattingNetwork()
@@ -74,9 +84,5 @@ def _network() -> MattingNetwork:
 @torch.no_grad()
 def alpha(painted: Image.Image, place: Image.Image, skeleton: Image.Image, mask: Image.Image) -> np.ndarray:
     """(H, W) float32, 0..1: how much of each pixel is the subject. Pictures and mask have one size."""
-    size = painted.height, painted.width
-    pictures = [np.array(picture.convert("RGB"))[None] for picture in (painted, place, skeleton)]
-    inside = np.array(mask)[None] > 127
-    seen = inputs_of(*map(torch.from_numpy, pictures), torch.from_numpy(inside))
-    seen = F.pad(seen, (0, -size[1] % STRIDE, 0, -size[0] % STRIDE), mode="replicate")
-    return _network()(seen)[0, 0, : size[0], : size[1]].sigmoid().numpy()
+    seen = inputs_of_pictures(painted, place, skeleton, mask, STRIDE)
+    return _network()(seen)[0, 0, : painted.height, : painted.width].sigmoid().numpy()

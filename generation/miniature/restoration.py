@@ -11,14 +11,13 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
 
-from generation.miniature.matting import INPUTS, inputs_of
+from generation.miniature.matting import INPUTS, inputs_of_pictures
 from generation.vision.looks import NONE, VALUES, Looks
 
 FILE = Path(__file__).parent / "detector_models" / "restoration.safetensors"
@@ -95,13 +94,8 @@ def restored(
     """
     times = max(1.0, SIDE / max(painted.size))
     size = tuple(round(times * side) for side in painted.size)
-    pictures = [
-        np.array(picture.convert("RGB").resize(size, Image.Resampling.BICUBIC))[None]
-        for picture in (painted, place, skeleton)
-    ]
-    inside = np.array(mask.resize(size, Image.Resampling.BICUBIC))[None] > 127
-    seen = inputs_of(*map(torch.from_numpy, pictures), torch.from_numpy(inside))
-    seen = F.pad(seen, (0, -size[0] % STRIDE, 0, -size[1] % STRIDE), mode="replicate")
+    pictures = (one.resize(size, Image.Resampling.BICUBIC) for one in (painted, place, skeleton, mask))
+    seen = inputs_of_pictures(*pictures, STRIDE)
     subject, alpha = _network()(seen, encoded(looks)[None])
     pixels = torch.cat([subject.clamp(-1, 1).add(1).div(2), alpha.sigmoid()], 1)[0, :, : size[1], : size[0]]
     both = Image.fromarray(pixels.mul(255).round().byte().permute(1, 2, 0).numpy(), "RGBA")

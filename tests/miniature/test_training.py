@@ -87,25 +87,15 @@ def test_an_interrupted_unet_training_ends_as_an_unbroken_one(tmp_path, tiny):
     assert torch.equal(weights(unbroken.networks), weights(resumed.networks))
 
 
-def test_an_interrupted_matting_training_ends_as_an_unbroken_one(tmp_path, tiny):
+@pytest.mark.parametrize(("module", "often"), [(train_matting, {}), (train_restoration, {"save_seconds": 0})])
+def test_an_interrupted_training_of_what_is_painted_ends_as_an_unbroken_one(tmp_path, tiny, module, often):
     for name in "ab":
         vae = train_vae.train(tmp_path / name, Plan(steps=1), CPU)
         train_unet.train(tmp_path / name, vae, Plan(steps=1), CPU)
-    unbroken = train_matting.train(tmp_path / "a", Plan(steps=4), CPU)
+    unbroken = module.train(tmp_path / "a", Plan(steps=4), CPU)
     with pytest.raises(Interrupted):
-        train_matting.train(tmp_path / "b", interrupted_after(2, 4), CPU)
-    resumed = train_matting.train(tmp_path / "b", Plan(steps=4), CPU)
-    assert torch.equal(weights(unbroken), weights(resumed))
-
-
-def test_an_interrupted_restoration_training_ends_as_an_unbroken_one(tmp_path, tiny):
-    for name in "ab":
-        vae = train_vae.train(tmp_path / name, Plan(steps=1), CPU)
-        train_unet.train(tmp_path / name, vae, Plan(steps=1), CPU)
-    unbroken = train_restoration.train(tmp_path / "a", Plan(steps=4), CPU)
-    with pytest.raises(Interrupted):
-        train_restoration.train(tmp_path / "b", interrupted_after(2, 4), CPU, save_seconds=0)
-    resumed = train_restoration.train(tmp_path / "b", Plan(steps=4), CPU)
+        module.train(tmp_path / "b", interrupted_after(2, 4), CPU, **often)
+    resumed = module.train(tmp_path / "b", Plan(steps=4), CPU)
     assert torch.equal(weights(unbroken), weights(resumed))
 
 

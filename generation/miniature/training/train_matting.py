@@ -10,18 +10,15 @@ veil around it. Its outline is exact, and the veil must be told from hair.
 
 from __future__ import annotations
 
-import argparse
 import functools
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from generation.miniature import matting
-from generation.miniature.training import device as devices
 from generation.miniature.training import samples, train_unet
 from generation.miniature.training.checkpoints import (
     Plan,
@@ -33,7 +30,7 @@ from generation.miniature.training.checkpoints import (
 from generation.miniature.training.device import Device
 from generation.miniature.training.drawing import Ring, Supply
 from generation.miniature.training.latents import VAE_FACTOR
-from generation.miniature.training.painter import trained_painter
+from generation.miniature.training.painter import train_command, trained_painter
 from generation.miniature.training.trainee import Trainee
 from generation.miniature.world import scenes
 from generation.miniature.world.pen import SCENE
@@ -201,21 +198,5 @@ def train(work: Path, plan: Plan, device: Device) -> matting.MattingNetwork:
     return network
 
 
-def export(network: matting.MattingNetwork, file: Path) -> None:
-    save_file({name: value.half().contiguous() for name, value in network.state_dict().items()}, file)
-    log(f"{file}: {file.stat().st_size / 1e6:.2f} MB")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("work", type=Path, help="the folder of training.all, with its checkpoints")
-    parser.add_argument("--minutes", type=float, default=20, help="of training, earlier runs counted in")
-    parser.add_argument("--file", type=Path, default=matting.FILE, help="where the weights go")
-    parser.add_argument("--device", choices=("cuda", "cpu"), help="instead of the fastest that is there")
-    args = parser.parse_args()
-    network = train(args.work, Plan(seconds=60 * args.minutes), devices.choose(args.device))
-    export(network.cpu(), args.file)
-
-
 if __name__ == "__main__":
-    main()
+    train_command(__doc__, train, matting.FILE, minutes=20)

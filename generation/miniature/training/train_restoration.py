@@ -9,19 +9,16 @@ and by the critic's features, as pix2pixHD (Wang et al. 2018).
 
 from __future__ import annotations
 
-import argparse
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
 from generation.miniature import matting, restoration
-from generation.miniature.training import device as devices
 from generation.miniature.training.checkpoints import (
     Plan,
     level_then_falling,
@@ -32,7 +29,7 @@ from generation.miniature.training.checkpoints import (
 from generation.miniature.training.critic import Critic
 from generation.miniature.training.device import Device
 from generation.miniature.training.drawing import Ring, Supply
-from generation.miniature.training.painter import trained_painter
+from generation.miniature.training.painter import train_command, trained_painter
 from generation.miniature.training.spoiling import SIDE, Samples, draw
 
 FILE = "restoration.pt"
@@ -144,7 +141,7 @@ def train(work: Path, plan: Plan, device: Device, save_seconds: float = 60) -> r
         draw, Samples(*trained_painter(work, device)), capacity=RING[kind], chunk=CHUNK[kind],
         beforehand=BEFOREHAND[kind], each_step=EACH_STEP[kind], step=plan.step, device=device,
     )  # fmt: skip
-    saved = reported = time.monotonic()
+    saved = time.monotonic()
     means: dict[str, torch.Tensor] = {}
     while not plan.finished:
         for optimizer, top in zip(optimizers, (TOP_RATE, CRITIC_RATE), strict=True):
@@ -173,7 +170,6 @@ def train(work: Path, plan: Plan, device: Device, save_seconds: float = 60) -> r
             saved = time.monotonic()
     save_checkpoint(work / FILE, plan.counters, **parts)
     draw_sheet(average, seen, device, work / "restoration.png")
-    log(f"{time.monotonic() - reported:.0f} s")
     return average
 
 
@@ -195,21 +191,5 @@ def draw_sheet(network, seen: dict[str, torch.Tensor], device: Device, path: Pat
     Image.fromarray(pixels.cpu().numpy()).save(path)
 
 
-def export(network: restoration.RestorationNetwork, file: Path) -> None:
-    save_file({name: value.half().contiguous() for name, value in network.state_dict().items()}, file)
-    log(f"{file}: {file.stat().st_size / 1e6:.2f} MB")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("work", type=Path, help="the folder of training.all, with its checkpoints")
-    parser.add_argument("--minutes", type=float, default=70, help="of training, earlier runs counted in")
-    parser.add_argument("--file", type=Path, default=restoration.FILE, help="where the weights go")
-    parser.add_argument("--device", choices=("cuda", "cpu"), help="instead of the fastest that is there")
-    args = parser.parse_args()
-    network = train(args.work, Plan(seconds=60 * args.minutes), devices.choose(args.device))
-    export(network.cpu(), args.file)
-
-
 if __name__ == "__main__":
-    main()
+    train_command(__doc__, train, restoration.FILE, minutes=70)
