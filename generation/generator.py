@@ -21,8 +21,6 @@ from pathlib import Path
 from generation import job_folder, repaint
 from generation.models import safety
 from generation.models.profiles import ModelProfile, get_profile
-from generation.picture.canvas import Canvas
-from generation.picture.compositing import paste_back
 from generation.processes import isolation
 from generation.record import new_record
 from generation.request import GenerationRequest, InvalidRequest
@@ -91,7 +89,7 @@ def generate(
         is_painted = run_steps(plan, job, request, profile, tell, served)
     if request.lora:
         repaint.keep_best(job)
-    return at_full_size(job, request, profile, canvas)
+    return job / job_folder.UNMARKED
 
 
 def run_steps(
@@ -117,25 +115,6 @@ def run_steps(
                 raise
             return False
     return True
-
-
-def at_full_size(job: Path, request: GenerationRequest, profile: ModelProfile, canvas: Canvas) -> Path:
-    """The path of the finished picture. Call it when all steps are done.
-
-    With ``profile.full_size``, the painted parts are put into the place's photograph at its own size. The
-    result is another file in the folder.
-    """
-    last = len(planned(with_lora=bool(request.lora)))
-    path = job_folder.picture_path(job, last)
-    if not profile.full_size:
-        return path
-    original = job_folder.read_picture(job, request, "background")
-    if original.size == canvas.size:
-        return path
-    painted = job_folder.read_step_picture(job, last)
-    whole = paste_back(original, canvas.background, painted, canvas.person_mask, profile.feather)
-    job_folder.write_picture(whole, job / job_folder.FULL_SIZE, job_folder.read_record(path))
-    return job / job_folder.FULL_SIZE
 
 
 def run_step(name: str, index: int, job: Path, profile: ModelProfile, tell: Callable[[dict], None]) -> None:

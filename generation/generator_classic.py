@@ -21,13 +21,13 @@ from pathlib import Path
 from PIL import Image
 
 from generation import job_folder, repaint, steps
-from generation.generator import at_full_size, run_command
+from generation.generator import run_command
 from generation.models import safety
 from generation.models.painter import Painter
 from generation.models.profiles import ModelProfile, get_profile
-from generation.picture.canvas import Canvas
+from generation.picture.canvas import Canvas, fitted
 from generation.picture.underpainting import figure_of
-from generation.processes.step_process import load_pipeline, painter_of
+from generation.processes.step_process import finish, load_pipeline, painter_of
 from generation.record import new_record, public, step_record
 from generation.request import GenerationRequest
 from generation.vision import detectors_of, likeness
@@ -64,19 +64,21 @@ def generate(job: Path, on_event: OnEvent | None = None) -> Path:
                 break  # the best of the earlier pictures is kept
             best = min(best, body_with_face, key=lambda one: repaint.badness(one.likeness))
     else:
-        best = body
-        safety.check(best.picture, profile)
+        best = dataclasses.replace(body, finished=finish(body.picture, job, canvas, request))
     record = new_record(request) | {"steps": best.steps}
     job_folder.write_picture(best.picture, job_folder.picture_path(job, len(best.steps)), record)
-    return at_full_size(job, request, profile, canvas)
+    job_folder.write_picture(best.finished, job / job_folder.UNMARKED, record)
+    return job / job_folder.UNMARKED
 
 
 @dataclass(frozen=True)
 class Painted:
-    """A picture, the public part of its steps' records, and how near its face is to the visitor's photos."""
+    """A picture, the public part of its steps' records, what the visitor gets of it after the last step, and
+    how near its face is to the visitor's photos."""
 
     picture: Image.Image
     steps: list[dict]
+    finished: Image.Image | None = None
     likeness: dict | None = None
 
 
@@ -110,12 +112,11 @@ class Easel:
         records = list(body.steps)
         with self.painter("face", 5, request, records) as painter:
             picture = steps.face(body.picture, self.canvas, request.faces, request.looks, painter)
-        safety.check(picture, self.profile)
-        if not request.faces:
-            return Painted(picture, records)
-        see = detectors_of(self.profile)
-        seen = likeness.measure(picture, self.canvas.face_mask, request.faces, see)
-        return Painted(picture, records, seen)
+        finished, seen = finish(picture, self.job, self.canvas, request), None
+        if request.faces:
+            shown, see = fitted(finished, self.canvas.size), detectors_of(self.profile)
+            seen = likeness.measure(shown, self.canvas.face_mask, request.faces, see)
+        return Painted(picture, records, finished, seen)
 
     @contextmanager
     def painter(

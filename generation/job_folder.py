@@ -1,8 +1,8 @@
 """The folder of one generation: the request, the files that the request names, and each step's picture.
 
-The pictures are PNG files: ``0-background 1-pose 2-detail 3-detail 4-harmonize 5-face``. Each is written
-under another name and then renamed, so a picture that exists is whole. An interrupted generation continues
-from the newest picture. Imports no torch.
+The pictures are PNG files: ``0-background 1-pose 2-detail 3-detail 4-harmonize 5-face``, and ``unmarked``,
+which is made of the last step's picture. Each is written under another name and then renamed, so a picture
+that exists is whole. An interrupted generation continues from the newest picture. Imports no torch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from generation.vision.opening import as_mask, as_rgb, load_upright
 
 PICTURES = ("background", "skeleton", "subject_mask", "face_mask")  # fields of the request
 PREVIEW = "preview.png"  # an unfinished picture of the first step, while that paints
-FULL_SIZE = "full-size.png"  # the last step's picture at the size of the background's file
+UNMARKED = "unmarked.png"  # the finished picture before its marks; written before the last step's picture
 RECORD = "cartolina"  # the PNG text chunk with the record of how the picture was made, as JSON
 
 
@@ -58,7 +58,7 @@ def write_preview(picture: Image.Image, folder: Path) -> None:
 
 
 def likeness_path(folder: Path) -> Path:
-    """Of the face in the last step's picture: what ``vision.likeness.measure`` says."""
+    """Of the face in the finished picture: what ``vision.likeness.measure`` says."""
     return folder / "likeness.json"
 
 

@@ -81,6 +81,7 @@ def begin(folder: Path, request: GenerationRequest, first: int) -> GenerationReq
     """
     kept = folder / f"try-{number(folder, request)}"
     os.replace(job_folder.picture_path(folder, LAST), kept.with_suffix(".png"))
+    os.replace(folder / job_folder.UNMARKED, _unmarked(kept))
     os.replace(job_folder.likeness_path(folder), kept.with_suffix(".json"))
     if first < LAST:
         os.replace(job_folder.picture_path(folder, LAST - 1), _body(folder, number(folder, request)))
@@ -94,6 +95,11 @@ def begin(folder: Path, request: GenerationRequest, first: int) -> GenerationReq
 def _body(folder: Path, number: int) -> Path:
     """The picture of the step before the face, put aside when the whole picture was begun again."""
     return folder / f"body-{number}.png"
+
+
+def _unmarked(kept: Path) -> Path:
+    """What the visitor would get of a picture that was put aside."""
+    return kept.with_name(f"{kept.stem}-{job_folder.UNMARKED}")
 
 
 def keep_best(folder: Path) -> None:
@@ -112,6 +118,7 @@ def keep_best(folder: Path) -> None:
     body = next((_body(folder, n) for n in tries if _body(folder, n).exists()), None)
     if body:
         _copy(body, job_folder.picture_path(folder, LAST - 1))
+    _copy(_unmarked(best), folder / job_folder.UNMARKED)
     _copy(best, last)
 
 

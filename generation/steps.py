@@ -114,8 +114,9 @@ def face(
     The pipeline crops the mask with a margin, enlarges the crop to the face resolution, paints it, and puts
     it back. It paints ``profile.face_candidates`` faces in one batch. The face nearest to ``embeddings`` (a
     vector for each face in the visitor's photos) and to ``looks`` is kept. Without ``embeddings``, only one
-    face is painted. With ``profile.restoration``, each painted head is restored: see ``picture.restoring``.
-    Last, the skin's colour is moved towards that of the neck.
+    face is painted. With ``profile.restoration``, they are compared as restored heads, because the finished
+    picture will have one: see ``picture.finishing``. Last, the skin's colour is moved towards that of the
+    neck.
     """
     profile, mask, detectors = painter.profile, canvas.face_mask, detectors_of(painter.profile)
     count = profile.face_candidates if embeddings else 1
@@ -139,7 +140,8 @@ def face(
         painter = painter.after(profile.portrait.performed)
     painted = painter.paint(profile.face, image=begun, **crop)
     candidates = [lay_over(one, picture, mask, profile.feather) for one in painted]
-    best = nearest([restore_head(one, canvas, mask, looks, profile) for one in candidates])
+    restored = [restore_head(one, canvas, looks, profile) for one in candidates]
+    best = candidates[restored.index(nearest(restored))]
     if not profile.face_colour_limit:
         return best
     fitted = face_colours.fit_to_neck(best, mask, canvas.skeleton, profile.face_colour_limit, detectors)

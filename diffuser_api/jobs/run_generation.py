@@ -20,12 +20,12 @@ from diffuser_api.jobs.lease import Lease, database_errors_tolerated, insist
 from diffuser_api.marking.finish import finish
 from diffuser_api.models import Job
 from generation import generator, repaint
-from generation.job_folder import PICTURES, picture_path
+from generation.job_folder import PICTURES, UNMARKED, picture_path
 from generation.marking import watermark
 from generation.models.profiles import get_profile
 from generation.models.safety import PictureRefused
 from generation.request import GenerationRequest, InvalidRequest
-from generation.step_table import ORDER
+from generation.step_table import ORDER, planned
 
 LORA = (".safetensors",)  # the only file of a picture's folder that the storage has in any case
 
@@ -119,19 +119,22 @@ def begun(job: Job, folder: Path, copies: Copies) -> GenerationRequest | None:
 def unfinished_request(folder: Path) -> GenerationRequest | None:
     """The request that an earlier attempt left in the folder; None if it is missing or damaged.
 
-    Pictures in the folder that a power cut has damaged are removed.
+    Pictures in the folder that a power cut has damaged are removed. If it was the unmarked one, the last step
+    makes it again.
     """
     try:
         request = GenerationRequest.load(folder)
     except InvalidRequest:
         return None
-    for index in range(len(ORDER) + 1):
-        path = picture_path(folder, index)
+    for path in (folder / UNMARKED, *(picture_path(folder, index) for index in range(len(ORDER) + 1))):
         try:
             with Image.open(path) as picture:
                 picture.load()
         except (OSError, SyntaxError):  # missing or cut off
             path.unlink(missing_ok=True)
+    if not (folder / UNMARKED).exists():
+        last = len(planned(with_lora=bool(request.lora)))
+        picture_path(folder, last).unlink(missing_ok=True)
     return request
 
 

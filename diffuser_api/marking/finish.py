@@ -1,4 +1,4 @@
-"""Makes the finished picture from the last step's picture: adds the marks and signs it.
+"""Adds the marks to the finished picture and signs it.
 
 The steps' own pictures are not changed, because an interrupted job continues from them.
 """

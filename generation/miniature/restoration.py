@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import load_file
@@ -90,14 +91,16 @@ def restored(
 ) -> tuple[Image.Image, Image.Image]:
     """The subject's clean pixels, RGB, and its alpha, L, of a head's surroundings.
 
-    All pictures have one size. A smaller one than ``SIDE`` is enlarged for the network.
+    All pictures have one size. They are brought to ``SIDE`` for the network, since it was trained at that
+    size. What it adds to the painting is brought back, so a large painting keeps its finer detail.
     """
-    times = max(1.0, SIDE / max(painted.size))
+    times = SIDE / max(painted.size)
     size = tuple(round(times * side) for side in painted.size)
     pictures = (one.resize(size, Image.Resampling.BICUBIC) for one in (painted, place, skeleton, mask))
     seen = inputs_of_pictures(*pictures, STRIDE)
     subject, alpha = _network()(seen, encoded(looks)[None])
-    pixels = torch.cat([subject.clamp(-1, 1).add(1).div(2), alpha.sigmoid()], 1)[0, :, : size[1], : size[0]]
-    both = Image.fromarray(pixels.mul(255).round().byte().permute(1, 2, 0).numpy(), "RGBA")
-    *colours, alpha = both.resize(painted.size, Image.Resampling.LANCZOS).split()
-    return Image.merge("RGB", colours), alpha
+    answer = torch.cat([(subject - seen[:, :3]) / 2, alpha.sigmoid()], 1)[..., : size[1], : size[0]]
+    answer = F.interpolate(answer, painted.size[::-1], mode="bicubic", antialias=True)[0].permute(1, 2, 0)
+    added, alpha = answer.mul(255).numpy()[..., :3], answer.mul(255).numpy()[..., 3]
+    colours = (np.asarray(painted.convert("RGB")) + added).clip(0, 255).round().astype(np.uint8)
+    return Image.fromarray(colours), Image.fromarray(alpha.clip(0, 255).round().astype(np.uint8))

@@ -16,16 +16,15 @@ from generation.picture.enlarging import close_up_of
 from generation.vision.looks import Looks
 
 
-def restore_head(
-    painted: Image.Image, canvas: Canvas, mask: Image.Image, looks: Looks, profile: ModelProfile
-) -> Image.Image:
-    """``painted`` with a restored head inside ``mask``, laid on the place's own pixels.
+def restore_head(painted: Image.Image, canvas: Canvas, looks: Looks, profile: ModelProfile) -> Image.Image:
+    """``painted`` with a restored head inside the face mask, laid on the place's own pixels.
 
     ``looks`` are the visitor's, as far as they are known. Without ``profile.restoration``, ``painted`` stays
     as it is. So it does without a skeleton, which says where the head is.
     """
     if not profile.restoration or canvas.skeleton.convert("L").getbbox() is None:
         return painted
+    mask = canvas.face_mask
     box = close_up_of(mask, profile).box or (0, 0, *painted.size)
     views = (one.crop(box) for one in (painted, canvas.background, canvas.skeleton, mask))
     head, alpha = importlib.import_module(profile.restoration).restored(*views, looks)

@@ -30,9 +30,10 @@ from generation.models import safety
 from generation.models.painter import Painter
 from generation.models.profiles import ModelProfile, get_profile
 from generation.models.vae import predicted_picture
-from generation.picture.canvas import Canvas
+from generation.picture.canvas import Canvas, fitted
 from generation.picture.compositing import lay_over
 from generation.picture.enlarging import close_up_of
+from generation.picture.finishing import in_photograph
 from generation.picture.underpainting import figure_of
 from generation.processes import lifeline
 from generation.processes.streams import log_to_stderr, send_message, written_bytes
@@ -77,17 +78,21 @@ def run(name: str, job: Path, requested_at: float, cache: PipelineCache | None =
     painter = painter_of(name, index, request, profile, pipeline, on_step)
     picture = paint(name, before, canvas, request, painter)
     painted = time.monotonic()
-    if index == len(planned(with_lora=bool(request.lora))):
-        safety.check(picture, profile)
+    is_last = index == len(planned(with_lora=bool(request.lora)))
+    finished = finish(picture, job, canvas, request) if is_last else None
 
     own = record.step_record(name, index, request, profile, painter.prompt)
     if name == "face" and request.faces:
-        own["likeness"] = likeness.measure(picture, canvas.face_mask, request.faces, detectors_of(profile))
+        own["likeness"] = likeness.measure(
+            fitted(finished, canvas.size), canvas.face_mask, request.faces, detectors_of(profile)
+        )
         job_folder.write_likeness(job, own["likeness"])
     if again := repaint.number(job, request):
         own["again"] = again
     told = job_folder.read_record(job_folder.picture_path(job, index - 1))
     told["steps"].append(record.public(own))
+    if is_last:
+        job_folder.write_picture(finished, job / job_folder.UNMARKED, told)
     job_folder.write_picture(picture, job_folder.picture_path(job, index), told)
     (job / job_folder.PREVIEW).unlink(missing_ok=True)
     seconds = {
@@ -169,6 +174,16 @@ def paint(
     if name == "face":
         return steps.face(picture, canvas, request.faces, request.looks, painter)
     return {"detail": steps.detail, "harmonize": steps.harmonize}[name](picture, canvas, painter)
+
+
+def finish(painted: Image.Image, job: Path, canvas: Canvas, request: GenerationRequest) -> Image.Image:
+    """The picture that the visitor gets, made of the last step's. Raises PictureRefused if it may not be
+    shown."""
+    profile = get_profile(request.profile)
+    place = job_folder.read_picture(job, request, "background") if profile.full_size else canvas.background
+    finished = in_photograph(painted, place, canvas, request.looks, profile)
+    safety.check(finished, profile)
+    return finished
 
 
 def write_preview(pipeline: DiffusionPipeline, canvas: Canvas, profile: ModelProfile, job: Path) -> None:

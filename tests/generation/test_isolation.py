@@ -128,7 +128,7 @@ def all_end(pids: list[int], seconds: float = 20.0) -> bool:
 
 
 def test_template_makes_the_picture_of_classic(template_run, classic):
-    assert same_pixels(template_run.job / "5-face.png", classic)
+    assert same_pixels(template_run.job / "unmarked.png", classic)
 
 
 def test_a_request_that_comes_while_the_template_starts_waits_and_is_served(template_run):
@@ -141,12 +141,13 @@ def test_steps_leave_their_pictures_and_no_process(template_run):
     pictures = [f"{index}-{name}.png" for index, name in enumerate(("background", *step_table.ORDER))]
     given = ["background.png", "face-mask.png", "lora.safetensors", "request.json", "skeleton.png"]
     names = sorted(path.name for path in template_run.job.iterdir())
-    assert names == sorted([*pictures, *given, "subject-mask.png"])
+    assert names == sorted([*pictures, *given, "subject-mask.png", "unmarked.png"])
 
 
-def test_the_face_step_writes_its_picture_and_little_else(template_run):
+def test_the_face_step_writes_its_pictures_and_little_else(template_run):
     written = template_run.steps[4]["written_mb"] * 2**20  # to files and pipes; progress is some 20 lines
-    assert written < (template_run.job / "5-face.png").stat().st_size + 16_384
+    pictures = sum((template_run.job / name).stat().st_size for name in ("5-face.png", "unmarked.png"))
+    assert written < pictures + 16_384
 
 
 def test_the_template_is_one_thread_and_holds_one_socket(template_run):
@@ -308,7 +309,7 @@ def test_leaving_a_generation_ends_the_step_and_keeps_the_template(
     assert len(children) == 1 and not is_running(children[0])
     assert not job_folder.picture_path(job, 1).exists()
     before = template.process.pid
-    assert generator.generate(job) == job / "5-face.png" and template.process.pid == before
+    assert generator.generate(job) == job / "unmarked.png" and template.process.pid == before
 
 
 @pytest.mark.parametrize("way", list(isolation.WAYS))
@@ -359,7 +360,7 @@ def test_killed_at_any_moment_nothing_is_left_and_the_next_picture_is_right(temp
     work = tmp_path / "work"
     work.mkdir()
     before = shared_memory()
-    first = template_run.job / "5-face.png"
+    first = template_run.job / "unmarked.png"
     process = None
     for number in range(KILLS):
         victim = ("child", "template", "generator")[number % 3]
@@ -390,8 +391,8 @@ def test_killed_at_any_moment_nothing_is_left_and_the_next_picture_is_right(temp
         process = process or _start_generator(work)
         process.stdin.write(f"{job}\n")  # goes on from its newest picture
         process.stdin.flush()
-        assert _last_line(process) == f"done {job / '5-face.png'}"
-        assert same_pixels(job / "5-face.png", first)
+        assert _last_line(process) == f"done {job / 'unmarked.png'}"
+        assert same_pixels(job / "unmarked.png", first)
         assert not list(job.glob("*.tmp"))
     tree = descendants(process.pid)
     process.stdin.close()

@@ -92,7 +92,7 @@ def test_after_two_more_the_best_is_kept(painter):
 def test_an_interrupted_repaint_goes_on_where_it_was(painter, monkeypatch):
     job, picture, _, _ = painter(STRANGER, GOOD)
     whole = picture.read_bytes()
-    picture.unlink()
+    job_folder.picture_path(job, 5).unlink()
     (job / "likeness.json").unlink()
     monkeypatch.setattr(likeness, "measure", lambda *_: GOOD)
     assert generator.generate(job).read_bytes() == whole
@@ -128,16 +128,16 @@ def refused(family, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("generate", [generator.generate, generator_classic.generate])
 def test_a_refused_repaint_leaves_the_picture_that_was_painted_before(generate, painter, refused):
-    job, second, *_ = painter(STRANGER, GOOD)
-    kept = refused(generate, second, STRANGER, GOOD)
-    assert same_pixels(kept, job / "try-0.png") and seeds(kept) == [8, 9, 10, 11, 12]
+    job, *_ = painter(STRANGER, GOOD)
+    kept = refused(generate, job / job_folder.UNMARKED, STRANGER, GOOD)
+    assert same_pixels(kept, job / "try-0-unmarked.png") and seeds(kept) == [8, 9, 10, 11, 12]
 
 
 @pytest.mark.parametrize("generate", [generator.generate, generator_classic.generate])
 def test_a_first_picture_that_is_refused_is_not_painted_again(generate, painter, refused):
     job, *_ = painter(STRANGER, GOOD)
     with pytest.raises(safety.PictureRefused):
-        refused(generate, job / "try-0.png", STRANGER, GOOD)
+        refused(generate, job / "try-0-unmarked.png", STRANGER, GOOD)
 
 
 def test_the_job_says_that_it_is_painted_again_and_whose_face_was_kept(catalogue):
@@ -188,13 +188,15 @@ def sketcher(tmp_path, monkeypatch):
         if name == "face":
             job_folder.write_likeness(job, {7: FACELESS, 8: STRANGER}.get(seed, GOOD))
         picture = Image.new("RGB", (256, 256), (seed, index, 0))
+        if name == "face":
+            job_folder.write_picture(picture, job / job_folder.UNMARKED, told)
         job_folder.write_picture(picture, job_folder.picture_path(job, index), told)
 
     monkeypatch.setattr(generator, "run_step", run_step)
     return job
 
 
-@pytest.mark.parametrize("cut", range(7))
+@pytest.mark.parametrize("cut", range(9))
 def test_a_kill_between_any_two_renames_of_a_new_try_costs_no_picture(cut, sketcher, monkeypatch):
     """Two tries are begun: the whole picture, then the face."""
     replace, begin, left = repaint.os.replace, repaint.begin, iter(range(100))

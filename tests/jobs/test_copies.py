@@ -108,8 +108,9 @@ def test_only_what_has_changed_is_stored_again_and_what_is_replaced_is_removed(b
     assert Job.objects.get().working_files == before and stored() == set(before.values())
     request = run_generation.unfinished_request(begun.folder)
     job_folder.write_likeness(begun.folder, {"face": False, "distance": None})
-    for index in (4, 5):
-        Image.new("RGB", (64, 64)).save(job_folder.picture_path(begun.folder, index))
+    unmarked = begun.folder / job_folder.UNMARKED
+    for path in (*(job_folder.picture_path(begun.folder, index) for index in (4, 5)), unmarked):
+        Image.new("RGB", (64, 64)).save(path)
     job_folder.write_picture(
         Image.new("RGB", (64, 64)), job_folder.picture_path(begun.folder, 0), {"seed": 1}
     )

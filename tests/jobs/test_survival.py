@@ -78,6 +78,16 @@ def test_a_broken_picture_of_an_earlier_attempt_is_painted_again(folder):
     assert whole.exists() and not broken.exists()
 
 
+def test_a_broken_unmarked_picture_is_made_again_with_the_last_step(folder):
+    last, unmarked = job_folder.picture_path(folder, 5), folder / job_folder.UNMARKED
+    for path in (last, unmarked):
+        path.write_bytes(job_folder.picture_path(folder, 4).read_bytes())
+    assert run_generation.unfinished_request(folder) and last.exists()
+    unmarked.write_bytes(unmarked.read_bytes()[: unmarked.stat().st_size // 2])
+    assert run_generation.unfinished_request(folder)
+    assert not last.exists() and not unmarked.exists() and job_folder.picture_path(folder, 4).exists()
+
+
 def test_a_broken_request_is_laid_out_anew(folder):
     (folder / "request.json").write_text("{")
     assert not run_generation.unfinished_request(folder)

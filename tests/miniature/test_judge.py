@@ -184,9 +184,9 @@ def test_a_strangers_page_shows_photos_and_picture_and_says_nothing(tmp_path):
 
 def as_painted(scene: scenes.Scene) -> Painted:
     """The request painted without a fault: each step's picture is the drawing."""
-    return Painted(
-        scene, {0: scenes.draw_background(scene)} | dict.fromkeys(range(1, 6), scenes.draw_scene(scene)), 1
-    )
+    drawing = scenes.draw_scene(scene)
+    steps = {0: scenes.draw_background(scene)} | dict.fromkeys(range(1, 6), drawing)
+    return Painted(scene, steps, drawing, 1)
 
 
 def test_drawings_reach_the_goal_of_every_row():

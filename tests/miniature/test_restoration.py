@@ -8,8 +8,10 @@ from PIL import Image, ImageFilter
 
 from generation.miniature.training.train_looks import looks_of
 from generation.miniature.world import people, scenes
+from generation.miniature.world.pen import View
 from generation.models.profiles import MINIATURE, SD15
 from generation.picture.canvas import Canvas
+from generation.picture.finishing import in_photograph
 from generation.picture.restoring import restore_head
 
 pytestmark = pytest.mark.models
@@ -49,7 +51,7 @@ def test_a_smeared_head_comes_nearer_to_the_drawing(shot):
     for scene in scenes_at(shot):
         canvas, asked = canvas_of(scene), scenes.draw_scene(scene)
         painted = smeared(scene, canvas)
-        restored = restore_head(painted, canvas, canvas.face_mask, looks_of(scene.person), MINIATURE)
+        restored = restore_head(painted, canvas, looks_of(scene.person), MINIATURE)
         before.append(error(painted, asked, canvas.face_mask))
         after.append(error(restored, asked, canvas.face_mask))
     assert np.mean(after) < 0.75 * np.mean(before)
@@ -58,7 +60,7 @@ def test_a_smeared_head_comes_nearer_to_the_drawing(shot):
 def test_outside_the_mask_nothing_changes():
     (scene, *_), painted = scenes_at("MES"), Image.effect_noise((256, 256), 60).convert("RGB")
     canvas = canvas_of(scene)
-    restored = restore_head(painted, canvas, canvas.face_mask, {}, MINIATURE)
+    restored = restore_head(painted, canvas, {}, MINIATURE)
     same = (np.asarray(restored) == np.asarray(painted)).all(axis=2)
     inside = np.asarray(canvas.face_mask) > 127
     assert same[~inside].all() and not same[inside].all()
@@ -70,7 +72,7 @@ def test_a_place_of_any_shape_keeps_its_size():
     parts = (one.crop(box) for one in dataclasses.astuple(canvas_of(scene)))
     canvas = Canvas(*parts)
     painted = scenes.draw_scene(scene).crop(box)
-    assert restore_head(painted, canvas, canvas.face_mask, {}, MINIATURE).size == painted.size
+    assert restore_head(painted, canvas, {}, MINIATURE).size == painted.size
 
 
 def test_grey_hair_before_a_grey_sky_stays():
@@ -81,7 +83,7 @@ def test_grey_hair_before_a_grey_sky_stays():
         sky = tuple(int(value) + 12 for value in person.hair_colour)
         canvas = dataclasses.replace(canvas_of(scene), background=Image.new("RGB", (256, 256), sky))
         painted = Image.composite(scenes.draw_scene(scene), canvas.background, scenes.silhouette(scene))
-        restored = restore_head(painted, canvas, canvas.face_mask, looks_of(person), MINIATURE)
+        restored = restore_head(painted, canvas, looks_of(person), MINIATURE)
         hair = np.asarray(scenes.head_silhouette(scene)) > 127
         hair[round(scene.pose.head[1] - 0.4 * scene.pose.head_half) :] = False  # only above the eyes
         kept.append((np.abs(np.asarray(restored).astype(int) - sky).max(axis=2) > 5)[hair].mean())
@@ -95,8 +97,7 @@ def test_the_visitors_glasses_are_drawn_where_the_painting_has_none():
         canvas, painted = canvas_of(bare), scenes.draw_scene(bare)
         told = {"beard": "none", "glasses": "none"}
         without, worn = (
-            restore_head(painted, canvas, canvas.face_mask, told | {"glasses": one}, MINIATURE)
-            for one in ("none", "square")
+            restore_head(painted, canvas, told | {"glasses": one}, MINIATURE) for one in ("none", "square")
         )
         darker.append(np.asarray(without, float).mean() - np.asarray(worn, float).mean())
     assert np.mean(np.asarray(darker) > 0) > 0.8
@@ -109,5 +110,29 @@ def test_without_a_network_or_a_skeleton_the_painting_stays(reason):
     if reason == "no skeleton":
         canvas = dataclasses.replace(canvas, skeleton=Image.new("RGB", (256, 256)))
     profile = SD15 if reason == "no network" else MINIATURE
-    restored = restore_head(painted, canvas, canvas.face_mask, {}, profile)
+    restored = restore_head(painted, canvas, {}, profile)
     assert (np.asarray(restored) == np.asarray(painted)).all()
+
+
+def test_a_far_head_is_finer_in_the_photograph_than_on_the_canvas():
+    large, before, after = View(pixels=512), [], []
+    for scene in scenes_at("FUS"):
+        canvas, photograph = canvas_of(scene), scenes.draw_background(scene, large)
+        asked, head = scenes.draw_scene(scene, large), scenes.head_silhouette(scene, large)
+        painted, told = smeared(scene, canvas), looks_of(scene.person)
+        for errors, profile in (
+            (before, dataclasses.replace(MINIATURE, restoration="")), (after, MINIATURE),
+        ):  # fmt: skip
+            finished = in_photograph(painted, photograph, canvas, told, profile)
+            assert finished.size == (512, 512)
+            errors.append(error(finished, asked, head))
+    assert np.mean(after) < 0.9 * np.mean(before)
+
+
+def test_finishing_leaves_the_steps_picture_as_it_is():
+    (scene, *_) = scenes_at("MES")
+    canvas = canvas_of(scene)
+    painted = smeared(scene, canvas)
+    before = painted.tobytes()
+    finished = in_photograph(painted, canvas.background, canvas, {}, MINIATURE)
+    assert painted.tobytes() == before != finished.tobytes()

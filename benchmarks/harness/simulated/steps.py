@@ -59,6 +59,7 @@ def _go_on(name: str, job: Path) -> dict:
     newest = job_folder.newest_index(job)
     aside = job / "next.tmp"
     shutil.copyfile(job_folder.picture_path(job, newest), aside)
+    shutil.copyfile(aside, job / job_folder.UNMARKED)
     aside.rename(job_folder.picture_path(job, newest + 1))
     parts = {"import_seconds": 0.0, "load_seconds": 0.0, "inference_seconds": seconds_of(name)}
     return {"step": name, "index": newest + 1, "pid": 0, **parts, "peak_rss_mb": 0.0}

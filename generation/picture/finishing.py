@@ -1,0 +1,35 @@
+"""The finished picture: the painted parts in the place's photograph, with a restored head."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from PIL import Image
+
+from generation.models.profiles import ModelProfile
+from generation.picture.canvas import Canvas, seen_box
+from generation.picture.compositing import paste_back
+from generation.picture.restoring import restore_head
+from generation.vision.looks import Looks
+
+
+def in_photograph(
+    painted: Image.Image, photograph: Image.Image, canvas: Canvas, looks: Looks, profile: ModelProfile
+) -> Image.Image:
+    """``painted``, the last step's picture, put into the place's ``photograph`` at the photograph's size.
+
+    With ``profile.restoration``, the head is restored at this size: a head that is small on the canvas gets
+    more pixels than the canvas has.
+    """
+    whole = paste_back(photograph, canvas.background, painted, canvas.person_mask, profile.feather).copy()
+    left, top, right, bottom = (round(edge) for edge in seen_box(photograph.size, canvas.size))
+    size, times = (right - left, bottom - top), (right - left) / canvas.size[0]
+    masks = (mask.resize(size, Image.Resampling.NEAREST) for mask in (canvas.subject_mask, canvas.face_mask))
+    large = Canvas(
+        photograph.convert("RGB").crop((left, top, right, bottom)),
+        canvas.skeleton.resize(size, Image.Resampling.BILINEAR),
+        *masks,
+    )
+    padded = dataclasses.replace(profile, subject_padding=round(times * profile.subject_padding))
+    whole.paste(restore_head(whole.crop((left, top, right, bottom)), large, looks, padded), (left, top))
+    return whole
