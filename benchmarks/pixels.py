@@ -48,7 +48,7 @@ from generation.vision import detectors
 LIST = Path(__file__).with_suffix(".json")  # kind of machine, request, column: hash
 COMMANDS = ("generator", "generator_classic")
 STEPS = [f"{index} {name}" for index, name in enumerate(("background", *ORDER))]
-COLUMNS = ("drawn", *STEPS, "full size", *COMMANDS)
+COLUMNS = ("drawn", *STEPS, "finished", *COMMANDS)
 LONG = "a long yellow raincoat with a hood, red rubber boots, a straw hat and a basket full of lemons"
 TOO_LONG = ", ".join([LONG] * 6)  # for the text encoder: these words are left out of the prompt
 # Of the settings, those that change a picture. They are as the table below says, whatever else is set.
@@ -193,8 +193,7 @@ def hashes(asked: Asked) -> dict[str, str]:
         whole = generator.generate(job)
         for index in range(job_folder.newest_index(job) + 1):
             found[STEPS[index]] = hash_of(job_folder.picture_path(job, index))
-        if whole.name == job_folder.FULL_SIZE:
-            found["full size"] = hash_of(whole)
+        found["finished"] = hash_of(whole)
         for command in asked.commands:
             found[command] = hash_of(by_command(command, request, Path(work)))
         return found

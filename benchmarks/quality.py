@@ -26,6 +26,7 @@ from benchmarks.judge.table import HEADER, Row
 from generation import generator, job_folder
 from generation.miniature import demo_content, detectors
 from generation.miniature.world import joints, people, scenes
+from generation.miniature.world.pen import View
 from generation.miniature.world.people import Person
 from generation.miniature.world.scenes import HELD_OUT, Scene
 from generation.request import GenerationRequest
@@ -33,6 +34,7 @@ from generation.vision import looks, skin
 
 ROOT = Path(__file__).resolve().parent.parent
 SHEET_COLUMNS, SHEET_PAIRS = 10, 5
+PHOTOGRAPH = 512  # pixels: a place's sides; the canvas has half as many
 STRANGERS = "pictures that a stranger would keep, of 30: >= 24, by eye (python -m benchmarks.strangers)"
 
 
@@ -60,7 +62,7 @@ def write_job(
 ) -> None:
     """The folder of a generation that asks for ``scene``, in words, skeleton and masks."""
     job.mkdir(parents=True)
-    scenes.draw_background(scene).save(job / "background.png")
+    scenes.draw_background(scene, View(pixels=PHOTOGRAPH)).save(job / "background.png")
     scenes.skeleton(scene).save(job / "skeleton.png")
     scenes.subject_mask(scene).save(job / "subject-mask.png")
     scenes.head_mask(scene).save(job / "face-mask.png")
@@ -93,13 +95,14 @@ def paint(work: Path, name: str, scene: Scene, seed: int, *visitor) -> Painted:
     job = work / name
     write_job(job, scene, seed, *visitor)
     began = time.perf_counter()
-    generator.generate(job)
+    finished = generator.generate(job)
     seconds = time.perf_counter() - began
     steps = {}
     for index in range(job_folder.newest_index(job) + 1):
         with Image.open(job_folder.picture_path(job, index)) as picture:
             steps[index] = picture.convert("RGB")
-    return Painted(scene, steps, seconds)
+    with Image.open(finished) as picture:
+        return Painted(scene, steps, picture.convert("RGB"), seconds)
 
 
 Seen = tuple[list[list[float]], str, list[float], dict[str, str]]  # embeddings, skin tone, skin and looks

@@ -72,7 +72,7 @@ def painted(work: Path, request: Request) -> Image.Image:
         job = f"{request.name}-{os.getpid()}"
         picture = visitor.paint(work / "jobs", job, request.scene, request.seed)
         aside = file.with_suffix(".tmp.png")
-        picture.last.save(aside)
+        picture.finished.save(aside)
         os.replace(aside, file)
     with Image.open(file) as picture:
         return picture.convert("RGB")

@@ -11,15 +11,18 @@ from generation.miniature.world.scenes import Scene
 
 @dataclass(frozen=True)
 class Painted:
-    """A request and its pictures: after each step by number, as the job's folder holds them."""
+    """A request and its pictures: after each step by number, as the job's folder holds them, and the finished
+    one, at the size of the place's photograph."""
 
     scene: Scene
     steps: dict[int, Image.Image]
+    finished: Image.Image
     seconds: float
 
     @property
     def last(self) -> Image.Image:
-        return self.steps[max(self.steps)]
+        """The finished picture at the canvas's size."""
+        return self.finished.resize(self.background.size, Image.Resampling.LANCZOS)
 
     @property
     def background(self) -> Image.Image:

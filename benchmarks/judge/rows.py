@@ -145,7 +145,8 @@ def visitor_rows(visitors: list[PaintedVisitor]) -> tuple[list[Row], list[Row]]:
     """Identity and hair; and more that is told of the visitors' heads, without a goal."""
     known, first_known = identity.gallery(), identity.first_gallery()
     heads, bodies = (
-        [judge.read_head(v.painted.steps[step], v.painted.scene.pose) for v in visitors] for step in (5, 4)
+        [judge.read_head(picture, v.painted.scene.pose) for v, picture in zip(visitors, shown, strict=True)]
+        for shown in ([v.painted.last for v in visitors], [v.painted.steps[4] for v in visitors])
     )
     first = [first_reader.read_face(v.painted.last, scenes.face_mask(v.painted.scene)) for v in visitors]
 
