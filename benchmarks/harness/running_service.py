@@ -21,6 +21,7 @@ import requests
 
 from benchmarks.harness import ROOT
 from diffuser_api.photos.pictures import as_png
+from generation.processes import lifeline
 
 SECRET_KEY = "test-secret-key-that-must-never-be-seen-in-an-answer-0123456789abcdef"
 COMMANDS = {
@@ -94,7 +95,7 @@ def _make_demo_data(folder: Path) -> None:
 
 class RunningService:
     """``tend`` starts what doesn't run, as compose's ``restart: unless-stopped`` does. Each process logs to a
-    file NAME.log in the folder."""
+    file NAME.log in the folder, and ends when the process that started it is killed."""
 
     def __init__(
         self,
@@ -154,7 +155,7 @@ class RunningService:
             if process is None or process.poll() is not None:
                 with (self.folder / f"{name}.log").open("ab") as log:
                     self.processes[name] = subprocess.Popen(
-                        [sys.executable, *arguments],
+                        lifeline.tied([sys.executable, *arguments]),
                         cwd=ROOT,
                         env=self.environment,
                         stdin=subprocess.DEVNULL,
