@@ -73,8 +73,7 @@ def generate(job: Path, on_event: OnEvent | None = None) -> Path:
 
 @dataclass(frozen=True)
 class Painted:
-    """A picture, the public part of its steps' records, what the visitor gets of it after the last step, and
-    how near its face is to the visitor's photos."""
+    """A picture, its steps' public records, what the visitor gets, and how like the photos its face is."""
 
     picture: Image.Image
     steps: list[dict]
@@ -128,8 +127,10 @@ class Easel:
         pipeline = load_pipeline(name, self.job, request, self.profile, self.cache)
         on_step = reporter(self.on_event, name, index, of=self.profile.performed(name))
         painter = painter_of(name, index, request, self.profile, pipeline, on_step)
-        yield painter
-        remove_lora(pipeline)
+        try:
+            yield painter
+        finally:
+            remove_lora(pipeline)
         records.append(public(step_record(name, index, request, self.profile, painter.prompt)))
 
 

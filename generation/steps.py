@@ -114,9 +114,8 @@ def face(
     The pipeline crops the mask with a margin, enlarges the crop to the face resolution, paints it, and puts
     it back. It paints ``profile.face_candidates`` faces in one batch. The face nearest to ``embeddings`` (a
     vector for each face in the visitor's photos) and to ``looks`` is kept. Without ``embeddings``, only one
-    face is painted. With ``profile.restoration``, they are compared as restored heads, because the finished
-    picture will have one: see ``picture.finishing``. Last, the skin's colour is moved towards that of the
-    neck.
+    face is painted. With ``profile.restoration``, restored heads are compared, since the finished picture has
+    one. Last, the skin's colour is moved towards that of the neck.
     """
     profile, mask, detectors = painter.profile, canvas.face_mask, detectors_of(painter.profile)
     count = profile.face_candidates if embeddings else 1
