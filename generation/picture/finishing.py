@@ -24,6 +24,7 @@ def in_photograph(
     whole = paste_back(photograph, canvas.background, painted, canvas.person_mask, profile.feather).copy()
     left, top, right, bottom = (round(edge) for edge in seen_box(photograph.size, canvas.size))
     size, times = (right - left, bottom - top), (right - left) / canvas.size[0]
+    # Enlarged so, the masks have soft edges: steps of pixels would be seen.
     masks = (mask.resize(size, Image.Resampling.BILINEAR) for mask in (canvas.subject_mask, canvas.face_mask))
     large = Canvas(
         photograph.convert("RGB").crop((left, top, right, bottom)),
