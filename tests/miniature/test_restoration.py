@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageChops, ImageFilter
 
 from generation.miniature.training.train_looks import looks_of
 from generation.miniature.world import people, scenes
@@ -101,6 +101,25 @@ def test_the_visitors_glasses_are_drawn_where_the_painting_has_none():
         )
         darker.append(np.asarray(without, float).mean() - np.asarray(worn, float).mean())
     assert np.mean(np.asarray(darker) > 0) > 0.8
+
+
+def test_the_visitors_moustache_is_drawn_where_the_painting_has_none():
+    """Where the drawing has a moustache, the error is smaller if the network is told of it."""
+    smaller = []
+    for seed in range(scenes.HELD_OUT + 40, scenes.HELD_OUT + 75):
+        bare = dataclasses.replace(people.random_person(seed), beard=0.0)
+        if bare.gender != "man" or bare.age == "young":
+            continue
+        worn = dataclasses.replace(bare, beard=0.4)
+        scene = scenes.random_scene(seed, bare, "CLS")
+        painted, asked = scenes.draw_scene(scene), scenes.draw_scene(dataclasses.replace(scene, person=worn))
+        moustache = ImageChops.difference(painted, asked).convert("L").point(lambda v: 255 * (v > 20))
+        without, told = (
+            restore_head(painted, canvas_of(scene), looks_of(one), MINIATURE) for one in (bare, worn)
+        )
+        if np.asarray(moustache).any():
+            smaller.append(error(told, asked, moustache) / error(without, asked, moustache))
+    assert len(smaller) > 5 and np.mean(smaller) < 0.85
 
 
 @pytest.mark.parametrize("reason", ["no network", "no skeleton"])

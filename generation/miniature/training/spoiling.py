@@ -29,7 +29,7 @@ DENOISING_STEPS = 3
 LOW, HIGH, LOWER = (150, 520), (400, 999), 0.65  # timesteps to begin at, and the share of the lower ones
 PAINTED = 0.6  # share of a chunk that the UNet paints; the others are blurred only
 LIKE_HAIR = 0.25  # share of the places that are moved to the hair's colour
-OTHER_LOOKS, UNKNOWN_LOOKS = 0.7, 0.1  # shares
+OTHER_LOOKS, NO_MARKS, UNKNOWN_LOOKS = 0.7, 0.5, 0.1  # shares
 SIDE = restoration.SIDE
 
 
@@ -64,25 +64,27 @@ def draw(index: int) -> dict:
 
 
 def with_more_marks(person: Person, rng: random.Random) -> Person:
-    """The person, with glasses and freckles in half of the samples. Of the men with beards, every second one
-    has only a moustache. All these are rarer in the world, and must not be learned last."""
-    bearded = person.gender == "man" and person.age != "young" and rng.random() < 0.7
+    """The person, with glasses and freckles in half of the samples. Of the men with beards, two in three have
+    only a moustache. All these are rarer in the world, and must not be learned last."""
+    bearded = person.gender == "man" and person.age != "young" and rng.random() < 0.85
     return dataclasses.replace(
         person,
-        beard=rng.uniform(0.2, 0.8) if bearded else 0.0,
+        beard=rng.uniform(0.2, 0.65) if bearded else 0.0,
         glasses=rng.random() if rng.random() < 0.5 else 0.0,
         freckles=rng.random() if rng.random() < 0.5 else 0.0,
     )
 
 
 def with_other_looks(person: Person, rng: random.Random) -> Person:
-    """The person, mostly with some of another one's hair, beard and glasses."""
+    """The person, mostly with some of another one's hair, beard and glasses, or with no beard and glasses."""
     other = people.random_person(rng.randrange(samples.SEEDS), person.age, person.gender)
     changed = {}
     if rng.random() < OTHER_LOOKS:
         for names in (("hair_style", "hair_volume"), ("beard",), ("glasses",)):
             if rng.random() < 0.5:
                 changed |= {name: getattr(other, name) for name in names}
+    if rng.random() < NO_MARKS:
+        changed |= {"beard": 0.0, "glasses": 0.0}
     return dataclasses.replace(person, **changed)
 
 
