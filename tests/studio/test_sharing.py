@@ -80,6 +80,15 @@ def test_sharing_ends_at_its_time_by_hand_and_with_the_face(shared, settings, tm
     assert status(url) == 404 and not Job.objects.exists()
 
 
+def test_from_an_ended_link_the_way_leads_to_the_studio(shared):
+    anna, job, url = shared
+    anna.post(f"/jobs/{job.code}/share/", {"days": "0"})
+    friend = Browser()
+    [main] = re.findall(r"<main.*</main>", friend.get(url).content.decode(), re.DOTALL)
+    [way] = re.findall(r'<a class="button" href="([^"]+)"', main)
+    assert friend.get(way).status_code == 200 and friend.get(way).wsgi_request.visitor
+
+
 def test_only_its_visitor_shares_a_picture(shared):
     _, job, url = shared
     stranger, _, _ = come()
