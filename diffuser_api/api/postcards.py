@@ -26,6 +26,8 @@ from diffuser_api.postcards.card import (
     MESSAGE_LENGTH,
 )
 from diffuser_api.postcards.text import TextRefused, plain
+from generation.models.profiles import get_profile
+from generation.picture.canvas import canvas_size
 
 FORMATS = {"pdf": "application/pdf", "jpeg": "image/jpeg", "png": "image/png"}
 ACTIONS = ("c2pa.resized", "c2pa.drawing")  # what is done with the picture, in C2PA's words
@@ -99,25 +101,33 @@ class Printed:
     content_type: str
     name: str
     dpi: int  # of the picture in print; DPI is sharp
+    person_dpi: int
 
 
-def pdf_of(job: Job, values: dict, link: str) -> tuple[bytes, int]:
-    """With the picture's resolution. Raises ValidationError for a text that can't be printed, and OSError."""
+def pdf_of(job: Job, values: dict, link: str) -> tuple[bytes, int, int]:
+    """With the resolution of the picture, and that of the person in it. Raises ValidationError for a text that can't be printed, and OSError."""
     card = wish.card_of(job, values, values["link"] or link)
     try:
         title = f"Cartolina {job.code}"
-        return printing.as_pdf(card, title, get_language() or "en"), front.resolution(card)
+        pdf, dpi = printing.as_pdf(card, title, get_language() or "en"), front.resolution(card)
     except TextRefused as refused:
         raise serializers.ValidationError({refused.field: [str(refused)]}) from refused
+    return pdf, dpi, min(dpi, round(dpi * _painted_share(card.picture.size)))
+
+
+def _painted_share(size: tuple[int, int]) -> float:
+    """The size at which the person was painted, as a share of the picture's: a picture of a large place is
+    larger than what the models paint."""
+    return canvas_size(*size, get_profile().pixel_budget)[0] / size[0]
 
 
 def print_card(job: Job, values: dict, link: str) -> Printed:
     """Raises as ``pdf_of`` does."""
-    content, dpi = pdf_of(job, values, link)
+    content, dpi, person_dpi = pdf_of(job, values, link)
     kind, name = values["format"], f"cartolina-{job.code}"
     if kind != "pdf":
         shown = printing.as_picture(content, values["side"])
         content = pictures.derived(shown, job.output, ACTIONS, kind, QUALITY, dpi=(DPI, DPI))
         name = f"{name}-{values['side']}"
     ending = {"jpeg": "jpg"}.get(kind, kind)
-    return Printed(content, FORMATS[kind], f"{name}.{ending}", dpi)
+    return Printed(content, FORMATS[kind], f"{name}.{ending}", dpi, person_dpi)

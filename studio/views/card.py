@@ -17,11 +17,9 @@ from diffuser_api import audit
 from diffuser_api.access import throttles
 from diffuser_api.api import errors, postcards
 from diffuser_api.models import Job
-from diffuser_api.photos.pictures import derived, open_stored
+from diffuser_api.photos.pictures import derived
 from diffuser_api.postcards import printing, wish
 from diffuser_api.postcards.card import DPI, GREETING_LENGTH
-from generation.models.profiles import get_profile
-from generation.picture.canvas import canvas_size
 from studio import sentences, sharing, visitors
 from studio.views.files import OWN
 
@@ -94,21 +92,13 @@ def _file(printed: postcards.Printed) -> HttpResponse:
     return HttpResponse(printed.content, content_type=printed.content_type, headers=headers)
 
 
-def _shown(job: Job, pdf: bytes, dpi: int) -> dict:
+def _shown(job: Job, pdf: bytes, dpi: int, person: int) -> dict:
     """Both sides as addresses that hold the picture itself, and how sharp it will be."""
     urls = {}
     for side in printing.SIDES:
         content = derived(printing.as_picture(pdf, side, SHOWN_DPI), job.output, postcards.ACTIONS)
         urls[side] = f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
-    person = min(dpi, round(dpi * _painted_share(job)))
     return {**urls, "dpi": dpi, "person_dpi": person, "sharp": DPI, "softness": sentences.softness(person)}
-
-
-def _painted_share(job: Job) -> float:
-    """The size at which the person was painted, as a share of the picture's: a picture of a large place is
-    larger than what the models paint."""
-    width, height = open_stored(job.output).size
-    return canvas_size(width, height, get_profile().pixel_budget)[0] / width
 
 
 def _page(request, job, values, problems, shown, status):

@@ -15,13 +15,14 @@ from diffuser_api.api.job_serializer import output_url
 from diffuser_api.api.serializers import ErrorSerializer
 from diffuser_api.models import Job
 
-DPI_HEADER = "X-Picture-DPI"
+DPI_HEADER, PERSON_DPI_HEADER = "X-Picture-DPI", "X-Person-DPI"
 
 
 class Postcard(APIView):
     """A finished picture as a postcard of 15 x 10 cm: front and back as a PDF with its fonts, or one side as
     a picture of 300 dots per inch. The header X-Picture-DPI says how many of the picture's own pixels are
-    printed on an inch. Nothing of the request is kept."""
+    printed on an inch, and X-Person-DPI how many of those that the models painted: in a large place, they paint
+    the person smaller, and the person is enlarged. Nothing of the request is kept."""
 
     @extend_schema(
         request=postcards.PostcardSerializer,
@@ -45,5 +46,6 @@ class Postcard(APIView):
                 printed = postcards.print_card(job, asked.validated_data, output_url(job, request))
         except OSError as error:
             raise Http404 from error
-        headers = {DPI_HEADER: str(printed.dpi), "Content-Disposition": f'inline; filename="{printed.name}"'}
+        headers = {DPI_HEADER: str(printed.dpi), PERSON_DPI_HEADER: str(printed.person_dpi)}
+        headers["Content-Disposition"] = f'inline; filename="{printed.name}"'
         return HttpResponse(printed.content, content_type=printed.content_type, headers=headers)
