@@ -15,6 +15,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods
 
+from diffuser_api.admin.pages import AnyFileInput
 from diffuser_api.catalogue import transfer
 
 SHOWN = 20  # sentences about what is missing; the commands show all
@@ -23,7 +24,7 @@ MODELS = ("poi", "poiimage", "action", "actionimage")
 
 
 class ImportForm(forms.Form):
-    file = forms.FileField(label=_("zip file"), widget=forms.FileInput({"accept": ".zip,application/zip"}))
+    file = forms.FileField(label=_("zip file"), widget=AnyFileInput({"accept": ".zip,application/zip"}))
 
 
 def _require(request, *verbs: str) -> None:

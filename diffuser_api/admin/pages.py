@@ -27,9 +27,21 @@ def module(path: str) -> Script:
     return Script(path, type="module")
 
 
-class FileInput(AdminFileWidget):
+class AnyFileInput(AdminFileWidget):
     template_name = "desk/file_input.html"
 
+    class Media:
+        css = {"all": ["desk/desk.css"]}
+        js = [module("desk/file_fields.js")]
+
+
+class KeptFileInput(AnyFileInput):
+    """With the name of the file that is there, and a box to remove it."""
+
+    template_name = "desk/kept_file_input.html"
+
+
+class FileInput(AnyFileInput):
     def __init__(self, attrs=None):
         super().__init__({"accept": ACCEPTED, **(attrs or {})})
 

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext
 
 from diffuser_api.admin.in_languages import ShownWords, form_for
-from diffuser_api.admin.pages import FileInput
+from diffuser_api.admin.pages import ACCEPTED, KeptFileInput
 from diffuser_api.catalogue import entrance
 from diffuser_api.models import PostcardLayout
 from diffuser_api.postcards import fonts
@@ -18,7 +18,7 @@ class PostcardLayoutForm(forms.ModelForm):
     class Meta:
         model = PostcardLayout
         fields = ["name", "style", "logo", "logo_corner", "font", "position"]
-        widgets = {"logo": FileInput}
+        widgets = {"logo": KeptFileInput({"accept": ACCEPTED}), "font": KeptFileInput}
         field_classes = {"logo": forms.FileField}  # an ImageField would decode the file in this process
 
     def clean_logo(self):

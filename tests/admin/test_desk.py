@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.harness.api_client import post_json
-from benchmarks.harness.browsing import violations
+from benchmarks.harness.browsing import go_to, violations
 from benchmarks.harness.desk import cookies, log_in, make_editor, wait_for_proposals
 from generation.miniature import demo_content
 from generation.miniature.world import scenes
@@ -134,6 +134,21 @@ def test_a_place_and_an_action_of_four_files_are_made_and_painted(page, site, pi
     used = len(clicks) + 2 * IN_A_FILE_DIALOG + 2  # and the choice of the place, which opens a list
     print(f"{used} clicks")
     assert used <= MOST_CLICKS
+
+
+def test_a_file_field_says_in_the_pages_language_which_file_was_chosen(page, site, pictures):
+    page.set_extra_http_headers({"Accept-Language": "it"})
+    page.goto(f"{site.url}{DESK}/postcardlayout/add/")
+    field, said = page.locator("#id_logo"), page.locator(".field-logo .desk-file-name")
+    assert said.inner_text() == "Nessun file scelto"
+    assert field.evaluate("field => getComputedStyle(field).opacity") == "0"  # the browser's own words
+    with page.expect_file_chooser() as chooser:
+        page.locator(".field-logo .desk-file .button").click(force=True)  # the field lies over it
+    chooser.value.set_files(str(pictures / "near.png"))
+    assert said.inner_text() == "near.png"
+    go_to(page, "#id_font")
+    with page.expect_file_chooser():
+        page.keyboard.press("Space")
 
 
 def save(page) -> None:

@@ -16,7 +16,7 @@ from benchmarks.harness.clients import make_job, make_lora, make_order
 from diffuser_api.admin import job_panel
 from diffuser_api.catalogue import mask_rules, transfer
 from diffuser_api.jobs import orders, status_changes
-from diffuser_api.models import Action, Job, LoraModel, Poi, PoiImage, Webhook
+from diffuser_api.models import Action, Job, LoraModel, Poi, PoiImage, PostcardLayout, Webhook
 from diffuser_api.photos.pictures import as_png
 from generation.marking import source_type
 from tests.studio.test_studio_visitors import finish
@@ -145,3 +145,28 @@ def test_the_desk_shows_no_tables_of_libraries(admin_client):
     assert {model._meta.app_label for model in admin.site._registry} == {"diffuser_api", "auth"}
     index = admin_client.get("/admin/").content.decode()
     assert re.findall(r'class="app-(\w+) ', index) == ["auth", "diffuser_api"]
+
+
+FILE_FIELDS = {"poi/add/": 2, "action/add/": 9, "postcardlayout/add/": 2, "poi/import/": 1}
+
+
+def test_file_fields_say_in_the_pages_language_what_browsers_say_in_their_own(admin_client):
+    said = r'<span class="desk-file-face" aria-hidden="true"><span class="button">Scegli un file</span> '
+    field = r'<input type="file"(?![^>]* hidden)[^>]*>'
+    for path, count in FILE_FIELDS.items():
+        page = admin_client.get(f"/admin/diffuser_api/{path}", headers={"Accept-Language": "it"})
+        page = page.content.decode()
+        assert len(re.findall(field, page)) == len(re.findall(field + said, page)) == count, path
+        assert "desk/file_fields.js" in page and "desk/desk.css" in page, path
+
+
+def test_a_layouts_logo_and_font_are_named_and_can_be_removed(admin_client):
+    layout = PostcardLayout.objects.create(name="ours")
+    layout.logo.save("arms.png", ContentFile(as_png(Image.new("RGB", (20, 10), "red"))))
+    path = f"/admin/diffuser_api/postcardlayout/{layout.pk}/change/"
+    page = admin_client.get(path).content.decode()
+    assert "postcards/arms" in page and 'name="logo-clear"' in page and 'name="font-clear"' not in page
+    form = {"name": "ours", "style": "framed", "logo_corner": "top-left", "position": 0, "logo-clear": "on"}
+    assert admin_client.post(path, form).status_code == 302
+    layout.refresh_from_db()
+    assert not layout.logo
