@@ -21,8 +21,8 @@ DPI_HEADER, PERSON_DPI_HEADER = "X-Picture-DPI", "X-Person-DPI"
 class Postcard(APIView):
     """A finished picture as a postcard of 15 x 10 cm: front and back as a PDF with its fonts, or one side as
     a picture of 300 dots per inch. The header X-Picture-DPI says how many of the picture's own pixels are
-    printed on an inch, and X-Person-DPI how many of those that the models painted: in a large place, they paint
-    the person smaller, and the person is enlarged. Nothing of the request is kept."""
+    printed on an inch, and X-Person-DPI how many of those that the models painted: in a large place, they
+    paint the person smaller, and the person is enlarged. Nothing of the request is kept."""
 
     @extend_schema(
         request=postcards.PostcardSerializer,
