@@ -9,6 +9,29 @@ import pytest
 from benchmarks.harness.browsing import accessible, go_to, visit
 
 SECONDS = 600  # for what takes long on a busy machine
+LANGUAGES = pytest.mark.parametrize(("language", "width"), [("en", 1280), ("it", 360)])
+ITALIAN = {
+    "Try it with five example photos": "Prova con cinque foto d'esempio",
+    "Make a postcard": "Crea una cartolina",
+    "Paint my postcard": "Dipingi la mia cartolina",
+    "Print it as a postcard": "Stampala come cartolina",
+    "Show what I have written": "Mostra quello che ho scritto",
+    "PDF, both sides": "PDF, fronte e retro",
+    "Back to the picture": "Torna all'immagine",
+    "Share it no longer": "Non condividerla più",
+    "Make a link": "Crea un link",
+    "The link is copied.": "Il link è copiato.",
+    "Keep it": "Salvala",
+    "Yes, erase everything": "Sì, cancella tutto",
+    "Erased": "Cancellati",
+    "keeps nothing of yours": "non conserva niente di tuo",
+    "Forget me": "Dimenticami",
+}
+
+
+def words_in(language: str):
+    """What a text of the studio is in this language."""
+    return (lambda text: text) if language == "en" else ITALIAN.__getitem__
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -20,8 +43,12 @@ def quick():
         yield
 
 
-def test_one_of_three_is_chosen_and_shared_with_the_keyboard_alone(server_and_worker, browser):
-    with visit(browser, server_and_worker.url, reduced_motion="reduce") as guest:
+@LANGUAGES
+def test_one_of_three_is_chosen_and_shared_with_the_keyboard_alone(
+    language, width, server_and_worker, browser
+):
+    says, look = words_in(language), {"language": language, "width": width}
+    with visit(browser, server_and_worker.url, reduced_motion="reduce", **look) as guest:
         page = guest.page
         guest.context.grant_permissions(["clipboard-read", "clipboard-write"])
 
@@ -55,11 +82,11 @@ def test_one_of_three_is_chosen_and_shared_with_the_keyboard_alone(server_and_wo
         page.wait_for_selector("#link")
         link = page.input_value("#link")
         press("#share")
-        page.wait_for_selector("#said:has-text('The link is copied.')", state="attached")
+        page.wait_for_selector(f"#said:has-text('{says('The link is copied.')}')", state="attached")
         assert page.evaluate("navigator.clipboard.readText()") == link
         press(".share summary")
         assert page.locator(".qr").is_visible()
-        with visit(browser, server_and_worker.url) as friend:
+        with visit(browser, server_and_worker.url, **look) as friend:
             friend.page.goto(link)
             go_to(friend.page, "a[download]")
             with friend.page.expect_download() as download:
@@ -75,56 +102,59 @@ def test_one_of_three_is_chosen_and_shared_with_the_keyboard_alone(server_and_wo
         assert page.locator(".gallery li").count() == 0
 
 
-def test_card_share_and_erase_without_javascript(server_and_worker, browser):
-    with visit(browser, server_and_worker.url, width=360, java_script_enabled=False) as guest:
+@LANGUAGES
+def test_card_share_and_erase_without_javascript(language, width, server_and_worker, browser):
+    says = words_in(language)
+    look = {"language": language, "width": width, "java_script_enabled": False}
+    with visit(browser, server_and_worker.url, **look) as guest:
         page = guest.page
         page.goto("/")
-        page.get_by_role("button", name="Try it with five example photos").click()
+        page.get_by_role("button", name=says("Try it with five example photos")).click()
         page.wait_for_selector(".job.succeeded", timeout=SECONDS * 1000)  # the page loads itself anew
-        page.get_by_role("link", name="Make a postcard").click()
-        page.get_by_role("button", name="Paint my postcard").click()
+        page.get_by_role("link", name=says("Make a postcard")).click()
+        page.get_by_role("button", name=says("Paint my postcard")).click()
         page.wait_for_selector(".job.succeeded", timeout=SECONDS * 1000)
         picture = page.url
 
-        page.get_by_role("link", name="Print it as a postcard").click()
+        page.get_by_role("link", name=says("Print it as a postcard")).click()
         page.fill("#greeting", "Saluti!")
         page.fill("#message", "你好")
-        page.get_by_role("button", name="Show what I have written").click()
+        page.get_by_role("button", name=says("Show what I have written")).click()
         assert "你好" in page.locator("#problems").inner_text()
         assert page.input_value("#greeting") == "Saluti!"  # nothing that was typed is lost
         page.fill("#message", "Cara nonna")
         shown = page.locator(".printed")
-        page.get_by_role("button", name="Show what I have written").click()
+        page.get_by_role("button", name=says("Show what I have written")).click()
         assert shown.count() == 2 and all(side.is_visible() for side in shown.all())
         page.locator("[name=orientation][value=portrait]").check()
-        page.get_by_role("button", name="Show what I have written").click()
+        page.get_by_role("button", name=says("Show what I have written")).click()
         front = shown.first.bounding_box()
         assert front["height"] > front["width"]
         with page.expect_download() as download:
-            page.get_by_role("button", name="PDF, both sides").click()
+            page.get_by_role("button", name=says("PDF, both sides")).click()
         assert download.value.path().read_bytes().startswith(b"%PDF")
-        page.get_by_role("link", name="Back to the picture").click()
+        page.get_by_role("link", name=says("Back to the picture")).click()
 
         # The card's QR code leads to the picture, so it is shared now.
-        page.get_by_role("button", name="Share it no longer").click()
+        page.get_by_role("button", name=says("Share it no longer")).click()
         assert not page.locator("#share").is_visible()
         page.select_option("#days", "1")
-        page.get_by_role("button", name="Make a link").click()
+        page.get_by_role("button", name=says("Make a link")).click()
         link = page.input_value("#link")
         page.locator(".share summary").click()
         assert page.locator(".qr").is_visible() and not page.locator("#share").is_visible()
-        with visit(browser, server_and_worker.url, java_script_enabled=False) as friend:
+        with visit(browser, server_and_worker.url, **look) as friend:
             assert friend.page.goto(link).status == 200
             with friend.page.expect_download():
-                friend.page.get_by_role("link", name="Keep it").click()
+                friend.page.get_by_role("link", name=says("Keep it")).click()
 
             page.goto("/you/")
             page.locator(".erase summary").click()
-            page.get_by_role("button", name="Yes, erase everything").click()
-            assert "Erased" in page.locator(".told").inner_text()
+            page.get_by_role("button", name=says("Yes, erase everything")).click()
+            assert says("Erased") in page.locator(".told").inner_text()
             assert page.goto(picture).status == 404
             assert friend.page.goto(link).status == 404
         page.goto("/leave/")
-        assert "keeps nothing of yours" in page.locator("main").inner_text()
-        page.get_by_role("button", name="Forget me").click()
+        assert says("keeps nothing of yours") in page.locator("main").inner_text()
+        page.get_by_role("button", name=says("Forget me")).click()
         assert re.search(r"/leave/\?forgotten$", page.url)

@@ -36,6 +36,11 @@ WORDS = {
         "cancelled": "Cancelled.",
         "ready": "Your picture is ready.",
         "jumping": "jumping",
+        "arrived": "five photos; 2 arrived",
+        "show": "Show what I have chosen",
+        "hello": "waving hello",
+        "waving": "waving",
+        "candidates": "Paint three",
     },
     "it": {
         "begin": "Comincia con cinque foto",
@@ -55,8 +60,14 @@ WORDS = {
         "cancelled": "Annullato.",
         "ready": "La tua immagine è pronta.",
         "jumping": "saltare",
+        "arrived": "cinque foto; ne sono arrivate 2",
+        "show": "Mostra quello che ho scelto",
+        "hello": "fare ciao con la mano",
+        "waving": "fare ciao",
+        "candidates": "Dipingine tre",
     },
 }
+LANGUAGES = pytest.mark.parametrize(("language", "width"), [("en", 1280), ("it", 360)])
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -286,8 +297,10 @@ def test_photos_that_cannot_be_taken_are_marked_with_the_reason(server_and_worke
         page.wait_for_selector(".tiles:not(:has(.bad))")
 
 
-def test_a_picture_is_made_with_the_keyboard_alone(server_and_worker, browser, files):
-    with visit(browser, server_and_worker.url, reduced_motion="reduce") as guest:
+@LANGUAGES
+def test_a_picture_is_made_with_the_keyboard_alone(language, width, server_and_worker, browser, files):
+    look = {"language": language, "width": width, "reduced_motion": "reduce"}
+    with visit(browser, server_and_worker.url, **look) as guest:
         page, choosers = guest.page, []
         page.on("filechooser", lambda chooser: choosers.append(chooser))
         page.goto("/")
@@ -341,40 +354,43 @@ def test_a_picture_is_made_with_the_keyboard_alone(server_and_worker, browser, f
         page.wait_for_url("**/leave/?erased")
 
 
-def test_a_picture_is_made_without_javascript(server_and_worker, browser, files):
-    with visit(browser, server_and_worker.url, java_script_enabled=False) as guest:
+@LANGUAGES
+def test_a_picture_is_made_without_javascript(language, width, server_and_worker, browser, files):
+    says = WORDS[language]
+    look = {"language": language, "width": width, "java_script_enabled": False}
+    with visit(browser, server_and_worker.url, **look) as guest:
         page = guest.page
         page.goto("/you/")
         page.set_input_files("#images", files[:2])
         consent(page)
-        page.get_by_role("button", name="Learn my face").click()
-        assert "five photos; 2 arrived" in page.locator("#reasons").inner_text()
+        page.get_by_role("button", name=says["learn"]).click()
+        assert says["arrived"] in page.locator("#reasons").inner_text()
         page.set_input_files("#images", files)
         consent(page)
-        page.get_by_role("button", name="Learn my face").click()
+        page.get_by_role("button", name=says["learn"]).click()
         page.wait_for_selector(".state")
-        page.get_by_role("button", name="Cancel").click()
+        page.get_by_role("button", name=says["cancel"]).click()
         page.wait_for_selector(".job.cancelled")
 
         page.goto("/postcard/")
         page.locator("[name=place]").nth(5).check()
         page.locator("[name=how][value=words]").check()
-        page.fill("#words", "waving hello")
-        page.get_by_role("button", name="Show what I have chosen").click()
+        page.fill("#words", says["hello"])
+        page.get_by_role("button", name=says["show"]).click()
         assert page.locator("[name=place]").nth(5).is_checked()
-        assert page.locator("#picked b").inner_text() == "waving"
+        assert page.locator("#picked b").inner_text() == says["waving"]
         assert page.locator(".stage .figure").is_visible()
-        ask_for_a_picture(page)
+        ask_for_a_picture(page, says["paint"])
         until_done(page)  # the page loads itself anew
         assert page.locator(".before").is_visible() and page.locator(".after").is_visible()
         assert page.locator("#slider").count() == 0 or not page.locator("#slider").is_visible()
         with page.expect_download():
-            page.get_by_role("link", name="Keep it").click()
+            page.get_by_role("link", name=says["keep"]).click()
 
         page.goto("/postcard/")
-        page.get_by_role("button", name="Paint three").click()
+        page.get_by_role("button", name=says["candidates"]).click()
         page.wait_for_selector("[id^=keep-]", timeout=SECONDS * 1000)  # the page loads itself anew
-        page.get_by_role("button", name="Keep this one").first.click()
+        page.get_by_role("button", name=says["this"]).first.click()
         page.wait_for_selector(".job.succeeded")
         page.goto("/pictures/")
         assert page.locator(".gallery li").count() == 2
