@@ -63,7 +63,7 @@ VALUES = STEP_NAMES | {
     "beard": _("beard"),
     "black": _("black"),
     "blond": _("blond"),
-    "brown": _("brown"),
+    "brown": pgettext_lazy("hair", "brown"),
     "bun": _("bun"),
     "curly": _("curly"),
     "grey": _("grey"),

@@ -105,8 +105,8 @@ class Printed:
 
 
 def pdf_of(job: Job, values: dict, link: str) -> tuple[bytes, int, int]:
-    """With the resolution of the picture, and that of the person in it. Raises ValidationError for a text that
-    can't be printed, and OSError."""
+    """With the resolution of the picture, and that of the person in it. Raises ValidationError for a text
+    that can't be printed, and OSError."""
     card = wish.card_of(job, values, values["link"] or link)
     try:
         title = f"Cartolina {job.code}"

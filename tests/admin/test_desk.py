@@ -355,6 +355,8 @@ def test_a_phones_lists_show_the_state_of_jobs_and_the_way_to_try_a_place_or_act
         page.goto(f"{site.url}{DESK}/{name}/")
         box = page.locator(f"#result_list {cell}").first.bounding_box()
         assert box["x"] + box["width"] <= 360, name
+        parts = page.locator(f"#result_list {cell}").first.evaluate("shown => shown.getClientRects().length")
+        assert parts == 1, name  # no word is broken
         fits = "box => box.scrollWidth <= box.clientWidth"
         assert page.locator("#changelist .results").evaluate(fits), name
 

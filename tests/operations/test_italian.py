@@ -1,12 +1,14 @@
 """What visitors and editors see is there in Italian: the words, and every page that shows them."""
 
 import gettext
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from django.contrib import admin
@@ -62,6 +64,21 @@ def test_every_text_has_its_italian_and_is_compiled(app, domain):
         text = text.encode().decode("unicode_escape").encode("latin1").decode() if "\\" in text else text
         text = f"{context}\x04{text}" if context else text
         assert compiled.get((text, 0), compiled.get(text)) == translated[0].replace('\\"', '"'), text
+
+
+def test_the_catalogues_agree():
+    """Django makes one catalogue of all. So of two translations of a text, one never shows."""
+    ours, desks = (entries(ROOT / app / FOLDER / "django.po") for app in ("studio", "diffuser_api"))
+    assert {text for text in ours.keys() & desks if ours[text] != desks[text]} == set()
+
+
+def test_the_admins_own_scripts_speak_italian(admin_client):
+    catalogue = admin_client.get("/admin/jsi18n/", headers={"Accept-Language": "it"}).content.decode()
+    known = json.loads(re.search(r"const newcatalog = (\{.*?\});", catalogue, re.DOTALL)[1])
+    scripts = Path(admin.__file__).parent / "static" / "admin" / "js"
+    said = re.compile(r"""\bgettext\((?:'([^']+)'|"([^"]+)")\)""")
+    texts = {one or two for path in scripts.glob("*.js") for one, two in said.findall(path.read_text())}
+    assert len(texts) > 30 and {text for text in texts if text not in known} == set()
 
 
 @pytest.mark.parametrize("app", ["studio", "diffuser_api"])
