@@ -122,7 +122,10 @@ def test_card_share_and_erase_without_javascript(language, width, server_and_wor
         page.get_by_role("button", name=says("Show what I have written")).click()
         assert "你好" in page.locator("#problems").inner_text()
         assert page.input_value("#greeting") == "Saluti!"  # nothing that was typed is lost
-        page.fill("#message", "Cara nonna")
+        page.fill("#message", "Cara nonna,\n\nil mare è caldo, e il sole splende.\n\nA domenica!\n\nAnna")
+        assert page.locator("#message").evaluate("field => field.scrollHeight <= field.clientHeight")
+        boxes = [box.bounding_box() for box in page.locator(".ticks input").all()]
+        assert len({(box["width"], box["height"]) for box in boxes}) == 1  # a long label narrows none
         shown = page.locator(".printed")
         page.get_by_role("button", name=says("Show what I have written")).click()
         assert shown.count() == 2 and all(side.is_visible() for side in shown.all())
