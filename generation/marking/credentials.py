@@ -9,10 +9,11 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 from generation import VERSION
@@ -156,15 +157,27 @@ def read(content: bytes, kind: str, own_chains: Sequence[bytes]) -> Found:
     except c2pa.C2paError as error:
         return Found(ABSENT if isinstance(error, c2pa.C2paError.ManifestNotFound) else INVALID)
     active = told["manifests"][told["active_manifest"]]
-    signature, by = active.get("signature_info", {}), active.get("claim_generator_info", [{}])[0]
+    signature = active.get("signature_info", {})
+    by = next(_objects(active.get("claim_generator_info")), {})
     ours = state == "Trusted" and signature.get("cert_serial_number") in _serials(own_chains)
     return Found(
         state=INVALID if state == "Invalid" else VALID,
         ours=ours,
-        signer=signature.get("common_name") or signature.get("issuer") or "",
-        made_at=signature.get("time") or _claimed_time(told),
-        made_by=" ".join(filter(None, (by.get("name"), by.get("version")))),
+        signer=_text(signature, "common_name") or _text(signature, "issuer"),
+        made_at=_text(signature, "time") or _claimed_time(told),
+        made_by=" ".join(filter(None, (_text(by, "name"), _text(by, "version")))),
     )
+
+
+# Everybody may sign a manifest, and write JSON of any form into it.
+
+
+def _objects(found: object) -> Iterator[dict]:
+    return (one for one in found if isinstance(one, dict)) if isinstance(found, list) else iter(())
+
+
+def _text(found: dict, field: str) -> str:
+    return found[field] if isinstance(found.get(field), str) else ""
 
 
 def _serials(chains: Sequence[bytes]) -> set[str]:
@@ -177,8 +190,9 @@ def _serials(chains: Sequence[bytes]) -> set[str]:
 def _claimed_time(told: dict) -> str:
     """When the picture was made, as its maker says without a witness."""
     for manifest in told["manifests"].values():
-        for assertion in manifest.get("assertions", ()):
-            for action in assertion.get("data", {}).get("actions", ()):
-                if action["action"] == "c2pa.created" and "when" in action:
-                    return action["when"]
+        said = (assertion.get("data") for assertion in _objects(manifest.get("assertions")))
+        actions = (data.get("actions") for data in said if isinstance(data, dict))
+        for action in chain.from_iterable(map(_objects, actions)):
+            if action.get("action") == "c2pa.created" and _text(action, "when"):
+                return action["when"]
     return ""
