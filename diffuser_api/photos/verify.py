@@ -17,6 +17,7 @@ from diffuser_api.models import Job
 from diffuser_api.photos import gate
 from diffuser_api.photos.sentences import sentence
 from generation.marking import credentials, verify_process, watermark
+from generation.vision.gate_process import SECONDS_EACH
 
 SECONDS = 30
 COSTS = 1.0  # of the sender's seconds, at least
@@ -40,7 +41,11 @@ SENTENCES = {
 
 
 class NotVerified(Exception):
-    """The text says why, and what to do."""
+    """The text says why, and what to do. ``seconds``: of the processor that the look has taken."""
+
+    def __init__(self, text: str, seconds: float = 0.0):
+        super().__init__(text)
+        self.seconds = seconds
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,11 @@ def verify(file: File, sender: str) -> Verified:
         raise NotVerified(sentence("too_large", limit=limit) if file.size else sentence("empty"))
     gate.refuse_too_much_work(sender)
     marks = dict(Job.objects.exclude(mark="").values_list("mark", "pk"))
-    told = _look_at(file, "pixels" if marks else "metadata")
+    try:
+        told = _look_at(file, "pixels" if marks else "metadata")
+    except NotVerified as refused:
+        gate.charge(sender, max(COSTS, refused.seconds))
+        raise
     gate.charge(sender, max(COSTS, told["seconds"]))
     job = _marked(told["leanings"], marks)
     result = _result(told, job)
@@ -98,11 +107,11 @@ def _look_at(file: File, depth: str) -> dict:
                 seconds=SECONDS,
             )
         except subprocess.TimeoutExpired as late:
-            raise NotVerified(sentence("too_heavy")) from late
+            raise NotVerified(sentence("too_heavy"), SECONDS_EACH) from late
     if done.returncode == verify_process.NO_PICTURE:
         raise NotVerified(str(_("The file is no JPEG, PNG or WebP picture.")))
     if done.returncode < 0:
-        raise NotVerified(sentence("too_heavy"))
+        raise NotVerified(sentence("too_heavy"), SECONDS_EACH)
     if done.returncode:
         raise RuntimeError(f"the look at a picture failed: {done.stderr.decode(errors='replace')[-2000:]}")
     return json.loads(done.stdout)

@@ -19,6 +19,7 @@ from benchmarks.harness.catalogue import make_catalogue
 from diffuser_api.jobs import status_changes
 from diffuser_api.marking import keys, signing
 from diffuser_api.models import Poi
+from diffuser_api.photos import verify
 from generation.marking import credentials, own_authority
 from generation.marking.source_type import SOURCE_TYPE, XMP
 from tests.studio.test_studio_visitors import ask as ask_for_picture
@@ -75,6 +76,30 @@ def test_another_signer_is_told(signed, tmp_path):
     manifest = credentials.made_manifest({"steps": []}, "00", datetime.now(UTC))
     credentials.sign(signed, signed, manifest, credentials.Identity(chain, key))
     assert ask(signed.read_bytes())["result"] == "other"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [1, 2],
+        "a text",
+        5,
+        {"actions": None},
+        {"actions": {"action": "c2pa.created"}},
+        {"actions": ["c2pa.created"]},
+        {"actions": [{"when": "2026-05-04T10:00:00Z"}]},
+        {"actions": [{"action": "c2pa.created", "when": {"year": 2026}}]},
+    ],
+)
+def test_assertions_of_another_signer_may_have_any_form(signed, tmp_path, data):
+    folder = own_authority.ensure(tmp_path / "theirs", keys.NAME)
+    chain, key = (folder / own_authority.CHAIN).read_bytes(), (folder / own_authority.KEY).read_bytes()
+    manifest = credentials.made_manifest({"steps": []}, "00", datetime.now(UTC))
+    del manifest["assertions"][0]["data"]["actions"][0]["when"]  # so that all assertions are asked for it
+    manifest["assertions"].append({"label": "org.example.own", "data": data})
+    credentials.sign(signed, signed, manifest, credentials.Identity(chain, key))
+    told = ask(signed.read_bytes())
+    assert (told["result"], told["made_at"], told["made_by"]) == ("other", "", "Cartolina 1.0.0")
 
 
 def test_a_picture_without_marks_is_told_honestly(signed):
@@ -145,3 +170,21 @@ def test_every_file_made_of_a_picture_is_signed_with_the_picture_as_its_parent(s
             told = json.loads(reader.json())
         [parent] = told["manifests"][told["active_manifest"]]["ingredients"]
         assert parent["relationship"] == "parentOf" and len(told["manifests"]) == 2
+
+
+def test_a_sender_of_files_that_are_no_pictures_waits_too(settings):
+    settings.PHOTO_RATE = (1, 60)
+    answers = [
+        Browser().post("/api/verify/", {"image": SimpleUploadedFile("x", b"no picture")}) for _ in range(3)
+    ]
+    assert [answer.status_code for answer in answers] == [400, 400, 429]
+
+
+def test_a_file_that_takes_too_long_costs_its_sender_as_much_as_a_photo_may(signed, settings, monkeypatch):
+    settings.PHOTO_RATE = (verify.SECONDS_EACH, 60)
+    monkeypatch.setattr(verify, "SECONDS", 0.01)
+    answers = [
+        Browser().post("/api/verify/", {"image": SimpleUploadedFile("x", signed.read_bytes())})
+        for _ in range(3)
+    ]
+    assert [answer.status_code for answer in answers] == [400, 400, 429]
