@@ -11,7 +11,7 @@ from diffuser_api.admin.in_languages import ShownWords, form_for
 from diffuser_api.admin.pages import ACCEPTED, KeptFileInput
 from diffuser_api.catalogue import entrance
 from diffuser_api.models import PostcardLayout
-from diffuser_api.postcards import fonts
+from diffuser_api.postcards import new_fonts
 
 
 class PostcardLayoutForm(forms.ModelForm):
@@ -34,8 +34,8 @@ class PostcardLayoutForm(forms.ModelForm):
         font = self.cleaned_data["font"]
         if font and "font" in self.changed_data:
             try:
-                fonts.check(font.read())
-            except fonts.NotAFont as error:
+                new_fonts.check(font)
+            except new_fonts.NotAFont as error:
                 raise ValidationError(gettext("This is no TrueType font that can be embedded.")) from error
             font.seek(0)
         return font

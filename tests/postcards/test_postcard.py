@@ -6,6 +6,7 @@ import io
 import itertools
 import re
 import shutil
+import struct
 import subprocess
 import time
 
@@ -242,6 +243,27 @@ def test_editors_set_logo_font_and_layout(admin_client, client, job, tmp_path):
         embedded = told("pdffonts", ask(client, job, greeting="Ciao").content, tmp_path)
         assert "NotoSerif-SemiBoldItalic" in embedded and "NotoSerif-Regular" not in embedded
     assert "ours" in ask(client, job, layout="framed").json()["layout"][0]
+
+
+def _all_letters(font: bytes) -> bytes:
+    """Its tables of letters say that they are of format 12, with a range of four billion letters."""
+    table = int.from_bytes(font[font.index(b"cmap") + 8 :][:4], "big")
+    [number] = struct.unpack_from(">H", font, table + 2)
+    changed = bytearray(font)
+    for place in range(number):
+        [start] = struct.unpack_from(">I", font, table + 4 + 8 * place + 4)
+        struct.pack_into(">HHIIIIII", changed, table + start, 12, 0, 28, 0, 1, 0, 2**32 - 1, 0)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("broken", [_all_letters, lambda font: font[:300], lambda font: font[:-90_000]])
+def test_a_font_that_ends_its_reader_is_refused_like_any_other(admin_client, settings, broken):
+    font = broken((_FOLDER / "NotoSerif-SemiBoldItalic.ttf").read_bytes())
+    form = {"name": "ours", "style": "full_bleed", "logo_corner": "top-left", "position": 1}
+    path = "/admin/diffuser_api/postcardlayout/add/"
+    answer = admin_client.post(path, form | {"font": SimpleUploadedFile("x.ttf", font)})
+    assert answer.status_code == 200 and "no TrueType font" in answer.content.decode()
+    assert not PostcardLayout.objects.exists() and not list(settings.TMP_DATA_DIR.iterdir())
 
 
 def test_a_card_whose_picture_is_cut_has_the_visible_label_within_its_edges(client, job, settings):
