@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from diffuser_api import audit
@@ -151,11 +151,13 @@ def _not_chosen() -> list[str]:
 
 def _loras(days: int) -> list[str]:
     """The codes of LoRAs that are more than ``days`` days old, and of failed trainings that ended so long
-    ago. A LoRA that an unfinished job uses is left out."""
+    ago. A LoRA is left out if an unfinished job uses it that was asked for before the LoRA was so old. Later
+    jobs don't count, or a face could be kept for ever by asking for it again and again."""
     if not days:
         return []
     before = timezone.now() - timedelta(days=days)
-    used = Job.objects.filter(status__in=status_changes.UNFINISHED, lora__isnull=False).values("lora__code")
+    in_time = Q(created_at__lt=F("lora__created_at") + timedelta(days=days))
+    used = Job.objects.filter(in_time, status__in=status_changes.UNFINISHED).values("lora__code")
     loras = LoraModel.objects.filter(created_at__lt=before).exclude(code__in=used)
     failed = Job.objects.filter(kind=Job.Kind.TRAINING, finished_at__lt=before, trained_lora__isnull=True)
     return [*loras.values_list("code", flat=True), *failed.values_list("code", flat=True)]

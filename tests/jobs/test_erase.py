@@ -146,6 +146,20 @@ def test_an_expired_face_takes_its_pictures_along(lora, tmp_path, settings):
     assert connection.vendor != "sqlite" or not in_database(FACE[0])
 
 
+@pytest.mark.parametrize("asked_in_time", [True, False])
+def test_an_expired_face_waits_only_for_pictures_that_were_asked_for_before(lora, settings, asked_in_time):
+    settings.KEEP_LORAS_DAYS = 1
+    job = make_job(lora=lora)
+    LoraModel.objects.update(created_at="2020-01-01T00:00Z")
+    if asked_in_time:
+        Job.objects.update(created_at="2020-01-01T12:00Z")
+    retention.apply()
+    assert LoraModel.objects.exists() == asked_in_time == Job.objects.filter(code=job.code).exists()
+    status_changes.cancel(job.code)
+    retention.apply()
+    assert not LoraModel.objects.exists()
+
+
 def in_database(content: str | float) -> str:
     """Files of the database in which these words, or a face's number, are still to be read. By another
     process: closing a file of SQLite's here would drop the locks that this process has on it."""
