@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -13,6 +14,8 @@ from django.http import HttpResponse
 from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.cache import get_conditional_response
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.views import View
 
 from diffuser_api.api import code_examples
@@ -27,14 +30,14 @@ class Value:
     name: str
     kind: str  # in words, such as "text, up to 100 characters"
     required: bool
-    description: str
+    description: SafeString
 
 
 @dataclass(frozen=True)
 class Answer:
     status: str
     phrase: str
-    description: str
+    description: SafeString
     example: str
     values: list[Value]
 
@@ -44,7 +47,7 @@ class Call:
     method: str
     path: str
     anchor: str
-    description: str
+    description: list[SafeString]  # paragraphs
     examples: list[tuple[str, str]]  # language, code
     needs_token: bool
     parameters: list[Value]
@@ -83,7 +86,7 @@ def calls(schema: dict) -> Iterator[Call]:
                 method=method.upper(),
                 path=path,
                 anchor=operation["operationId"],
-                description=text.strip(),
+                description=paragraphs(text),
                 examples=code_examples.in_languages(code.removesuffix("\n```")),
                 needs_token="security" in operation,
                 parameters=[
@@ -91,7 +94,7 @@ def calls(schema: dict) -> Iterator[Call]:
                         parameter["name"],
                         f"{parameter['in']}, {kind_of(parameter['schema'], schema)}",
                         parameter.get("required", False),
-                        parameter.get("description", ""),
+                        sentences(parameter.get("description", "")),
                     )
                     for parameter in operation.get("parameters", ())
                 ],
@@ -105,11 +108,32 @@ def calls(schema: dict) -> Iterator[Call]:
             )
 
 
+def paragraphs(text: str) -> list[SafeString]:
+    """A description's Markdown as HTML. The library's list of an enum's values is left out: ``kind_of`` names
+    them."""
+    parts = (" ".join(part.split()) for part in text.split("\n\n"))
+    return [_with_code(part) for part in parts if part and not part.startswith("* `")]
+
+
+def _with_code(text: str) -> SafeString:
+    """What is between backticks, every other piece, is code."""
+    kinds = ("{}", "<code>{}</code>")
+    pieces = re.split("`+", text)
+    return format_html_join(
+        "", "{}", ((format_html(kinds[place % 2], piece),) for place, piece in enumerate(pieces))
+    )
+
+
+def sentences(text: str) -> SafeString:
+    return format_html_join(" ", "{}", ((paragraph,) for paragraph in paragraphs(text)))
+
+
 def _answer(status: str, answer: dict, schema: dict) -> Answer:
     content = answer.get("content", {}).get("application/json", {})
     listed = list(values(content.get("schema", {}), schema)) if status < "300" else []
     phrase = HTTPStatus(int(status)).phrase
-    return Answer(status, phrase, answer.get("description", ""), _pretty(content.get("example")), listed)
+    description = sentences(answer.get("description", ""))
+    return Answer(status, phrase, description, _pretty(content.get("example")), listed)
 
 
 def _pretty(example: object) -> str:
@@ -134,7 +158,8 @@ def values(part: dict, schema: dict, before: str = "") -> Iterator[Value]:
     for name, inner in part.get("properties", {}).items():
         whole = resolved(inner, schema)
         description = inner.get("description", "" if "enum" in whole else whole.get("description", ""))
-        yield Value(before + name, kind_of(whole, schema), name in part.get("required", ()), description)
+        required = name in part.get("required", ())
+        yield Value(before + name, kind_of(whole, schema), required, sentences(description))
         mark = "[]." if whole.get("type") == "array" else "."
         yield from values(whole, schema, f"{before}{name}{mark}")
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -93,6 +94,15 @@ def test_the_page_tells_every_call_its_fields_and_its_answers(client, db, schema
     for words in ("<code>selected_lora</code>", "<code>error.code</code>", "one of CLS, MES, FUS", "or null"):
         assert words in page, words
     assert "<b>422</b> Unprocessable" in page
+
+
+def test_the_page_breaks_no_sentence_and_shows_no_markup(client, db):
+    page = client.get("/api/docs/").content.decode()
+    assert "The answer comes at once; the picture takes a while. With <code>candidates</code>, " in page
+    assert "No file <code>image</code>." in page  # an answer
+    assert "<td>A PDF has both sides, a picture one of them.</td>" in page  # a field
+    prose = re.sub(r"<pre.*?</pre>", "", page, flags=re.DOTALL)
+    assert "<br>" not in prose and "`" not in prose
 
 
 @pytest.mark.parametrize("text", ["%00", "a%0D%0Ab", "%1B", "%C3%A9", "1"])
