@@ -114,7 +114,7 @@ def test_captions_and_poses_are_italian_on_italian_pages(catalogue, tmp_path):
 def test_an_action_is_said_in_italian_on_italian_pages(client, catalogue, settings):
     anna, _, _ = come()
     said = {"words": "faccio ciao agli amici con la mano", "shot": "MES"}
-    assert "<b>fare ciao</b>" in anna.get("/postcard/figure/", said, headers=ITALIAN).content.decode()
+    assert "Cioè <b>fare ciao</b>." in anna.get("/postcard/figure/", said, headers=ITALIAN).content.decode()
     form = anna.get("/postcard/", headers=ITALIAN).content.decode()
     assert "salto di gioia" in form and "jumping for joy" not in form
     settings.OPEN_API = True
