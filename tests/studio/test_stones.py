@@ -100,6 +100,7 @@ def test_a_wrong_code_keeps_the_typed_letters_and_gets_the_focus(catalogue):
     field = field[: field.index(">")]
     assert 'value="1234 5678 abcd"' in field and "autofocus" in field
     assert page.index('id="wrong-code"') < page.index('<input id="code"')
+    assert '<a href="/you/" aria-current="page">' in page  # it is the page "You", at another address
 
 
 def test_a_wrong_field_is_named_at_the_top_with_a_way_to_it_and_the_focus(catalogue):
