@@ -102,6 +102,27 @@ def test_a_refused_photo_has_room_for_the_reason_and_its_number_is_seen(width, w
         accessible(page, "refused photos")
 
 
+FOCUSED = """field => {
+    field.focus();
+    const style = getComputedStyle(field), words = document.createRange();
+    words.selectNodeContents(document.querySelector(`label[for=${field.id}]`));
+    const ring = parseFloat(style.outlineWidth) + parseFloat(style.outlineOffset);
+    return field.getBoundingClientRect().top - ring - words.getBoundingClientRect().bottom;
+}"""
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_ring_of_a_field_with_the_focus_leaves_the_label_whole(width, web_server, browser):
+    with visit(browser, web_server.url, width=width) as guest:
+        page = guest.page
+        page.goto("/you/")
+        assert page.locator("#code").evaluate(FOCUSED) >= 0
+        page.goto("/postcard/")
+        page.locator("[name=how][value=words]").check()
+        for field in ("#words", "#clothes"):
+            assert page.locator(field).evaluate(FOCUSED) >= 0, field
+
+
 TAPPED_TWICE = """() => {
     const held = [], button = document.querySelector(".ask .button:not(.quiet)");
     addEventListener("submit", (event) => held.push(event.defaultPrevented));
