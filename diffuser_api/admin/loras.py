@@ -6,10 +6,18 @@ from django.contrib import admin
 from django.db.models import OuterRef, Subquery
 from django.template.loader import render_to_string
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from diffuser_api.admin.jobs import CodeAdmin, small_picture
 from diffuser_api.models import Job, LoraModel
 
+TONES = {  # as generation/vision/skin.py names them
+    "pale": pgettext_lazy("skin", "pale"),
+    "light": pgettext_lazy("skin", "light"),
+    "tan": pgettext_lazy("skin", "tan"),
+    "dark": pgettext_lazy("skin", "dark"),
+    "deep": pgettext_lazy("skin", "deep"),
+}
 WIDTH, LEFT, RIGHT, ROW = 640, 100, 110, 26  # of the chart, in its own units
 
 
@@ -17,7 +25,7 @@ WIDTH, LEFT, RIGHT, ROW = 640, 100, 110, 26  # of the chart, in its own units
 class LoraModelAdmin(CodeAdmin):
     list_display = ["code", "painted", "client", "created_at", "job"]
     search_fields = ["code"]
-    fields = ["code", "file", "skin_tone", "looks", "client", "visitor", "job", "created_at", "likeness"]
+    fields = ["code", "file", "tone", "looks", "client", "visitor", "job", "created_at", "likeness"]
 
     class Media:
         css = {"all": ["desk/desk.css"]}
@@ -29,6 +37,10 @@ class LoraModelAdmin(CodeAdmin):
     @admin.display(description=_("newest picture"))
     def painted(self, lora):
         return small_picture(lora.painted_in) if lora.painted_in else ""
+
+    @admin.display(description=_("skin tone"))
+    def tone(self, lora):
+        return TONES.get(lora.skin_tone, lora.skin_tone) or "-"
 
     @admin.display(description=_("likeness"))
     def likeness(self, lora):

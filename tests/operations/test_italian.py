@@ -32,6 +32,7 @@ from diffuser_api.models import (
     Report,
     Webhook,
 )
+from generation.vision import skin
 from tests.studio.test_studio_visitors import ask, come, finish, open_studio, wish  # noqa: F401
 
 CATALOGUES = [("studio", "django"), ("diffuser_api", "django"), ("diffuser_api", "djangojs")]
@@ -225,6 +226,16 @@ NO_PAGES = {
 }
 NO_PAGES |= {"delete", "share", "shared-picture", "shared-small", "step", "preview", "sample", "picture"}
 NO_PAGES |= {"small", "place"}
+
+
+def test_a_lora_says_its_skin_tone_in_italian(admin_client, db):
+    address = f"/admin/diffuser_api/loramodel/{make_lora('30000001').pk}/change/"
+    said = {}
+    for _, tone in skin.TONES:
+        LoraModel.objects.update(skin_tone=tone)
+        page = admin_client.get(address, headers={"Accept-Language": "it"}).content.decode()
+        said[tone] = re.search(r'field-tone.*?class="readonly">([^<]+)<', page, re.DOTALL)[1]
+    assert len(set(said.values())) == len(skin.TONES) and not set(said) & set(said.values()), said
 
 
 @pytest.fixture
