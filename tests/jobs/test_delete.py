@@ -160,8 +160,9 @@ def test_pictures_and_loras_are_deleted_by_age(visitor, settings):
     age(visitor["done"], 31)
     age(visitor["other"], 29)
     age(visitor["training"], 8)
+    Job.objects.filter(code=visitor["waiting"]).update(created_at=timezone.now() - timedelta(days=2))
     assert f"pictures: 1 deleted: {visitor['done']}" in retention()
-    assert LoraModel.objects.exists()  # a picture with it is still to be made
+    assert LoraModel.objects.exists()  # a picture with it, asked for in time, is still to be made
     status_changes.cancel(visitor["waiting"])
     assert f"LoRAs: 1 deleted: {visitor['training']}" in retention()
     assert stored() == {f"outputs/{visitor['other']}.png"}
