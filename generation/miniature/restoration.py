@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from generation.miniature.matting import INPUTS, inputs_of_pictures
-from generation.vision.looks import NONE, VALUES, Looks
+from generation.vision.looks import PLAIN, VALUES, Looks
 
 FILE = Path(__file__).parent / "detector_models" / "restoration.safetensors"
 WIDTHS = (16, 32, 64, 96, 128)  # channels at full size, half, and so on
@@ -73,7 +73,7 @@ class RestorationNetwork(nn.Module):
 
 def encoded(looks: Looks) -> torch.Tensor:
     """(LOOKS,): 1 for each value that ``looks`` names. Where nothing is known of a person, all are 0."""
-    known = {"beard": NONE, "glasses": NONE} | looks if looks else {}
+    known = PLAIN | looks if looks else {}
     values = [float(known.get(name) == word) for name, words in VALUES.items() for word in words]
     return torch.tensor(values)
 

@@ -41,6 +41,7 @@ from generation.request import GenerationRequest, InvalidRequest
 from generation.seeds import step_generator
 from generation.step_table import STEPS, planned
 from generation.vision import detectors_of, likeness
+from generation.vision.looks import PLAIN
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -181,7 +182,8 @@ def finish(painted: Image.Image, job: Path, canvas: Canvas, request: GenerationR
     shown."""
     profile = get_profile(request.profile)
     place = job_folder.read_picture(job, request, "background") if profile.full_size else canvas.background
-    finished = in_photograph(painted, place, canvas, request.looks, profile)
+    looks = request.looks if request.lora else PLAIN  # of nobody: else women would get moustaches
+    finished = in_photograph(painted, place, canvas, looks, profile)
     safety.check(finished, profile)
     return finished
 

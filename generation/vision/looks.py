@@ -22,6 +22,7 @@ VALUES = {
     "glasses": ("none", "round", "square"),
 }
 NONE = "none"  # is sure too: it outvotes a beard that one photo seems to show
+PLAIN: Looks = {"beard": NONE, "glasses": NONE}
 LOOKED_AT = 1024  # pixels on the long side that are enough to read looks
 FEWEST = 2  # photos that have to say the same, of five
 
@@ -52,5 +53,5 @@ def settled(readings: Sequence[Looks]) -> Looks:
 def differing(seen: Looks, looks: Looks) -> list[str]:
     """The names of ``looks`` that are otherwise in ``seen``, a picture's reading. ``looks`` are settled: a
     beard or glasses that they don't name aren't there. What isn't sure in the picture doesn't differ."""
-    wanted = {"beard": NONE, "glasses": NONE} | looks
+    wanted = PLAIN | looks
     return [name for name, value in wanted.items() if seen.get(name, value) != value]

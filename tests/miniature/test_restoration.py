@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageFilter
 
+from benchmarks.harness.job_folders import make_job
 from generation.miniature.training.train_looks import looks_of
 from generation.miniature.world import people, scenes
 from generation.miniature.world.pen import View
@@ -13,6 +14,8 @@ from generation.models.profiles import MINIATURE, SD15
 from generation.picture.canvas import Canvas
 from generation.picture.finishing import in_photograph
 from generation.picture.restoring import restore_head
+from generation.processes import step_process
+from generation.request import GenerationRequest
 
 pytestmark = pytest.mark.models
 
@@ -155,3 +158,17 @@ def test_finishing_leaves_the_steps_picture_as_it_is():
     before = painted.tobytes()
     finished = in_photograph(painted, canvas.background, canvas, {}, MINIATURE)
     assert painted.tobytes() == before != finished.tobytes()
+
+
+def test_nobody_gets_a_moustache_or_glasses(tmp_path):
+    """Without a visitor, a picture is finished as of somebody who has neither. Told nothing, the network put
+    moustaches on women."""
+    (scene, *_) = scenes_at("CLS")
+    canvas, painted, job = canvas_of(scene), smeared(scene, canvas_of(scene)), make_job(tmp_path / "job")
+    canvas.background.save(job / "background.png")
+    finished = step_process.finish(painted, job, canvas, GenerationRequest.load(job))
+    plain, unknown = (
+        in_photograph(painted, canvas.background, canvas, told, MINIATURE)
+        for told in ({"beard": "none", "glasses": "none"}, {})
+    )
+    assert finished.tobytes() == plain.tobytes() != unknown.tobytes()
