@@ -25,12 +25,11 @@ from generation.generator import run_command
 from generation.models import safety
 from generation.models.painter import Painter
 from generation.models.profiles import ModelProfile, get_profile
-from generation.picture.canvas import Canvas, fitted
+from generation.picture.canvas import Canvas
 from generation.picture.underpainting import figure_of
-from generation.processes.step_process import finish, load_pipeline, painter_of
+from generation.processes.step_process import finish, likeness_of, load_pipeline, painter_of
 from generation.record import new_record, public, step_record
 from generation.request import GenerationRequest
-from generation.vision import detectors_of, likeness
 
 OnEvent = Callable[[dict], None]
 
@@ -111,10 +110,8 @@ class Easel:
         records = list(body.steps)
         with self.painter("face", 5, request, records) as painter:
             picture = steps.face(body.picture, self.canvas, request.faces, request.looks, painter)
-        finished, seen = finish(picture, self.job, self.canvas, request), None
-        if request.faces:
-            shown, see = fitted(finished, self.canvas.size), detectors_of(self.profile)
-            seen = likeness.measure(shown, self.canvas.face_mask, request.faces, see)
+        finished = finish(picture, self.job, self.canvas, request)
+        seen = likeness_of(finished, self.canvas, request) if request.faces else None
         return Painted(picture, records, finished, seen)
 
     @contextmanager

@@ -139,7 +139,7 @@ def face(
         painter = painter.after(profile.portrait.performed)
     painted = painter.paint(profile.face, image=begun, **crop)
     candidates = [lay_over(one, picture, mask, profile.feather) for one in painted]
-    restored = [restore_head(one, canvas, looks, profile) for one in candidates]
+    restored = candidates if count == 1 else [restore_head(one, canvas, looks, profile) for one in candidates]
     best = candidates[restored.index(nearest(restored))]
     if not profile.face_colour_limit:
         return best

@@ -84,9 +84,7 @@ def run(name: str, job: Path, requested_at: float, cache: PipelineCache | None =
 
     own = record.step_record(name, index, request, profile, painter.prompt)
     if name == "face" and request.faces:
-        own["likeness"] = likeness.measure(
-            fitted(finished, canvas.size), canvas.face_mask, request.faces, detectors_of(profile)
-        )
+        own["likeness"] = likeness_of(finished, canvas, request)
         job_folder.write_likeness(job, own["likeness"])
     if again := repaint.number(job, request):
         own["again"] = again
@@ -186,6 +184,12 @@ def finish(painted: Image.Image, job: Path, canvas: Canvas, request: GenerationR
     finished = in_photograph(painted, place, canvas, looks, profile)
     safety.check(finished, profile)
     return finished
+
+
+def likeness_of(finished: Image.Image, canvas: Canvas, request: GenerationRequest) -> dict:
+    """How like the visitor's photos the finished picture's face is: see ``likeness.measure``."""
+    shown, see = fitted(finished, canvas.size), detectors_of(get_profile(request.profile))
+    return likeness.measure(shown, canvas.face_mask, request.faces, see)
 
 
 def write_preview(pipeline: DiffusionPipeline, canvas: Canvas, profile: ModelProfile, job: Path) -> None:
