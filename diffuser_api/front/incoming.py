@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 
-from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.parser import HTTPRequestParser, ParsingError, get_header_lines
 from waitress.utilities import BadRequest
 
 from diffuser_api.access import size_limits
@@ -36,6 +36,8 @@ class Incoming(HTTPRequestParser):
             raise ParsingError("The first line or Content-Length is invalid") from error
         if "TRANSFER_ENCODING" in self.headers:  # Waitress removes it where it obeys it
             raise ParsingError("Transfer-Encoding belongs to version 1.1")
+        if _codings(header_plus) not in ([], [b"chunked"]):
+            raise ParsingError("Transfer-Encoding takes one word, once: chunked")
         if self.chunked and "CONTENT_LENGTH" in self.headers:
             raise ParsingError("Send Content-Length or Transfer-Encoding, not both")
         headers = {name: self.headers.get(name.upper().replace("-", "_"), "") for name in HEADERS}
@@ -72,3 +74,10 @@ class Incoming(HTTPRequestParser):
         self.headers["CONTENT_LENGTH"] = str(size)
         self.expect_continue = False
         self.is_refused = self.completed = self.connection_close = True
+
+
+def _codings(header: bytes) -> list[bytes]:
+    """The values of Transfer-Encoding, one for each line. Waitress takes an empty one for none, and the word
+    given twice for once."""
+    fields = (line.partition(b":") for line in get_header_lines(header))
+    return [value.strip(b" \t").lower() for name, _, value in fields if name.lower() == b"transfer-encoding"]

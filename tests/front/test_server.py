@@ -265,6 +265,11 @@ AMBIGUOUS = {
     "chunks and a length": f"1.1\r\nContent-Length: 5\r\n{CHUNKED}\r\n0\r\n\r\n",
     "two lengths": "1.1\r\nContent-Length: 0\r\nContent-Length: 26\r\n\r\n",
     "chunks in an unknown coding": "1.1\r\nTransfer-Encoding: chunked, x\r\n\r\n0\r\n\r\n",
+    "chunks twice, in two lines": f"1.1\r\n{CHUNKED}{CHUNKED}\r\n0\r\n\r\n",
+    "chunks twice, in one line": "1.1\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+    "chunks twice, in a folded line": "1.1\r\nTransfer-Encoding: chunked\r\n , Chunked\r\n\r\n0\r\n\r\n",
+    "chunks and a comma": "1.1\r\nTransfer-Encoding: chunked,\r\n\r\n0\r\n\r\n",
+    "a coding without a name, and a length": "1.1\r\nTransfer-Encoding:\r\nContent-Length: 0\r\n\r\n",
     "a chunk without an end": f"1.1\r\n{CHUNKED}\r\n1\r\nxxx0\r\n\r\n",
     "chunks on bare lines": f"1.1\r\n{CHUNKED}\r\n1\nx\n0\n\n",
 }
