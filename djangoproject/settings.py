@@ -123,6 +123,7 @@ SECURE_HSTS_PRELOAD = HTTPS and HSTS == "preload"
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # they want subdomains and preload in any case
 X_FRAME_OPTIONS = "DENY"
 CSRF_FAILURE_VIEW = "studio.views.errors.old_page"
+LOGIN_REDIRECT_URL = "admin:index"  # for a ``next`` that leads to another site, or to none
 
 
 def _languages() -> list[str]:

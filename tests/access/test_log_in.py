@@ -59,3 +59,24 @@ def test_right_passwords_do_not_add_up():
 def test_what_was_typed_is_not_kept(own_data_folder):
     attempt("my password by mistake", "x")
     assert b"mistake" not in b"".join(path.read_bytes() for path in own_data_folder.glob("throttles*"))
+
+
+ELSEWHERE = ["https://evil.example/", "//evil.example/", r"/\evil.example/", "javascript:alert(1)", ""]
+
+
+@pytest.mark.parametrize("asked", ELSEWHERE)
+def test_who_came_with_a_way_to_another_site_is_at_the_desk_after_the_log_in(asked):
+    browser = Browser()
+    page = browser.get(PAGE, {"next": asked})
+    [hidden] = re.findall(r'name="next" value="([^"]*)"', page.content.decode())
+    values = {"username": "anna", "password": "right", "next": hidden}
+    answer = browser.post(f"{PAGE}?{page.wsgi_request.META['QUERY_STRING']}", values, follow=True)
+    assert answer.redirect_chain == [("/admin/", 302)] and answer.status_code == 200
+
+
+def test_who_came_from_a_page_of_the_desk_is_there_again_after_the_log_in():
+    browser, wanted = Browser(), "/admin/diffuser_api/job/?status__exact=failed"
+    page = browser.get(wanted, follow=True)
+    [hidden] = re.findall(r'name="next" value="([^"]*)"', page.content.decode())
+    answer = browser.post(PAGE, {"username": "anna", "password": "right", "next": hidden}, follow=True)
+    assert answer.redirect_chain == [(wanted, 302)] and answer.status_code == 200
