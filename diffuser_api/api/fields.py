@@ -5,6 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from diffuser_api import wording
+from diffuser_api.api import digits
 
 
 class OneOf(serializers.ChoiceField):
@@ -13,6 +14,24 @@ class OneOf(serializers.ChoiceField):
     def __init__(self, choices, **options):
         super().__init__(choices, **options)
         self.error_messages["invalid_choice"] = f"Choose one of: {', '.join(self.choices)}."
+
+
+class WholeNumber(serializers.IntegerField):
+    """In JSON a number, or its digits as a text; in a form its digits."""
+
+    def to_internal_value(self, data):
+        if isinstance(data, str) and len(data) <= self.MAX_STRING_LENGTH and not digits.are_whole(data):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Measure(serializers.FloatField):
+    """A number of JSON; no text of one."""
+
+    def to_internal_value(self, data):
+        if isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
 
 
 class OptionalText(serializers.CharField):

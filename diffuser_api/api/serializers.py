@@ -8,8 +8,9 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from diffuser_api.access import tokens
+from diffuser_api.api import digits
 from diffuser_api.api.field_names import NamingSerializer
-from diffuser_api.api.fields import FreeText, OneOf, OptionalText
+from diffuser_api.api.fields import FreeText, Measure, OneOf, OptionalText, WholeNumber
 from diffuser_api.catalogue import lookup
 from diffuser_api.jobs import choosing
 from diffuser_api.jobs.orders import GenerationOrder
@@ -43,10 +44,8 @@ class WebhookSerializer(serializers.Serializer):
             raise serializers.ValidationError(f"This can't be used: {error}.") from error
 
 
-def seed_field() -> serializers.IntegerField:
-    return serializers.IntegerField(
-        min_value=0, max_value=2**32 - 1, required=False, allow_null=True, default=None
-    )
+def seed_field() -> WholeNumber:
+    return WholeNumber(min_value=0, max_value=2**32 - 1, required=False, allow_null=True, default=None)
 
 
 class GenerateImageSerializer(NamingSerializer, WebhookSerializer):
@@ -76,7 +75,7 @@ class GenerateImageSerializer(NamingSerializer, WebhookSerializer):
     )
     action_prompt = FreeText(TEXT_LENGTH, "What the subject does.", painted=True)
     seed = seed_field()
-    candidates = serializers.IntegerField(
+    candidates = WholeNumber(
         min_value=1,
         max_value=choosing.MOST,
         default=1,
@@ -202,11 +201,16 @@ class PhotoCheckAnswerSerializer(serializers.Serializer):
 class LoraLikenessSerializer(serializers.Serializer):
     """Of a training's checkpoints, which paints the visitor best."""
 
-    step = serializers.IntegerField(min_value=1, help_text="Of the checkpoint that became the LoRA.")
+    step = WholeNumber(min_value=1, help_text="Of the checkpoint that became the LoRA.")
     distances = serializers.DictField(
-        child=serializers.FloatField(min_value=0),
+        child=Measure(min_value=0),
         help_text="Of each step's pictures to the photos.",
     )
+
+    def validate_distances(self, distances):
+        if not all(map(digits.are_whole, distances)):
+            raise serializers.ValidationError("Each distance belongs to the number of a step.")
+        return distances
 
 
 class TrainingCompleteSerializer(serializers.Serializer):

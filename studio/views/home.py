@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 
-from django.core.paginator import Paginator
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from diffuser_api import audit
+from diffuser_api.api.digits import Pages
 from diffuser_api.jobs import retention
 from diffuser_api.jobs.status_changes import UNFINISHED
 from diffuser_api.models import Job
@@ -55,7 +55,7 @@ def home(request):
 @visitors.welcome
 @require_safe
 def gallery(request):
-    page = Paginator(_wishes(_pictures(request)), ON_A_PAGE).get_page(request.GET.get("page"))
+    page = Pages(_wishes(_pictures(request)), ON_A_PAGE).get_page(request.GET.get("page"))
     cards = _cards(request, page)
     shown = [job for card in cards for job in (card["job"], *card["candidates"])]
     context = {"page": page, "cards": cards, "unfinished": any(not job.is_finished for job in shown)}

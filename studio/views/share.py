@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from diffuser_api import audit
 from diffuser_api.access import throttles
 from diffuser_api.access.addresses import address_of
+from diffuser_api.api.digits import are_whole
 from diffuser_api.models import Job, Report
 from diffuser_api.photos.pictures import derived, open_stored
 from studio import sharing, visitors
@@ -37,7 +38,7 @@ def begin(request, code):
     mine = request.visitor.jobs().filter(kind=Job.Kind.GENERATION, status=Job.Status.SUCCEEDED)
     job = get_object_or_404(mine, code=code)
     days = request.POST.get("days", "")
-    sharing.share(job, int(days) if days.isdecimal() and len(days) < 5 else 0)
+    sharing.share(job, int(days) if are_whole(days) and len(days) < 5 else 0)
     return redirect("studio:job", code)
 
 

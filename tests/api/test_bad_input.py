@@ -85,6 +85,29 @@ def test_a_seed_out_of_range_is_refused(seed, client, own_data_folder):
     )
 
 
+# Python's int takes all of these.
+ODD_NUMBERS = ["1_0", " 1", "1 ", "1\n", "+1", "1.0", "\u0661", "\uff11", "\u00a01"]
+
+
+@pytest.mark.parametrize("number", ODD_NUMBERS)
+@pytest.mark.parametrize("kind", ["json", "form"])
+@pytest.mark.parametrize("field", ["seed", "candidates"])
+def test_a_number_has_the_digits_0_to_9_alone(field, kind, number, client, own_data_folder):
+    began, how = time.process_time(), {"content_type": "application/json"} if kind == "json" else {}
+    answer = client.post(GENERATE, a_request(**{field: number}), **how)
+    assert_refused(answer, began, own_data_folder)
+    assert answer.json() == {field: ["A valid integer is required."]}
+
+
+def test_a_number_as_a_text_and_in_a_form_is_taken(client, catalogue):
+    for answer in (
+        client.post(GENERATE, a_request(seed="007", candidates=1.0), "application/json"),
+        client.post(GENERATE, a_request(seed="4294967295", candidates="2")),
+    ):
+        assert answer.status_code == 202
+    assert set(Job.objects.values_list("seed", flat=True)) >= {7, 4294967295}
+
+
 @pytest.mark.parametrize(
     "body",
     [

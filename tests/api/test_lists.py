@@ -24,6 +24,20 @@ def test_a_caller_lists_their_own_jobs_newest_first_in_pages(client, catalogue, 
     assert client.get("/api/jobs/").status_code == client.get("/api/loras/").status_code == 401
 
 
+@pytest.mark.parametrize("number", ["1_0", " 1", "1 ", "+1", "1.0", "\u0661", "x"])
+def test_a_page_is_named_by_the_digits_0_to_9_alone(number, client, catalogue):
+    for _ in range(25):
+        make_job()
+    answer = client.get("/api/jobs/", {"page": number})
+    assert answer.status_code == 404 and answer.json() == {
+        "detail": "There is no such page: the list has fewer."
+    }
+    sizes = [len(client.get("/api/jobs/", {"page_size": size}).json()["results"]) for size in (number, "1")]
+    assert sizes == [20, 1]  # what is no number isn't read, as before
+    pages = [len(client.get("/api/jobs/", {"page": page}).json()["results"]) for page in ("1", "2", "last")]
+    assert pages == [20, 5, 5]
+
+
 def test_a_caller_lists_their_own_loras_with_where_to_erase_them(client, db, settings):
     settings.OPEN_API = False
     owner, token = make_client("owner")

@@ -58,6 +58,8 @@ def test_how_near_each_checkpoint_came_is_kept_and_shown(client, admin_client, t
 
 
 UNREADABLE = ["no JSON", "[]", '{"step": 0, "distances": {}}', '{"step": 1, "distances": {"1": "x"}}']
+UNREADABLE += ['{"step": "1_0", "distances": {}}', '{"step": 1, "distances": {"1": "1_0.5"}}']
+UNREADABLE += ['{"step": 1, "distances": {"1_0": 0.5}}', '{"step": 1, "distances": {"first": 0.5}}']
 
 
 @pytest.mark.parametrize("likeness", UNREADABLE)

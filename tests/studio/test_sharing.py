@@ -80,6 +80,14 @@ def test_sharing_ends_at_its_time_by_hand_and_with_the_face(shared, settings, tm
     assert status(url) == 404 and not Job.objects.exists()
 
 
+@pytest.mark.parametrize("days", ["\u0667", "\uff17", "1_0", " 7", "+7"])
+def test_days_that_only_python_can_read_share_nothing(shared, days):
+    anna, job, url = shared
+    anna.post(f"/jobs/{job.code}/share/", {"days": "0"})
+    anna.post(f"/jobs/{job.code}/share/", {"days": days})
+    assert status(url) == 404 and Job.objects.get(pk=job.pk).shared_until is None
+
+
 def test_from_an_ended_link_the_way_leads_to_the_studio(shared):
     anna, job, url = shared
     anna.post(f"/jobs/{job.code}/share/", {"days": "0"})

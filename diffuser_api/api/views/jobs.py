@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from diffuser_api import audit
+from diffuser_api.api import digits
 from diffuser_api.api.job_serializer import COLUMNS, JobSerializer
 from diffuser_api.api.serializers import ErrorSerializer
 from diffuser_api.jobs import retention, status_changes
@@ -22,6 +23,11 @@ from diffuser_api.models import Job
 class NewestFirst(PageNumberPagination):
     page_size, page_size_query_param, max_page_size = 20, "page_size", 100
     invalid_page_message = "There is no such page: the list has fewer."
+    django_paginator_class = digits.Pages
+
+    def get_page_size(self, request):
+        is_number = digits.are_whole(request.query_params.get(self.page_size_query_param, ""))
+        return super().get_page_size(request) if is_number else self.page_size
 
 
 class JobList(ListAPIView):
