@@ -64,10 +64,10 @@ def gigabyte(connection, receiver) -> None:
 
 @contextlib.contextmanager
 def receiving(
-    answer: Answer, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    answer: Answer, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
 ) -> Iterator[Receiver]:
-    """A server that reads one request of each connection and lets ``answer`` speak."""
-    with socket.create_server((host, 0)) as server:
+    """A server that reads one request of each connection and lets ``answer`` speak. Port 0: a free one."""
+    with socket.create_server((host, port)) as server:
         receiver = Receiver(server.getsockname()[1], host)
 
         def serve(connection: socket.socket) -> None:

@@ -2,9 +2,6 @@
 
 import json
 import logging
-import socket
-import ssl
-import subprocess
 import time
 from datetime import timedelta
 
@@ -22,6 +19,7 @@ from diffuser_api.jobs import status_changes
 from diffuser_api.models import Job, Webhook
 from diffuser_api.webhooks import guarded_post, outbox, retries
 from diffuser_api.webhooks.sender import THREADS_OF_A_HOST, Sender
+from tests.webhooks.look_ups import names
 
 LOCAL = ["127.0.0.0/8"]
 
@@ -259,21 +257,6 @@ PRIVATE += [
 PRIVATE += ["64:ff9b::7f00:1", "2002:7f00:1::", "2002:a00:1::", "240.0.0.1", "192.0.2.1", "2001:db8::1"]
 
 
-def names(monkeypatch, *answers: list[str]) -> list[str]:
-    """What look-ups find, one after the other; the last for ever. Returns the names that were asked for."""
-    asked, real = [], socket.getaddrinfo
-
-    def look_up(host, port, *args, **options):
-        if host[0].isdecimal():
-            return real(host, port, *args, **options)  # what is connected to is an address already
-        found = answers[min(len(asked), len(answers) - 1)]
-        asked.append(host)
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in found]
-
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    return asked
-
-
 @pytest.mark.parametrize("address", PRIVATE)
 def test_a_private_address_is_not_reached(address, monkeypatch):
     names(monkeypatch, [address])
@@ -310,28 +293,3 @@ def test_a_name_that_resolves_anew_after_the_check_reaches_no_other_host(monkeyp
         with pytest.raises(guarded_post.NotPosted, match="10.0.0.1"):
             guarded_post.post(url, b"{}", {}, True, LOCAL)
         assert len(receiver.requests) == 1
-
-
-def certificate(folder, name: str) -> tuple[str, str]:
-    key, file = str(folder / "key.pem"), str(folder / "cert.pem")
-    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    made += ["-keyout", key, "-out", file, "-days", "2", "-subj", f"/CN={name}"]
-    made += ["-addext", f"subjectAltName=DNS:{name}"]
-    subprocess.run(made, check=True, capture_output=True)
-    return file, key
-
-
-def test_https_is_checked_against_the_name_not_the_address(tmp_path, monkeypatch):
-    file, key = certificate(tmp_path, "front.example")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file, key)
-    seen = []
-    context.sni_callback = lambda connection, name, _: seen.append(name)
-    monkeypatch.setenv("SSL_CERT_FILE", file)
-    with receiving(status(200), context) as receiver:
-        names(monkeypatch, ["127.0.0.1"])
-        url = f"https://front.example:{receiver.port}/"
-        assert guarded_post.post(url, b"{}", {}, False, LOCAL) == 200
-        with pytest.raises(guarded_post.NotPosted, match="CertificateVerification|certificate"):
-            guarded_post.post(url.replace("front", "other"), b"{}", {}, False, LOCAL)
-    assert seen == ["front.example", "other.example"] and len(receiver.requests) == 1
