@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from diffuser_api import audit
+from diffuser_api.admin import audit_words
 from diffuser_api.admin.jobs import ReadOnlyAdmin
 from diffuser_api.jobs import retention
 from diffuser_api.models import AuditEntry, Report
@@ -79,11 +80,19 @@ def waiting(request) -> dict:
 class AuditEntryAdmin(ReadOnlyAdmin):
     """Read only, so that nobody tidies up after themselves. Entries go by their age."""
 
-    list_display = ["at", "event", "what", "code", "by", "reason"]
+    list_display = fields = ["at", "event", "what", "code", "shown_by", "shown_reason"]
     list_display_links = None
     list_filter = ["event", "what", "at"]
     search_fields = ["code", "by"]
     date_hierarchy = "at"
+
+    @admin.display(description=_("by"), ordering="by")
+    def shown_by(self, entry):
+        return audit_words.by(entry.by) or "-"
+
+    @admin.display(description=_("reason"), ordering="reason")
+    def shown_reason(self, entry):
+        return audit_words.reason(entry.reason) or "-"
 
     def has_delete_permission(self, request, obj=None):
         return False

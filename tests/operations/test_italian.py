@@ -8,11 +8,12 @@ import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, User
 from django.urls import resolve
 from django.utils import timezone
 
@@ -21,6 +22,7 @@ from benchmarks.harness import ROOT
 from benchmarks.harness.catalogue import make_catalogue
 from benchmarks.harness.clients import make_client, make_job, make_lora
 from diffuser_api import admin as desk
+from diffuser_api import audit, wording
 from diffuser_api.jobs import status_changes
 from diffuser_api.models import (
     Action,
@@ -32,6 +34,7 @@ from diffuser_api.models import (
     Report,
     Webhook,
 )
+from diffuser_api.photos import sentences
 from generation.vision import skin
 from tests.studio.test_studio_visitors import ask, come, finish, open_studio, wish  # noqa: F401
 
@@ -238,6 +241,40 @@ def test_a_lora_says_its_skin_tone_in_italian(admin_client, db):
     assert len(set(said.values())) == len(skin.TONES) and not set(said) & set(said.values()), said
 
 
+def test_the_audit_log_says_who_and_why_in_italian(admin_client, db):
+    """Whatever the software writes into it; names and unknown words are shown as they are stored."""
+    who = [audit.ANYBODY, audit.OPERATOR, audit.AGE, audit.NOT_CHOSEN, audit.client(None)]
+    why = [audit.SAFETY, *sentences.CODES, *sorted(wording.CODES), *Report.Reason.values]
+    for by, reason in zip_longest(who, why, fillvalue=who[0]):
+        AuditEntry.objects.create(event="refused", by=by, reason=reason)
+    said = {}
+    for language in ("en", "it"):
+        page = admin_client.get(
+            "/admin/diffuser_api/auditentry/?o=1", headers={"Accept-Language": language}
+        ).content.decode()
+        said[language] = [
+            re.findall(rf'class="field-shown_{name}[^"]*">([^<]+)<', page) for name in ("by", "reason")
+        ]
+    for english, italian, stored in zip(said["en"], said["it"], (who, why), strict=True):
+        assert len(english) == len(italian) == len(why)
+        assert len(set(english)) == len(set(italian)) == len(stored)
+        assert not set(italian) & {*english, *stored}
+    assert not any("_" in text for text in said["en"][1])
+
+
+def test_names_in_the_audit_log_are_shown_as_they_are(admin_client, db):
+    named = make_client("anybody")[0]
+    AuditEntry.objects.create(event="made", by=audit.client(named))
+    AuditEntry.objects.create(
+        event="erased", by=audit.staff(User(username="<b>age")), reason="from_1999, myself"
+    )
+    page = admin_client.get(
+        "/admin/diffuser_api/auditentry/", headers={"Accept-Language": "it"}
+    ).content.decode()
+    assert ">client anybody<" in page and ">personale: &lt;b&gt;age<" in page
+    assert ">from_1999, Ci sono io, e non sono d&#x27;accordo<" in page
+
+
 @pytest.fixture
 def rows(catalogue, tmp_path):
     """One row of each kind, so that every page of the desk has something to show."""
@@ -265,6 +302,7 @@ def rows(catalogue, tmp_path):
     PostcardLayout.objects.create(name="Piazza")
     Report.objects.create(job=job, reason="myself")
     AuditEntry.objects.create(event="taken_down", what="generation", code="00000003", by="desk")
+    AuditEntry.objects.create(event="reported", what="generation", by=audit.ANYBODY, reason="myself")
     Group.objects.create(name="anna")
 
 
