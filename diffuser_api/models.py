@@ -135,6 +135,10 @@ class Job(Owned):
     output = models.FileField(_("picture"), upload_to="outputs/", blank=True)
     # the finished picture's step before the face, so that the face can be painted again alone
     body = models.FileField(upload_to="bodies/", blank=True, default="", db_default="", editable=False)
+    # the finished picture as messengers show it; made when it is first asked for, see studio.sharing
+    shared_small = models.FileField(
+        upload_to="shared/", blank=True, default="", db_default="", editable=False
+    )
     # the first step that this job paints; its body is another job's if it is the face
     first = models.PositiveSmallIntegerField(default=1, db_default=1, editable=False)
     # the worker's files of an unfinished job: each one's name, and the name of its copy in the storage

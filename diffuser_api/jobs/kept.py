@@ -60,6 +60,8 @@ def _picture(job: Job) -> Iterator[str]:
         yield "  the reference in the picture's watermark"
     if job.body:
         yield f"  the picture before the face was painted: {job.body.name}"
+    if job.shared_small:
+        yield f"  a small copy of the shared picture: {job.shared_small.name}"
 
 
 def _around(job: Job) -> Iterator[str]:

@@ -73,6 +73,7 @@ def _delete(codes: set[str], by: str, event: str = audit.Event.ERASED) -> int:
         working_files.remove(code)  # a worker that has died left them
     with transaction.atomic():
         audit.erased(_kinds(codes), by, event)
+        jobs.update(shared_until=None)  # locks the rows: no small copy is stored after they are read
         deleted = LoraModel.with_erased.filter(code__in=codes).delete()[0]
         deleted += jobs.delete()[0]  # django-cleanup removes the files of both after the commit
         transaction.on_commit(write_ahead_log.empty)

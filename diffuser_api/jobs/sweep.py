@@ -97,7 +97,8 @@ def remove_files(writing_seconds: float = WRITING_SECONDS) -> None:
         log.debug("stored files are left alone: they belong to %s", owner)
         return
     writing = timedelta(seconds=writing_seconds)
-    for model, field in ((Job, "output"), (Job, "body"), (LoraModel, "file"), (TrainingPhoto, "file")):
+    of_jobs = [(Job, field) for field in ("output", "body", "shared_small")]
+    for model, field in (*of_jobs, (LoraModel, "file"), (TrainingPhoto, "file")):
         folder = model._meta.get_field(field).upload_to.rstrip("/")
         for page in default_storage.pages(folder):
             old = {name for name, age in page.items() if age >= writing}

@@ -32,6 +32,15 @@ def open_stored(field_file, kind: str = "picture") -> Image.Image:
         raise OSError(str(error)) from error
 
 
+def size_of(field_file) -> tuple[int, int]:
+    """Of a stored picture, from its header alone. Raises OSError when the file is gone or no picture."""
+    try:
+        with field_file.open("rb") as file, Image.open(file) as picture:
+            return picture.size
+    except (ValueError, SyntaxError) as error:
+        raise OSError(str(error)) from error
+
+
 def as_png(picture: Image.Image) -> bytes:
     content = io.BytesIO()
     picture.save(content, "PNG")

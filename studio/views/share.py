@@ -15,12 +15,11 @@ from diffuser_api.access import throttles
 from diffuser_api.access.addresses import address_of
 from diffuser_api.api.digits import are_whole
 from diffuser_api.models import Job, Report
-from diffuser_api.photos.pictures import derived, open_stored
+from diffuser_api.photos.pictures import size_of
 from studio import sharing, visitors
 
 REPORT_RATE = (10, 3600)  # of one address
 MOST_REPORTS = 20  # that are kept about one picture
-PREVIEW_SIDE = 1200  # pixels, as messengers want them
 HEADERS = {
     "Cache-Control": "private, no-store",  # gone when the visitor ends it
     "X-Robots-Tag": "noindex, nofollow, noarchive",
@@ -62,8 +61,8 @@ def _shared(view):
 @require_safe
 @_shared
 def page(request, job, token):
-    picture = open_stored(job.output)
-    context = {"job": job, "token": token, "width": picture.width, "height": picture.height}
+    width, height = size_of(job.output)
+    context = {"job": job, "token": token, "width": width, "height": height}
     context["url"] = sharing.url_of(job, request)
     return render(request, "studio/shared.html", context)
 
@@ -80,9 +79,7 @@ def picture(request, job, token):
 @_shared
 def small(request, job, token):
     """What a messenger shows beside the address."""
-    shown = open_stored(job.output)
-    shown.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
-    return HttpResponse(derived(shown, job.output, ["c2pa.resized"]), content_type="image/jpeg")
+    return HttpResponse(sharing.small(job), content_type="image/jpeg")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -3,12 +3,16 @@
 import subprocess
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.core.files.storage import default_storage
 from django.db import connection
+from django.db.models.signals import pre_delete
 from django.test import Client as Browser
+from django.utils import timezone
+from PIL import Image
 
 from benchmarks.harness.api_requests import a_request
 from benchmarks.harness.clients import make_job, make_lora, make_picture, make_training
@@ -16,7 +20,9 @@ from diffuser_api.jobs import lora_file, orders, retention, runner, status_chang
 from diffuser_api.jobs.orders import TrainingOrder
 from diffuser_api.models import Job, LoraModel
 from diffuser_api.photos.gate import Seen
+from diffuser_api.photos.pictures import as_png
 from generation import training_set
+from studio import sharing
 
 LORA = "12345678"
 sqlite_only = pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL's vacuum comes later")
@@ -133,6 +139,38 @@ def test_an_erasure_whose_process_died_is_ended_by_the_next_sweep(lora, tmp_path
     sweep.sweep()
     assert not LoraModel.with_erased.exists() and not default_storage.listdir("loras")[1]
     assert [row.code for row in Job.objects.all()] == [picture.code] != [job.code]
+
+
+def test_a_small_copy_that_is_stored_in_the_middle_of_a_deletion_is_gone_too(catalogue, tmp_path):
+    """The deletion has read the row, and is about to delete it, when the copy is made."""
+    (tmp_path / "picture.png").write_bytes(as_png(Image.new("RGB", (64, 64))))
+    job = status_changes.claim(make_job().code)
+    assert status_changes.finish_generation(job, tmp_path / "picture.png")
+    Job.objects.update(shared_until=timezone.now() + timedelta(days=1))
+    answers = []
+
+    def look(row):
+        try:
+            answers.append(sharing.small(row))
+        except OSError as error:
+            answers.append(error)
+        finally:
+            connection.close()
+
+    friend = threading.Thread(target=look, args=[Job.objects.get(pk=job.pk)])
+
+    def meanwhile(**_):
+        friend.start()
+        friend.join(1)  # it waits for the deletion; a request does so for two seconds
+
+    pre_delete.connect(meanwhile, sender=Job)
+    try:
+        assert retention.delete(job.code, "somebody")
+    finally:
+        pre_delete.disconnect(meanwhile, sender=Job)
+        friend.join()
+    assert len(answers) == 1 and isinstance(answers[0], FileNotFoundError)
+    assert default_storage.listdir("shared")[1] == default_storage.listdir("outputs")[1] == []
 
 
 def test_an_expired_face_takes_its_pictures_along(lora, tmp_path, settings):

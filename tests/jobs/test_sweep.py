@@ -191,14 +191,16 @@ def test_a_second_database_on_one_data_dir_leaves_the_firsts_files_alone(job, tm
 
 def test_old_files_of_no_row_are_removed(job, own_data_folder):
     kept = default_storage.save("outputs/kept.png", ContentFile(b"x"))
-    Job.objects.update(output=kept)
-    for name in ("outputs/1.png", "loras/1.safetensors", "photos/1.jpg", "pois/1.png"):
+    kept_small = default_storage.save("shared/kept.jpg", ContentFile(b"x"))
+    Job.objects.update(output=kept, shared_small=kept_small)
+    of_pictures = ("outputs/1.png", "bodies/1.png", "shared/1.jpg")
+    for name in (*of_pictures, "loras/1.safetensors", "photos/1.jpg", "pois/1.png"):
         default_storage.save(name, ContentFile(b"x"))
     sweep.sweep()
     assert default_storage.exists("photos/1.jpg")
     sweep.remove_files(writing_seconds=0)
     left = {str(path.relative_to(own_data_folder)) for path in own_data_folder.rglob("1.*")}
-    assert left == {"pois/1.png"} and default_storage.exists(kept)
+    assert left == {"pois/1.png"} and all(map(default_storage.exists, (kept, kept_small)))
 
 
 def test_a_run_whose_job_was_given_away_writes_nothing(job, dead_worker, tmp_path):

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.core.files.storage import default_storage
+from django.core.management import call_command
+from django.db import connection
 from django.test import Client as Browser
 from django.utils import timezone
 from PIL import Image
 
 from benchmarks.harness.catalogue import make_catalogue
 from benchmarks.harness.clients import make_lora
-from diffuser_api.jobs import retention
+from diffuser_api.jobs import kept, retention
 from diffuser_api.models import AuditEntry, Job, Report
+from studio import sharing
 from studio.views import share
 from tests.studio.test_studio_visitors import ask, come, finish, open_studio  # noqa: F401
 
@@ -219,3 +225,99 @@ def test_only_who_may_delete_pictures_takes_them_down(shared, client):
     ) or [f"/admin/diffuser_api/report/{Report.objects.get().pk}/take-down/"]
     assert client.post(button).status_code == 403 and client.get(button).status_code == 405
     assert status(url) == 200
+
+
+# --- the small copy that messengers show --------------------------------------------------------------------
+
+
+def small_files() -> list[str]:
+    return sorted(default_storage.listdir("shared")[1]) if default_storage.exists("shared") else []
+
+
+def test_the_page_and_the_small_copy_decode_the_picture_once_at_most(shared):
+    """Afterwards the picture can be broken behind its header, and nobody notices."""
+    _, job, url = shared
+    first = Browser().get(f"{url}small.jpg").content
+    assert len(small_files()) == 1 and b"c2pa" in first and b"rainedAlgorithmicMedia" in first
+    content = job.output.open("rb").read()
+    size = Image.open(io.BytesIO(content)).size
+    with open(job.output.path, "wb") as file:
+        file.write(content[:60])
+    assert Browser().get(f"{url}small.jpg").content == first and len(small_files()) == 1
+    page = Browser().get(url)
+    assert page.status_code == 200
+    assert f'width="{size[0]}" height="{size[1]}"' in page.content.decode()
+
+
+def test_a_picture_that_is_broken_or_gone_has_no_small_copy(shared):
+    _, job, url = shared
+    with open(job.output.path, "r+b") as file:
+        file.truncate(60)
+    assert status(f"{url}small.jpg") == 404 and small_files() == []
+    default_storage.delete(job.output.name)
+    assert status(f"{url}small.jpg") == status(url) == 404 and small_files() == []
+
+
+def test_a_full_disk_keeps_nobody_from_the_small_copy(shared, monkeypatch):
+    _, job, url = shared
+
+    def full(*args, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(default_storage, "save", full)
+    assert Image.open(io.BytesIO(Browser().get(f"{url}small.jpg").content)).format == "JPEG"
+    assert Job.objects.get(pk=job.pk).shared_small == "" and small_files() == []
+
+
+def test_the_small_copy_is_seen_as_long_as_the_picture_is_shared(shared):
+    anna, job, url = shared
+    assert status(f"{url}small.jpg") == 200
+    anna.post(f"/jobs/{job.code}/share/", {"days": "0"})
+    assert status(f"{url}small.jpg") == 404
+    anna.post(f"/jobs/{job.code}/share/", {"days": "1"})
+    assert status(f"{url}small.jpg") == 200 and len(small_files()) == 1
+
+
+LEAVING = {
+    "the picture": lambda anna, job: anna.post(f"/jobs/{job.code}/delete/"),
+    "everything": lambda anna, job: anna.post("/leave/", {"erase": ""}),
+    "by the operator": lambda anna, job: call_command("takedown", job.code),
+    "by age": lambda anna, job: [Job.objects.update(finished_at="2020-01-01T00:00Z"), retention.apply()],
+}
+
+
+@pytest.mark.parametrize("leave", LEAVING.values(), ids=LEAVING)
+def test_the_small_copy_is_deleted_with_the_picture(transactional_db, shared, leave):
+    anna, job, url = shared
+    assert status(f"{url}small.jpg") == 200 and len(small_files()) == 1
+    assert any("small copy" in line for line in kept.of(job.code))
+    leave(anna, job)
+    assert not Job.objects.exists() and small_files() == []
+
+
+def test_a_picture_that_is_erased_while_its_small_copy_is_made_leaves_none(
+    transactional_db, shared, monkeypatch
+):
+    _, job, url = shared
+    copy = sharing.derived(Image.open(job.output.path), job.output, ["c2pa.resized"])
+
+    def erased_meanwhile(*args):
+        retention.delete(job.code, "somebody")
+        return copy
+
+    monkeypatch.setattr(sharing, "derived", erased_meanwhile)
+    assert status(f"{url}small.jpg") == 404 and small_files() == []
+
+
+def test_many_who_ask_at_once_get_one_copy(transactional_db, shared):
+    _, _, url = shared
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: asked(f"{url}small.jpg"), range(8)))
+    assert len(set(answers)) == len(small_files()) == 1
+
+
+def asked(url: str) -> bytes:
+    try:
+        return Browser().get(url).content
+    finally:
+        connection.close()
