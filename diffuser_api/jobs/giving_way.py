@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db.models import Max
 from django.db.models.functions import Now
 
-from diffuser_api.jobs import folders, processes, queue
+from diffuser_api.jobs import folders, pauses, processes, queue
 from diffuser_api.models import Job
 from diffuser_api.operations import workers
 from generation.step_table import TRAIN
@@ -54,21 +54,13 @@ class Checkpoints:
 
 def _newest_picture_of_those_that_wait(steps: set[str]) -> int:
     """0 if none has waited for too long. Only pictures that no other worker takes count."""
-    others = [one for one in workers.serving() if one.name != processes.name()]
-    if not steps or not settings.TRAINING_YIELDS_AFTER or _could_take_the_training_along(others):
-        return 0
     trainings = Job.objects.filter(kind=Job.Kind.TRAINING, status=Job.Status.RUNNING)
     training = set(trainings.values_list("worker", flat=True))
-    own = steps.difference(*(one.steps for one in others if one.name not in training))
+    own = pauses.steps_for(processes.name(), steps, workers.serving(), training)
+    if not own:
+        return 0
     waiting = Job.objects.filter(queue.CLAIMABLE & queue.waits_for(own), kind=Job.Kind.GENERATION).order_by()
     too_long = timedelta(seconds=settings.TRAINING_YIELDS_AFTER)
     if not waiting.filter(created_at__lt=Now() - too_long).exists():
         return 0
     return waiting.aggregate(newest=Max("pk"))["newest"] or 0
-
-
-def _could_take_the_training_along(others: Collection[workers.Serving]) -> bool:
-    """Whether a worker of another machine could claim it, and would have to begin it again."""
-    return not settings.BUCKET and any(
-        TRAIN in one.steps and not processes.is_here(one.name) for one in others
-    )

@@ -52,6 +52,11 @@ def mark() -> dict[str, str]:
     return {MARK: name()}
 
 
+def machine_of(worker: str) -> str:
+    """Of a worker's name, the part that says on which machine it is."""
+    return worker.rsplit("-", 2)[0]
+
+
 def is_here(worker: str) -> bool:
     """Whether the worker is of this machine: only then can ``is_alive`` answer."""
     return worker.startswith(machine() + "-")

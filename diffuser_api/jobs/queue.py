@@ -21,6 +21,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext
 
+from diffuser_api.jobs import pauses
+from diffuser_api.jobs.pauses import Running
 from diffuser_api.models import Job, LoraModel
 from diffuser_api.operations import workers
 from diffuser_api.operations.workers import ALL_STEPS, FIRST_STEPS, Serving
@@ -110,6 +112,7 @@ class Waiting(NamedTuple):
     steps: list[str]
     next_step: str
     progress: float
+    created_at: datetime
 
     @classmethod
     def of(cls, job: Job) -> Waiting:
@@ -241,7 +244,6 @@ class Outlook:
         return _seconds_at_own_pace(job) if typical is None else round(typical * (1 - job.progress))
 
 
-Running = tuple[str, str, float]  # worker, kind, progress
 _kept: tuple[float, Outlook] | None = None  # when it was looked at, time.monotonic()
 _looking = threading.Lock()
 
@@ -266,9 +268,13 @@ def look() -> Outlook:
     rows = Job.objects.filter(status=Job.Status.RUNNING)
     running = list(rows.values_list("worker", "kind", "progress"))
     typical = {str(kind): typical_seconds(kind) for kind in Job.Kind}
+    now = timezone.now()
+    pictures = [job for job in turns if job.kind == Job.Kind.GENERATION]
+    waits = [(job.steps_left[0], (now - job.created_at).total_seconds()) for job in pictures]
+    given_way = pauses.expected(running, serving, waits, typical[Job.Kind.TRAINING])
     places: dict[int, Place] = {}
     for able in {_able(serving, job.steps_left[0]) for job in turns}:
-        places |= _places(turns, running, serving, able, typical)
+        places |= _places(turns, running, serving, able, typical, given_way)
     return Outlook(places, Place(len(running) + len(turns), None, False), typical)
 
 
@@ -278,27 +284,31 @@ def _places(
     serving: list[Serving],
     able: frozenset[str],
     typical: dict[str, float | None],
+    given_way: dict[str, float],
 ) -> dict[int, Place]:
     """The places of the jobs whose next step is taken by the workers ``able``, and by no others.
 
     A running job counts if its worker could take such a job after it. So does a queued job that one of these
-    workers takes. If no worker takes the step, all jobs count.
+    workers takes. If no worker takes the step, all jobs count. ``given_way``: see ``pauses.expected``; all
+    pictures that wait are then painted before any training goes on.
     """
     others = {worker.name for worker in serving} - able if able else set()
     before = sum(worker not in others for worker, _, _ in running)
     known = all(typical[kind] is not None for _, kind, _ in running)
     busy = _busy(running, serving or [ANY_WORKER], typical) if known else {}
+    rest = {name: busy[name] - pause for name, pause in given_way.items()} if known else {}
+    busy |= given_way if known else {}
+    turns = [job for job in turns if not able or able & _able(serving, job.steps_left[0])]
+    positions = {job.pk: before + n for n, job in enumerate(turns)}
     places = {}
-    for job in turns:
-        mine = _able(serving, job.steps_left[0])
-        if able and not able & mine:
-            continue
+    for job in sorted(turns, key=lambda job: job.kind == Job.Kind.TRAINING) if rest else turns:
+        if job.kind == Job.Kind.TRAINING:
+            busy, rest = {name: seconds + rest.get(name, 0.0) for name, seconds in busy.items()}, {}
         known = known and typical[job.kind] is not None
         seconds = typical[job.kind] * (1 - job.progress) if known else 0.0
         end = _end_of(job, seconds, serving or [ANY_WORKER], busy) if known else None
-        if mine == able:
-            places[job.pk] = Place(before, None if end is None else round(end), known)
-        before += 1
+        if able == _able(serving, job.steps_left[0]):
+            places[job.pk] = Place(positions[job.pk], None if end is None else round(end), known)
     return places
 
 

@@ -77,6 +77,11 @@ class TrainingSettings:
     choose_checkpoint: bool = False  # take the checkpoint whose sample pictures are most like the photos
     variables: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def save_every(self) -> int:
+        """After so many steps, there is a checkpoint. The default is launch.bash's."""
+        return int(self.environment().get("SAVE_EVERY_N_STEPS", 100))
+
     def environment(self) -> dict[str, str]:
         """The variables that training-app/launch.bash reads."""
         return {

@@ -11,6 +11,7 @@ from diffuser_api.jobs import folders, orders, processes, queue, run_training, r
 from diffuser_api.models import Job
 from diffuser_api.operations import workers
 from diffuser_api.operations.workers import ALL_STEPS
+from generation.models.profiles import get_profile
 from generation.step_table import ORDER
 
 HOOK = "https://front.example/hook"
@@ -170,3 +171,85 @@ def test_a_training_that_gave_way_teaches_no_estimate(photos):
     Job.objects.filter(pk=training.pk).update(gives_way_to=1)
     assert status_changes.finish_training(training, make_lora("12345678").file.read())
     assert queue.typical_seconds(Job.Kind.TRAINING) is None
+
+
+# --- the estimate of a picture that a training gives way to -------------------------------------------------
+
+
+@pytest.fixture
+def seconds_of(monkeypatch):
+    """A picture takes 10 seconds, a training 1000, with 30 checkpoints."""
+    typical = {Job.Kind.GENERATION: 10.0, Job.Kind.TRAINING: 1000.0}
+    monkeypatch.setattr(queue, "typical_seconds", typical.get)
+    training = get_profile().training
+    assert (training.steps, training.save_every) == (300, 10)
+
+
+def under_way(photos, progress: float, worker: str = "", steps=ALL_STEPS) -> Job:
+    """A training that a worker of this machine runs."""
+    worker, training = worker or processes.name(), make_training(photos)
+    workers.register(worker, steps)
+    Job.objects.filter(pk=training.pk).update(status="running", worker=worker, progress=progress)
+    return training
+
+
+def estimates(*jobs: Job) -> list[int | None]:
+    return [queue.eta_seconds(job) for job in jobs]
+
+
+def test_the_estimate_of_a_picture_knows_that_a_training_gives_way(photos, seconds_of):
+    under_way(photos, 0.51)
+    picture = make_job()
+    assert estimates(picture) == [100]  # the first checkpoint after 60 more seconds is in 90
+    assert queue.position(picture) == 1
+    make_older(picture, 61)
+    assert estimates(picture) == [33]  # the next checkpoint is in 23
+    second, training = make_job(), make_training(photos)
+    assert estimates(picture, second, training) == [33, 43, 490 + 20 + 1000]
+
+
+def test_pictures_that_wait_behind_a_queued_training_come_before_it_if_the_running_one_gives_way(
+    photos, seconds_of
+):
+    under_way(photos, 0.51)
+    training, picture = make_training(photos), make_older(make_job(), 61)
+    assert turns() == [training.pk, picture.pk]
+    assert estimates(training, picture) == [490 + 10 + 1000, 33]
+    assert (queue.position(training), queue.position(picture)) == (1, 2)
+
+
+def test_a_training_that_ends_before_its_next_checkpoint_is_waited_for(photos, seconds_of):
+    under_way(photos, 0.995)
+    assert estimates(make_job()) == [15]
+
+
+def test_two_trainings_give_way_to_two_pictures(photos, seconds_of):
+    under_way(photos, 0.51)
+    under_way(photos, 0.51, f"{processes.machine()}-1-1")
+    assert estimates(*(make_older(make_job(), 61) for _ in range(3))) == [33, 33, 43]
+
+
+@pytest.mark.parametrize(
+    ("why", "estimate"),
+    [
+        ("the worker only trains", None),
+        ("another worker paints", 50),
+        ("the setting is off", 500),
+        ("a worker elsewhere would begin the training again", 500),
+    ],
+)
+def test_the_estimate_knows_when_a_training_does_not_give_way(why, estimate, photos, seconds_of, settings):
+    under_way(photos, 0.51, steps=("train",) if "only" in why else ALL_STEPS)
+    if "another" in why:
+        workers.register("painter", ORDER)
+        for _ in range(4):
+            make_job()
+    if "elsewhere" in why:
+        workers.register("elsewhere-1-1", ("train",))
+    settings.TRAINING_YIELDS_AFTER = 0 if "off" in why else 60
+    assert estimates(make_older(make_job(), 61)) == [estimate]
+
+
+def test_checkpoints_are_expected_where_the_trainer_makes_them():
+    said = f"SAVE_EVERY_N_STEPS:-{get_profile('sd15').training.save_every}}}"
+    assert said in run_training.LAUNCH.read_text()
