@@ -9,6 +9,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import connection
 from django.test import Client as Browser
+from PIL import Image
 
 from benchmarks.harness.api_requests import send
 from benchmarks.harness.clients import make_client, make_job, make_lora, make_picture, make_training
@@ -19,7 +20,9 @@ from diffuser_api.api.job_serializer import output_url
 from diffuser_api.jobs import kept, lease, retention, runner, status_changes, sweep
 from diffuser_api.models import ActionImage, Job, LoraModel, PoiImage, TrainingPhoto
 from diffuser_api.operations import doctor, health, installation
+from diffuser_api.photos.pictures import as_png
 from djangoproject.environment import Environment
+from studio import sharing
 
 pytestmark = [
     pytest.mark.skipif(connection.vendor != "postgresql", reason="runs in: make test-scale"),
@@ -29,7 +32,8 @@ pytestmark = [
 
 def of_visitors(bucket) -> set[str]:
     """The folders that hold files of visitors."""
-    return {name.split("/")[0] for name in bucket.names()} & {"photos", "loras", "outputs", "bodies", "work"}
+    folders = {"photos", "loras", "outputs", "bodies", "shared", "work"}
+    return {name.split("/")[0] for name in bucket.names()} & folders
 
 
 def test_every_stored_file_is_in_the_bucket_and_none_on_the_disk(bucket, photos, tmp_path):
@@ -80,6 +84,20 @@ def test_deleted_files_are_gone_from_the_bucket(bucket, tmp_path):
     assert any("outputs/" in line for line in kept.of(lora.code))
     assert retention.delete(lora.code, "somebody")
     assert of_visitors(bucket) == set() and kept.of(lora.code) == []
+
+
+def test_the_small_copy_of_a_shared_picture_is_in_the_bucket_as_long_as_the_picture(bucket, tmp_path):
+    (tmp_path / "picture.png").write_bytes(as_png(Image.new("RGB", (64, 64))))
+    job = status_changes.claim(make_job().code)
+    assert status_changes.finish_generation(job, tmp_path / "picture.png")
+    rows = [Job.objects.get(pk=job.pk) for _ in range(3)]  # as three requests have read them
+    assert sharing.small(rows[0]) == sharing.small(rows[1]) != b""
+    assert of_visitors(bucket) == {"outputs", "shared"}
+    assert len([name for name in bucket.names() if name.startswith("shared/")]) == 1
+    assert retention.delete(job.code, "somebody")
+    with pytest.raises(FileNotFoundError):
+        sharing.small(rows[2])
+    assert of_visitors(bucket) == set()
 
 
 def test_a_job_that_is_cancelled_while_its_picture_is_stored_leaves_no_file(bucket, tmp_path, monkeypatch):
