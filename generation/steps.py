@@ -27,11 +27,11 @@ from generation.picture.compositing import add_change, bounded, keep_colours, la
 from generation.picture.cut_out import restore_place
 from generation.picture.enlarging import close_up_of
 from generation.picture.portrait import with_face_of
-from generation.picture.restoring import restore_head
+from generation.picture.restoring import restore
 from generation.picture.underpainting import Figure, underpainted
 from generation.seeds import candidate_generators
 from generation.vision import detectors_of, likeness
-from generation.vision.looks import Looks
+from generation.vision.visitor import Visitor
 
 
 def pose(figure: Figure, canvas: Canvas, painter: Painter) -> Image.Image:
@@ -103,22 +103,19 @@ def _changed(picture: Image.Image, painted: Image.Image, painter: Painter) -> Im
     return keep_colours(changed, picture, radius=painter.profile.colours_kept)
 
 
-def face(
-    picture: Image.Image, canvas: Canvas, embeddings: list[list[float]] | None, looks: Looks, painter: Painter
-) -> Image.Image:
+def face(picture: Image.Image, canvas: Canvas, visitor: Visitor, painter: Painter) -> Image.Image:
     """Paint the visitor's face into the face mask. The painter's pipeline has the visitor's LoRA loaded.
 
     With a strength below 1, the painting begins from the head that is there. So the face keeps its place,
     size and tilt. With ``profile.portrait``, the visitor's face is put there first: see ``picture.portrait``.
 
     The pipeline crops the mask with a margin, enlarges the crop to the face resolution, paints it, and puts
-    it back. It paints ``profile.face_candidates`` faces in one batch. The face nearest to ``embeddings`` (a
-    vector for each face in the visitor's photos) and to ``looks`` is kept. Without ``embeddings``, only one
-    face is painted. With ``profile.restoration``, restored heads are compared, since the finished picture has
-    one. Last, the skin's colour is moved towards that of the neck.
+    it back. It paints ``profile.face_candidates`` faces in one batch, and keeps the nearest to the visitor's.
+    Without their embeddings, only one face is painted. With ``profile.restoration``, restored heads are
+    compared, since the finished picture has one. Last, the skin's colour is moved towards that of the neck.
     """
     profile, mask, detectors = painter.profile, canvas.face_mask, detectors_of(painter.profile)
-    count = profile.face_candidates if embeddings else 1
+    count = profile.face_candidates if visitor.embeddings else 1
     crop = {
         "mask_image": mask,
         "padding_mask_crop": profile.face_padding,
@@ -129,7 +126,7 @@ def face(
     }
 
     def nearest(heads: list[Image.Image]) -> Image.Image:
-        return heads[0] if count == 1 else likeness.nearest(heads, mask, embeddings, looks, detectors)
+        return heads[0] if count == 1 else likeness.nearest(heads, mask, visitor, detectors)
 
     begun = picture
     if profile.portrait:
@@ -139,8 +136,10 @@ def face(
         painter = painter.after(profile.portrait.performed)
     painted = painter.paint(profile.face, image=begun, **crop)
     candidates = [lay_over(one, picture, mask, profile.feather) for one in painted]
-    restored = candidates if count == 1 else [restore_head(one, canvas, looks, profile) for one in candidates]
-    best = candidates[restored.index(nearest(restored))]
+    best = candidates[0]
+    if count > 1:
+        restored = [restore(one, canvas, mask, visitor, profile) for one in candidates]
+        best = candidates[restored.index(nearest(restored))]
     if not profile.face_colour_limit:
         return best
     fitted = face_colours.fit_to_neck(best, mask, canvas.skeleton, profile.face_colour_limit, detectors)

@@ -1,9 +1,9 @@
 """Repaints smeared parts of a painted subject and tells it from the place, as face restoration does.
 
-A U-Net sees the painting, the empty place, the skeleton and the mask, and is told the visitor's looks. It
-answers with the subject's clean pixels and an alpha matte, of which the picture is composed.
-``training.train_restoration`` trains it against a critic, as pix2pixHD (Wang et al. 2018) and GFPGAN (Wang et
-al. 2021) do.
+A U-Net sees the painting, the empty place, the skeleton and the mask, and is told the visitor's looks and
+face embedding. It answers with the subject's clean pixels and an alpha matte, of which the picture is
+composed. ``training.train_restoration`` trains it against a critic, as pix2pixHD (Wang et al. 2018) and
+GFPGAN (Wang et al. 2021) do.
 """
 
 from __future__ import annotations
@@ -18,64 +18,73 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
 
+from generation.miniature import detectors
 from generation.miniature.matting import INPUTS, inputs_of_pictures
-from generation.vision.looks import PLAIN, VALUES, Looks
+from generation.vision.looks import PLAIN, VALUES
+from generation.vision.visitor import Visitor
 
 FILE = Path(__file__).parent / "detector_models" / "restoration.safetensors"
-WIDTHS = (16, 32, 64, 96, 128)  # channels at full size, half, and so on
-LOOKS = sum(map(len, VALUES.values()))  # see ``encoded``
-SIDE = 144  # pixels: how large a head's surroundings are restored
-STRIDE = 2 ** (len(WIDTHS) - 1)  # a picture's sides are filled up to multiples of it
+UNSHUFFLE = 2  # pixels of a side that become channels, which costs less than layers at the full size
+WIDTHS = (32, 32, 64, 96, 128)  # channels at half the size, a quarter, and so on
+LOOKS = sum(map(len, VALUES.values()))
+TOLD = LOOKS + detectors.NUMBERS  # see ``told``
+SIDE = 256  # pixels: how large a head's surroundings are restored
+STRIDE = UNSHUFFLE * 2 ** (len(WIDTHS) - 1)  # a picture's sides are filled up to multiples of it
+SMOOTH_BELOW = 0.75  # when the network sees the painting this small, its pixels would be seen as steps
+EMBEDDING_SCALE = 10.0  # brings an embedding's numbers to a deviation of about 1
 
 
 class Block(nn.Module):
-    """A residual block from ``before`` to ``after`` channels. The looks move each channel after its norm."""
+    """A residual block from ``before`` to ``after`` channels. What is told moves each after its norm."""
 
     def __init__(self, before: int, after: int):
         super().__init__()
         self.first = nn.Conv2d(before, after, 3, padding=1)
         self.second = nn.Conv2d(after, after, 3, padding=1)
         self.norm = nn.GroupNorm(8, after)
-        self.told = nn.Linear(LOOKS, after)
-        self.past = nn.Conv2d(before, after, 1) if before != after else nn.Identity()
+        self.told = nn.Linear(TOLD, after)
+        self.past = nn.Conv2d(before, after, 1)
 
-    def forward(self, x: torch.Tensor, looks: torch.Tensor) -> torch.Tensor:
-        inner = self.norm(self.first(x)) + self.told(looks)[..., None, None]
+    def forward(self, x: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
+        inner = self.norm(self.first(x)) + self.told(told)[..., None, None]
         return self.past(x) + self.second(F.silu(inner))
 
 
 class RestorationNetwork(nn.Module):
-    """(B, INPUTS, H, W) and looks (B, LOOKS) to the subject (B, 3, H, W), about -1..1, and logits of alpha
-    (B, 1, H, W).
+    """(B, INPUTS, H, W) and what is told of the visitor (B, TOLD) to the subject (B, 3, H, W), about -1..1,
+    and logits of alpha (B, 1, H, W).
 
     The sides are multiples of ``STRIDE``. The first three inputs are the painting, to which the network adds.
+    Pixels are unshuffled to channels at the entrance and shuffled back at the exit (Shi et al. 2016).
     """
 
     def __init__(self):
         super().__init__()
-        pairs = list(zip(WIDTHS, WIDTHS[1:], strict=False))
-        self.down = nn.ModuleList([Block(INPUTS, WIDTHS[0]), *(Block(a, b) for a, b in pairs)])
+        pairs, square = list(zip(WIDTHS, WIDTHS[1:], strict=False)), UNSHUFFLE**2
+        self.down = nn.ModuleList([Block(square * INPUTS, WIDTHS[0]), *(Block(a, b) for a, b in pairs)])
         self.middle = Block(WIDTHS[-1], WIDTHS[-1])
         self.up = nn.ModuleList([Block(a + b, a) for a, b in pairs])
-        self.out = nn.Conv2d(WIDTHS[0], 4, 3, padding=1)
+        self.out = nn.Conv2d(WIDTHS[0], square * 4, 3, padding=1)
 
-    def forward(self, x: torch.Tensor, looks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, x: torch.Tensor, told: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         painting, levels = x[:, :3], []
+        x = F.pixel_unshuffle(x, UNSHUFFLE)
         for number, block in enumerate(self.down):
-            x = block(F.avg_pool2d(x, 2) if number else x, looks)
+            x = block(F.avg_pool2d(x, 2) if number else x, told)
             levels.append(x)
-        x = self.middle(levels.pop(), looks)
+        x = self.middle(levels.pop(), told)
         for level, block in reversed(list(zip(levels, self.up, strict=True))):
-            x = block(torch.cat([level, F.interpolate(x, scale_factor=2)], 1), looks)
-        added, alpha = self.out(x).split((3, 1), 1)
+            x = block(torch.cat([level, F.interpolate(x, scale_factor=2)], 1), told)
+        added, alpha = F.pixel_shuffle(self.out(x), UNSHUFFLE).split((3, 1), 1)
         return painting + added, alpha
 
 
-def encoded(looks: Looks) -> torch.Tensor:
-    """(LOOKS,): 1 for each value that ``looks`` names. Where nothing is known of a person, all are 0."""
-    known = PLAIN | looks if looks else {}
+def told(visitor: Visitor) -> torch.Tensor:
+    """(TOLD,): 1 for each value that the looks name, then the embeddings' mean; 0 where nothing is known."""
+    known = PLAIN | visitor.looks if visitor.looks else {}
     values = [float(known.get(name) == word) for name, words in VALUES.items() for word in words]
-    return torch.tensor(values)
+    mean = np.mean(visitor.embeddings, 0) if visitor.embeddings else np.zeros(detectors.NUMBERS)
+    return torch.tensor([*values, *(EMBEDDING_SCALE * mean)], dtype=torch.float32)
 
 
 @functools.cache
@@ -87,9 +96,9 @@ def _network() -> RestorationNetwork:
 
 @torch.no_grad()
 def restored(
-    painted: Image.Image, place: Image.Image, skeleton: Image.Image, mask: Image.Image, looks: Looks
+    painted: Image.Image, place: Image.Image, skeleton: Image.Image, mask: Image.Image, visitor: Visitor
 ) -> tuple[Image.Image, Image.Image]:
-    """The subject's clean pixels, RGB, and its alpha, L, of a head's surroundings.
+    """The subject's clean pixels, RGB, and its alpha, L, of the surroundings of a head or a body.
 
     All pictures have one size. They are brought to ``SIDE`` for the network, since it was trained at that
     size. What it adds to the painting is brought back, so a large painting keeps its finer detail.
@@ -98,8 +107,11 @@ def restored(
     size = tuple(round(times * side) for side in painted.size)
     pictures = (one.resize(size, Image.Resampling.BICUBIC) for one in (painted, place, skeleton, mask))
     seen = inputs_of_pictures(*pictures, STRIDE)
-    subject, alpha = _network()(seen, encoded(looks)[None])
+    subject, alpha = _network()(seen, told(visitor)[None])
     answer = torch.cat([(subject - seen[:, :3]) / 2, alpha.sigmoid()], 1)[..., : size[1], : size[0]]
+    if times < SMOOTH_BELOW:  # a binomial filter, as two means of two pixels in each direction
+        answer = F.pad(answer, (1, 1, 1, 1), mode="replicate")
+        answer = F.avg_pool2d(F.avg_pool2d(answer, 2, 1), 2, 1)
     answer = F.interpolate(answer, painted.size[::-1], mode="bicubic", antialias=True)[0].permute(1, 2, 0)
     added, alpha = answer.mul(255).numpy()[..., :3], answer.mul(255).numpy()[..., 3]
     colours = (np.asarray(painted.convert("RGB")) + added).clip(0, 255).round().astype(np.uint8)

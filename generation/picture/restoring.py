@@ -1,7 +1,8 @@
-"""Restores a painted head: its smeared parts are painted over, and the place comes back around it.
+"""Restores a painted head or body: smeared parts are painted over, and the place comes back around it.
 
-A diffusion model of few parameters leaves mouths, glasses and tips of hair smeared. Face restoration (such as
-GFPGAN, Wang et al. 2021) mends that in one pass of another network, after the last denoising step.
+A diffusion model of few parameters leaves mouths, glasses, tips of hair and far legs smeared. Face
+restoration (such as GFPGAN, Wang et al. 2021) mends that in one pass of another network, after the last
+denoising step.
 """
 
 from __future__ import annotations
@@ -13,21 +14,23 @@ from PIL import Image
 from generation.models.profiles import ModelProfile
 from generation.picture.canvas import Canvas
 from generation.picture.enlarging import close_up_of
-from generation.vision.looks import Looks
+from generation.vision.visitor import Visitor
 
 
-def restore_head(painted: Image.Image, canvas: Canvas, looks: Looks, profile: ModelProfile) -> Image.Image:
-    """``painted`` with a restored head inside the face mask, laid on the place's own pixels.
+def restore(
+    painted: Image.Image, canvas: Canvas, mask: Image.Image, visitor: Visitor, profile: ModelProfile
+) -> Image.Image:
+    """``painted`` with what is restored inside ``mask``, the canvas's face or subject mask, laid on the
+    place's own pixels.
 
-    ``looks`` are the visitor's, as far as they are known. Without ``profile.restoration``, ``painted`` stays
-    as it is. So it does without a skeleton, which says where the head is.
+    Without ``profile.restoration``, ``painted`` stays as it is. So it does without a skeleton, which says
+    where head and limbs are.
     """
     if not profile.restoration or canvas.skeleton.convert("L").getbbox() is None:
         return painted
-    mask = canvas.face_mask
     box = close_up_of(mask, profile).box or (0, 0, *painted.size)
     views = (one.crop(box) for one in (painted, canvas.background, canvas.skeleton, mask))
-    head, alpha = importlib.import_module(profile.restoration).restored(*views, looks)
-    restored = painted.copy()
-    restored.paste(Image.composite(head, canvas.background.crop(box), alpha), box[:2])
-    return Image.composite(restored, painted, mask)
+    subject, alpha = importlib.import_module(profile.restoration).restored(*views, visitor)
+    whole = painted.copy()
+    whole.paste(Image.composite(subject, canvas.background.crop(box), alpha), box[:2])
+    return Image.composite(whole, painted, mask)

@@ -41,7 +41,7 @@ from generation.request import GenerationRequest, InvalidRequest
 from generation.seeds import step_generator
 from generation.step_table import STEPS, planned
 from generation.vision import detectors_of, likeness
-from generation.vision.looks import PLAIN
+from generation.vision.visitor import visitor_of
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
@@ -78,9 +78,10 @@ def run(name: str, job: Path, requested_at: float, cache: PipelineCache | None =
     on_step = progress_reporter(name, index, job, canvas, profile)
     painter = painter_of(name, index, request, profile, pipeline, on_step)
     picture = paint(name, before, canvas, request, painter)
-    painted = time.monotonic()
     is_last = index == len(planned(with_lora=bool(request.lora)))
-    finished = finish(picture, job, canvas, request) if is_last else None
+    body = before if name == "face" else picture
+    finished = finish(picture, body, job, canvas, request) if is_last else None
+    painted = time.monotonic()
 
     own = record.step_record(name, index, request, profile, painter.prompt)
     if name == "face" and request.faces:
@@ -171,17 +172,18 @@ def paint(
     if name == "pose":
         return steps.pose(figure_of(request), canvas, painter)
     if name == "face":
-        return steps.face(picture, canvas, request.faces, request.looks, painter)
+        return steps.face(picture, canvas, visitor_of(request), painter)
     return {"detail": steps.detail, "harmonize": steps.harmonize}[name](picture, canvas, painter)
 
 
-def finish(painted: Image.Image, job: Path, canvas: Canvas, request: GenerationRequest) -> Image.Image:
-    """The picture that the visitor gets, made of the last step's. Raises PictureRefused if it may not be
-    shown."""
+def finish(
+    painted: Image.Image, body: Image.Image, job: Path, canvas: Canvas, request: GenerationRequest
+) -> Image.Image:
+    """The picture that the visitor gets, made of the last step's and of the one before the face step. Raises
+    PictureRefused if it may not be shown."""
     profile = get_profile(request.profile)
     place = job_folder.read_picture(job, request, "background") if profile.full_size else canvas.background
-    looks = request.looks if request.lora else PLAIN  # of nobody: else women would get moustaches
-    finished = in_photograph(painted, place, canvas, looks, profile)
+    finished = in_photograph(painted, body, place, canvas, visitor_of(request), profile)
     safety.check(finished, profile)
     return finished
 

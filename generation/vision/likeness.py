@@ -11,8 +11,9 @@ from types import ModuleType
 
 from PIL import Image
 
-from generation.vision.looks import Looks, differing
+from generation.vision.looks import differing
 from generation.vision.types import Face, Point
+from generation.vision.visitor import Visitor
 
 MARGIN = 0.6  # of the mask's longer side, added around it: surroundings make a detector surer of a face
 CLEAR = 0.7  # confidence of the face: in so small a part of a picture, less is often no face at all
@@ -78,23 +79,19 @@ def _distance(seen: Closeup, embeddings: Sequence[Sequence[float]], detectors: M
 
 
 def nearest(
-    pictures: Sequence[Image.Image],
-    face_mask: Image.Image,
-    embeddings: Sequence[Sequence[float]],
-    looks: Looks,
-    detectors: ModuleType,
+    pictures: Sequence[Image.Image], face_mask: Image.Image, visitor: Visitor, detectors: ModuleType
 ) -> Image.Image:
     """The picture whose face is nearest to the visitor's. A picture without a face is the farthest.
 
     An embedding says little about hair or glasses. So ``OTHER_LOOKS`` is added to the distance for each of
-    the visitor's ``looks`` that the picture shows differently.
+    the visitor's looks that the picture shows differently.
     """
 
     def distance(picture: Image.Image) -> float:
         seen = look_closely(picture, face_mask, detectors)
         if seen is None or seen.face is None:
             return math.inf
-        otherwise = differing(detectors.read_looks(seen.picture, seen.face), looks)
-        return _distance(seen, embeddings, detectors) + OTHER_LOOKS * len(otherwise)
+        otherwise = differing(detectors.read_looks(seen.picture, seen.face), visitor.looks)
+        return _distance(seen, visitor.embeddings, detectors) + OTHER_LOOKS * len(otherwise)
 
     return min(pictures, key=distance)

@@ -16,6 +16,7 @@ from generation.miniature.world.pen import View
 from generation.request import GenerationRequest
 from generation.vision import likeness, real_people, skin
 from generation.vision.compare import SAME_PERSON
+from generation.vision.visitor import Visitor
 
 ME, SOMEBODY_ELSE = scenes.HELD_OUT + 3, scenes.HELD_OUT + 8
 
@@ -52,9 +53,9 @@ def test_of_several_faces_the_persons_own_is_chosen_and_then_the_one_with_their_
     plain, glassy = (
         [detectors.embed_face(photo, detectors.find_faces(photo)[0]).tolist()] for photo in photos
     )
-    assert likeness.nearest(pictures, mask, plain, {}, detectors) is pictures[2]
-    assert likeness.nearest(pictures[:2], mask, plain, {}, detectors) is pictures[1]
-    assert likeness.nearest(pictures, mask, glassy, {"glasses": "square"}, detectors) is pictures[1]
+    assert likeness.nearest(pictures, mask, Visitor(plain), detectors) is pictures[2]
+    assert likeness.nearest(pictures[:2], mask, Visitor(plain), detectors) is pictures[1]
+    assert likeness.nearest(pictures, mask, Visitor(glassy, {"glasses": "square"}), detectors) is pictures[1]
 
 
 def test_a_face_beside_the_mask_does_not_count():

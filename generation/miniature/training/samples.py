@@ -81,7 +81,7 @@ def draw_sample(kind: str, index: int, close_ups: float = CLOSE_UPS) -> dict:
             around = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0, 4)))
         special, counts = scenes.face_mask(scene, view), ON_FACE
     else:
-        hole, words = _body_hole(scene, rng), captions.scene_caption
+        hole, words = body_hole(scene, rng), captions.scene_caption
         close_up = close_up_of(hole, MINIATURE) if rng.random() < close_ups else WHOLE
         view = view_of(close_up)
         picture = around = _enlarged_scene(scene, close_up)
@@ -126,7 +126,7 @@ def _enlarged_scene(scene: scenes.Scene, close_up: CloseUp) -> Image.Image:
     return Image.composite(picture, place, scenes.silhouette(scene, view))
 
 
-def _body_hole(scene: scenes.Scene, rng: random.Random) -> Image.Image:
+def body_hole(scene: scenes.Scene, rng: random.Random) -> Image.Image:
     """A subject mask as editors make them: an outline, one with room for others, blocks, or a box."""
     silhouette, form = scenes.silhouette(scene), rng.random()
     if form < 0.35:

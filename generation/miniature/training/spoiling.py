@@ -1,7 +1,7 @@
-"""Heads as the miniature paints them, and as they should be: what the restoration network learns from.
+"""What the restoration network learns from: heads and bodies as the miniature paints them, and as drawn.
 
-A sample begins with a drawing. Parts of its head are bent, faded or mixed with another person's. In half of
-them, hair, beard or glasses are others. Noise is added, and the UNet paints it again in a few denoising
+A sample begins with a drawing. Parts of its subject are bent, faded or mixed with another person's. In half
+of them, hair, beard or glasses are others. Noise is added, and the UNet paints it again in a few denoising
 steps. So the painting is smeared as a real one is, and the drawing under it is known.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from generation.miniature import restoration
+from generation.miniature import detectors, restoration
 from generation.miniature.training import captions, samples, train_unet
 from generation.miniature.training.device import Device
 from generation.miniature.training.latents import VAE_FACTOR
@@ -24,29 +24,43 @@ from generation.miniature.world import people, scenes
 from generation.miniature.world.pen import View
 from generation.miniature.world.people import Person
 from generation.models.profiles import MINIATURE
+from generation.vision import visitor as visitors
+from generation.vision.looks import PLAIN
+from generation.vision.visitor import Visitor
 
 DENOISING_STEPS = 3
 LOW, HIGH, LOWER = (150, 520), (400, 999), 0.65  # timesteps to begin at, and the share of the lower ones
 PAINTED = 0.6  # share of a chunk that the UNet paints; the others are blurred only
 LIKE_HAIR = 0.25  # share of the places that are moved to the hair's colour
-OTHER_LOOKS, NO_MARKS, UNKNOWN_LOOKS = 0.7, 0.5, 0.1  # shares
+OTHER_LOOKS, NO_MARKS, UNKNOWN, UNKNOWN_FACE = 0.7, 0.5, 0.1, 0.15  # shares
+BLOCK = 64  # samples of the same kind that follow each other, so that all of a chunk are of one
+PHOTOS = 2  # of the person, whose embeddings are told; visitors send five
 SIDE = restoration.SIDE
 
 
+def is_body(index: int) -> bool:
+    """Else it is a head."""
+    return index // BLOCK % 3 == 2
+
+
 def draw(index: int) -> dict:
-    """The surroundings of a head's mask, as ``picture.restoring`` crops them, 256 x 256.
+    """The surroundings of a head's or a subject's mask, as ``picture.restoring`` crops them, 256 x 256.
 
     ``picture`` and ``place``, (256, 256, 3) uint8; ``alpha``, ``head`` and ``hole``, (256, 256) uint8;
     ``other`` and ``other_alpha``, the same with other hair, beard or glasses; ``skeleton`` (3, 256, 256)
-    uint8; ``caption``; ``looks``, as ``restoration.encoded``; ``coarse``, how much the crop enlarges.
+    uint8; ``caption``; ``told``, as ``restoration.told``; ``coarse``, how much the crop enlarges.
     """
-    rng, scene = random.Random(f"restoration {index}"), samples.scene_of("face", index)
+    rng, kind = random.Random(f"restoration {index}"), "pose" if is_body(index) else "face"
+    scene = samples.scene_of(kind, index)
     scene = dataclasses.replace(scene, person=with_more_marks(scene.person, rng))
-    hole = samples.head_hole(scene, View(), rng)
+    if is_body(index):
+        hole, words = samples.body_hole(scene, rng), captions.scene_caption
+    else:
+        hole, words = samples.head_hole(scene, View(), rng), captions.face_caption
     close_up = samples.close_up_of(hole, MINIATURE)
     view = samples.view_of(close_up)
     other = dataclasses.replace(scene, person=with_other_looks(scene.person, rng))
-    looks = restoration.encoded(looks_of(scene.person)) * (rng.random() >= UNKNOWN_LOOKS)
+    visitor = visitor_of(scene.person, rng) if rng.random() >= UNKNOWN else visitors.UNKNOWN
     return {
         "index": np.asarray(index),
         "coarse": np.asarray(view.scale, np.float32),
@@ -55,12 +69,25 @@ def draw(index: int) -> dict:
         "alpha": np.asarray(scenes.silhouette(scene, view)),
         "other": np.asarray(scenes.draw_scene(other, view)),
         "other_alpha": np.asarray(scenes.silhouette(other, view)),
-        "looks": looks.numpy(),
+        "told": restoration.told(visitor).numpy(),
         "head": np.asarray(scenes.head_silhouette(scene, view)),
         "hole": np.asarray(close_up.enlarge(hole)),
         "skeleton": samples.skeleton_picture(scene, close_up),
-        "caption": captions.face_caption(scene, rng) if rng.random() >= train_unet.NO_CAPTION else "",
+        "caption": words(scene, rng) if rng.random() >= train_unet.NO_CAPTION else "",
     }
+
+
+def visitor_of(person: Person, rng: random.Random) -> Visitor:
+    """The person's looks, and the embeddings of the faces found in ``PHOTOS`` portraits of them elsewhere."""
+    found: list[np.ndarray] = []
+    for _ in range(PHOTOS if rng.random() >= UNKNOWN_FACE else 0):
+        scene = scenes.random_scene(rng.randrange(samples.SEEDS), person, "CLS")
+        portrait = scenes.draw_scene(scene, samples.close_up_view(scene, rng.uniform(0.4, 0.6)))
+        found += [detectors.embed_face(portrait, face) for face in detectors.find_faces(portrait)[:1]]
+    looks = looks_of(person)
+    if not found and rng.random() < 0.5:  # so is it where no visitor is painted
+        looks = {name: looks.get(name, word) for name, word in PLAIN.items()}
+    return Visitor(found, looks)
 
 
 def with_more_marks(person: Person, rng: random.Random) -> Person:
@@ -182,8 +209,10 @@ class Samples:
         timesteps = torch.where(torch.rand(len(begun), device=device.type) < LOWER, timesteps, higher)
         timesteps[count:] = 0
         painted = begun.clone()
+        skeletons = device.place(chunk["skeleton"])
+        controlled = skeletons[:count].float().div(255) if is_body(int(chunk["index"][0])) else ()
         painted[:count] = self.painted(
-            begun[:count], picture[:count], hole[:count], tokens[:count], timesteps[:count]
+            begun[:count], picture[:count], hole[:count], tokens[:count], timesteps[:count], controlled
         )
         blur = torch.where(timesteps > 0, 1.0, 3.0) * torch.rand(len(begun), device=device.type)
         coarse = torch.maximum(
@@ -191,35 +220,35 @@ class Samples:
         )
         painted = picture.lerp(enlarged(painted, coarse), hole)
 
-        def whole(one: torch.Tensor) -> torch.Tensor:
-            one = F.interpolate(one, size=(SIDE, SIDE), mode="bilinear", antialias=True)
+        def stored(one: torch.Tensor) -> torch.Tensor:
             return one.clamp(-1, 1).add(1).mul(127.5).round().byte()
 
         return {
-            "painted": whole(painted),
-            "picture": whole(picture),
-            "place": whole(place),
-            "skeleton": whole(device.place(chunk["skeleton"]).float() / 127.5 - 1),
-            "hole": whole(hole * 2 - 1)[:, 0] > 127,
-            "alpha": whole(alpha * 2 - 1)[:, 0],
-            "head": whole(head * 2 - 1)[:, 0],
-            "looks": device.place(chunk["looks"]),
+            "painted": stored(painted),
+            "picture": stored(picture),
+            "place": stored(place),
+            "skeleton": skeletons,
+            "hole": hole[:, 0] > 0,
+            "alpha": device.place(chunk["alpha"]),
+            "head": device.place(chunk["head"]),
+            "told": device.place(chunk["told"]),
             "timestep": timesteps,
         }
 
-    def painted(self, begun, picture, hole, tokens, timesteps) -> torch.Tensor:
-        """(B, 3, H, W): ``begun`` as the UNet paints it over from each one's timestep on."""
+    def painted(self, begun, picture, hole, tokens, timesteps, skeletons) -> torch.Tensor:
+        """(B, 3, H, W): ``begun`` as the UNet paints it over from each one's timestep on, led by the
+        ``skeletons``, if there are any."""
         device, vae, schedule = self.device, self.vae, self.schedule
         with device.autocast():
             grey = picture * (1 - hole)
             both = torch.cat([begun, grey]).contiguous(memory_format=torch.channels_last)
             latents, around = vae.encoder(both).float().chunk(2)
         extra = torch.cat([hole[:, :, ::VAE_FACTOR, ::VAE_FACTOR], around], 1)
-        words, now = self.trainee.embed(tokens), timesteps
+        words, now, scale = self.trainee.embed(tokens), timesteps, MINIATURE.controlnet_scale
         noisy, _ = schedule.noisy(latents, torch.randn_like(latents), now)
         for number in range(DENOISING_STEPS):
             with device.autocast():
-                v = self.trainee.predict(noisy, extra, now, words, ()).float()
+                v = self.trainee.predict(noisy, extra, now, words, skeletons, scale).float()
             signal, noise = (one[now][:, None, None, None] for one in (schedule.signal, schedule.noise))
             clean, rest = signal * noisy - noise * v, signal * v + noise * noisy
             now = timesteps * (DENOISING_STEPS - 1 - number) // DENOISING_STEPS
