@@ -64,7 +64,7 @@ def generate(job: Path, on_event: OnEvent | None = None) -> Path:
                 break  # the best of the earlier pictures is kept
             best = min(best, body_with_face, key=lambda one: repaint.badness(one.likeness))
     else:
-        best = dataclasses.replace(body, finished=finish(body.picture, body.picture, job, canvas, request))
+        best = dataclasses.replace(body, finished=finish(body.picture, job, canvas, request))
     record = new_record(request) | {"steps": best.steps}
     job_folder.write_picture(best.picture, job_folder.picture_path(job, len(best.steps)), record)
     job_folder.write_picture(best.finished, job / job_folder.UNMARKED, record)
@@ -111,7 +111,7 @@ class Easel:
         records = list(body.steps)
         with self.painter("face", 5, request, records) as painter:
             picture = steps.face(body.picture, self.canvas, visitor_of(request), painter)
-        finished = finish(picture, body.picture, self.job, self.canvas, request)
+        finished = finish(picture, self.job, self.canvas, request)
         seen = likeness_of(finished, self.canvas, request) if request.faces else None
         return Painted(picture, records, finished, seen)
 

@@ -27,7 +27,7 @@ from generation.picture.compositing import add_change, bounded, keep_colours, la
 from generation.picture.cut_out import restore_place
 from generation.picture.enlarging import close_up_of
 from generation.picture.portrait import with_face_of
-from generation.picture.restoring import restore
+from generation.picture.restoring import restore_head
 from generation.picture.underpainting import Figure, underpainted
 from generation.seeds import candidate_generators
 from generation.vision import detectors_of, likeness
@@ -138,7 +138,7 @@ def face(picture: Image.Image, canvas: Canvas, visitor: Visitor, painter: Painte
     candidates = [lay_over(one, picture, mask, profile.feather) for one in painted]
     best = candidates[0]
     if count > 1:
-        restored = [restore(one, canvas, mask, visitor, profile) for one in candidates]
+        restored = [restore_head(one, canvas, visitor, profile) for one in candidates]
         best = candidates[restored.index(nearest(restored))]
     if not profile.face_colour_limit:
         return best

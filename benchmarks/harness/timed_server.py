@@ -39,7 +39,7 @@ STAGES = (
     Stage(f"{_STEPS}:vae_copy", "copy through the VAE", whole=True),
     Stage("generation.processes.step_process:write_preview", "preview", whole=True),
     Stage(f"{_STEPS}:restore_place", "cut-out", whole=True),
-    Stage(f"{_STEPS}:restore", "restore the candidates", whole=True),
+    Stage(f"{_STEPS}:restore_head", "restore the candidates", whole=True),
     Stage("generation.processes.step_process:in_photograph", "finish in the photograph", whole=True),
     *(
         Stage(f"{_STEPS}:{name}", "lay over", whole=True)

@@ -30,7 +30,6 @@ LOOKS = sum(map(len, VALUES.values()))
 TOLD = LOOKS + detectors.NUMBERS  # see ``told``
 SIDE = 256  # pixels: how large a head's surroundings are restored
 STRIDE = UNSHUFFLE * 2 ** (len(WIDTHS) - 1)  # a picture's sides are filled up to multiples of it
-SMOOTH_BELOW = 0.75  # when the network sees the painting this small, its pixels would be seen as steps
 EMBEDDING_SCALE = 10.0  # brings an embedding's numbers to a deviation of about 1
 
 
@@ -109,7 +108,7 @@ def restored(
     seen = inputs_of_pictures(*pictures, STRIDE)
     subject, alpha = _network()(seen, told(visitor)[None])
     answer = torch.cat([(subject - seen[:, :3]) / 2, alpha.sigmoid()], 1)[..., : size[1], : size[0]]
-    if times < SMOOTH_BELOW:  # a binomial filter, as two means of two pixels in each direction
+    if times < 1:  # enlarged, pixels would be seen as steps: a binomial filter, as two means of two pixels
         answer = F.pad(answer, (1, 1, 1, 1), mode="replicate")
         answer = F.avg_pool2d(F.avg_pool2d(answer, 2, 1), 2, 1)
     answer = F.interpolate(answer, painted.size[::-1], mode="bicubic", antialias=True)[0].permute(1, 2, 0)

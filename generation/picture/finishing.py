@@ -1,4 +1,4 @@
-"""The finished picture: the painted parts in the place's photograph, restored."""
+"""The finished picture: the painted parts in the place's photograph, with a restored head."""
 
 from __future__ import annotations
 
@@ -9,24 +9,19 @@ from PIL import Image
 from generation.models.profiles import ModelProfile
 from generation.picture.canvas import Canvas, seen_box
 from generation.picture.compositing import paste_back
-from generation.picture.restoring import restore
+from generation.picture.restoring import restore_head
 from generation.vision.visitor import Visitor
 
 
 def in_photograph(
-    painted: Image.Image,
-    body: Image.Image,
-    photograph: Image.Image,
-    canvas: Canvas,
-    visitor: Visitor,
-    profile: ModelProfile,
+    painted: Image.Image, photograph: Image.Image, canvas: Canvas, visitor: Visitor, profile: ModelProfile
 ) -> Image.Image:
     """``painted``, the last step's picture, put into the place's ``photograph`` at the photograph's size.
 
-    With ``profile.restoration``, the subject and its head are restored at this size, each by itself: a head
-    that is small on the canvas gets more pixels than the canvas has. The subject is that of ``body``, the
-    picture before the face step. So another face changes nothing else.
+    With ``profile.restoration``, the head is restored at this size: a head that is small on the canvas gets
+    more pixels than the canvas has.
     """
+    whole = paste_back(photograph, canvas.background, painted, canvas.person_mask, profile.feather).copy()
     left, top, right, bottom = (round(edge) for edge in seen_box(photograph.size, canvas.size))
     size, times = (right - left, bottom - top), (right - left) / canvas.size[0]
     # Enlarged so, the masks have soft edges: steps of pixels would be seen.
@@ -37,12 +32,5 @@ def in_photograph(
         *masks,
     )
     padded = dataclasses.replace(profile, subject_padding=round(times * profile.subject_padding))
-
-    def restored(picture: Image.Image, mask: Image.Image) -> Image.Image:
-        whole = paste_back(photograph, canvas.background, picture, canvas.person_mask, profile.feather)
-        return restore(whole.crop((left, top, right, bottom)), large, mask, visitor, padded)
-
-    subject, head = restored(body, large.subject_mask), restored(painted, large.face_mask)
-    whole = photograph.convert("RGB")
-    whole.paste(Image.composite(head, subject, large.face_mask), (left, top))
+    whole.paste(restore_head(whole.crop((left, top, right, bottom)), large, visitor, padded), (left, top))
     return whole

@@ -1,8 +1,7 @@
-"""Restores a painted head or body: smeared parts are painted over, and the place comes back around it.
+"""Restores a painted head: its smeared parts are painted over, and the place comes back around it.
 
-A diffusion model of few parameters leaves mouths, glasses, tips of hair and far legs smeared. Face
-restoration (such as GFPGAN, Wang et al. 2021) mends that in one pass of another network, after the last
-denoising step.
+A diffusion model of few parameters leaves mouths, glasses and tips of hair smeared. Face restoration (such as
+GFPGAN, Wang et al. 2021) mends that in one pass of another network, after the last denoising step.
 """
 
 from __future__ import annotations
@@ -17,20 +16,20 @@ from generation.picture.enlarging import close_up_of
 from generation.vision.visitor import Visitor
 
 
-def restore(
-    painted: Image.Image, canvas: Canvas, mask: Image.Image, visitor: Visitor, profile: ModelProfile
+def restore_head(
+    painted: Image.Image, canvas: Canvas, visitor: Visitor, profile: ModelProfile
 ) -> Image.Image:
-    """``painted`` with what is restored inside ``mask``, the canvas's face or subject mask, laid on the
-    place's own pixels.
+    """``painted`` with a restored head inside the face mask, laid on the place's own pixels.
 
     Without ``profile.restoration``, ``painted`` stays as it is. So it does without a skeleton, which says
-    where head and limbs are.
+    where the head is.
     """
     if not profile.restoration or canvas.skeleton.convert("L").getbbox() is None:
         return painted
+    mask = canvas.face_mask
     box = close_up_of(mask, profile).box or (0, 0, *painted.size)
     views = (one.crop(box) for one in (painted, canvas.background, canvas.skeleton, mask))
-    subject, alpha = importlib.import_module(profile.restoration).restored(*views, visitor)
-    whole = painted.copy()
-    whole.paste(Image.composite(subject, canvas.background.crop(box), alpha), box[:2])
-    return Image.composite(whole, painted, mask)
+    head, alpha = importlib.import_module(profile.restoration).restored(*views, visitor)
+    restored = painted.copy()
+    restored.paste(Image.composite(head, canvas.background.crop(box), alpha), box[:2])
+    return Image.composite(restored, painted, mask)

@@ -79,8 +79,7 @@ def run(name: str, job: Path, requested_at: float, cache: PipelineCache | None =
     painter = painter_of(name, index, request, profile, pipeline, on_step)
     picture = paint(name, before, canvas, request, painter)
     is_last = index == len(planned(with_lora=bool(request.lora)))
-    body = before if name == "face" else picture
-    finished = finish(picture, body, job, canvas, request) if is_last else None
+    finished = finish(picture, job, canvas, request) if is_last else None
     painted = time.monotonic()
 
     own = record.step_record(name, index, request, profile, painter.prompt)
@@ -176,14 +175,12 @@ def paint(
     return {"detail": steps.detail, "harmonize": steps.harmonize}[name](picture, canvas, painter)
 
 
-def finish(
-    painted: Image.Image, body: Image.Image, job: Path, canvas: Canvas, request: GenerationRequest
-) -> Image.Image:
-    """The picture that the visitor gets, made of the last step's and of the one before the face step. Raises
-    PictureRefused if it may not be shown."""
+def finish(painted: Image.Image, job: Path, canvas: Canvas, request: GenerationRequest) -> Image.Image:
+    """The picture that the visitor gets, made of the last step's. Raises PictureRefused if it may not be
+    shown."""
     profile = get_profile(request.profile)
     place = job_folder.read_picture(job, request, "background") if profile.full_size else canvas.background
-    finished = in_photograph(painted, body, place, canvas, visitor_of(request), profile)
+    finished = in_photograph(painted, place, canvas, visitor_of(request), profile)
     safety.check(finished, profile)
     return finished
 

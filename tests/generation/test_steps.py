@@ -119,7 +119,7 @@ def test_of_several_faces_the_nearest_to_the_photos_is_kept(family, tmp_path, mo
         return pictures[-1]
 
     monkeypatch.setattr(likeness, "nearest", last)
-    monkeypatch.setattr(steps, "restore", lambda painting, *_: painting)
+    monkeypatch.setattr(steps, "restore_head", lambda painting, *_: painting)
     monkeypatch.setenv("FACE_CANDIDATES", "3")
     _, _, kept = painted("face", make_job(tmp_path / "three", faces=[[0.0] * 128]))
     portraits, faces = offered[:3], offered[3:]
