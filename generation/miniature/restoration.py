@@ -97,7 +97,7 @@ def _network() -> RestorationNetwork:
 def restored(
     painted: Image.Image, place: Image.Image, skeleton: Image.Image, mask: Image.Image, visitor: Visitor
 ) -> tuple[Image.Image, Image.Image]:
-    """The subject's clean pixels, RGB, and its alpha, L, of the surroundings of a head or a body.
+    """The subject's clean pixels, RGB, and its alpha, L, of a head's surroundings.
 
     All pictures have one size. They are brought to ``SIDE`` for the network, since it was trained at that
     size. What it adds to the painting is brought back, so a large painting keeps its finer detail.

@@ -24,18 +24,16 @@ from generation.miniature.world import people, scenes
 from generation.miniature.world.pen import View
 from generation.miniature.world.people import Person
 from generation.models.profiles import MINIATURE
-from generation.vision import visitor as visitors
 from generation.vision.looks import PLAIN
-from generation.vision.visitor import Visitor
+from generation.vision.visitor import UNKNOWN, Visitor
 
 DENOISING_STEPS = 3
 LOW, HIGH, LOWER = (150, 520), (400, 999), 0.65  # timesteps to begin at, and the share of the lower ones
 PAINTED = 0.6  # share of a chunk that the UNet paints; the others are blurred only
 LIKE_HAIR = 0.25  # share of the places that are moved to the hair's colour
-OTHER_LOOKS, NO_MARKS, UNKNOWN, UNKNOWN_FACE = 0.7, 0.5, 0.1, 0.15  # shares
+OTHER_LOOKS, NO_MARKS, UNKNOWN_PERSON, UNKNOWN_FACE = 0.7, 0.5, 0.1, 0.15  # shares
 BLOCK = 64  # samples of the same kind that follow each other, so that all of a chunk are of one
 PHOTOS = 2  # of the person, whose embeddings are told; visitors send five
-SIDE = restoration.SIDE
 
 
 def is_body(index: int) -> bool:
@@ -60,7 +58,7 @@ def draw(index: int) -> dict:
     close_up = samples.close_up_of(hole, MINIATURE)
     view = samples.view_of(close_up)
     other = dataclasses.replace(scene, person=with_other_looks(scene.person, rng))
-    visitor = visitor_of(scene.person, rng) if rng.random() >= UNKNOWN else visitors.UNKNOWN
+    visitor = visitor_of(scene.person, rng) if rng.random() >= UNKNOWN_PERSON else UNKNOWN
     return {
         "index": np.asarray(index),
         "coarse": np.asarray(view.scale, np.float32),

@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from generation.miniature import matting, restoration
+from generation.miniature.restoration import SIDE
 from generation.miniature.training.checkpoints import (
     Plan,
     level_then_falling,
@@ -30,7 +31,7 @@ from generation.miniature.training.critic import Critic
 from generation.miniature.training.device import Device
 from generation.miniature.training.drawing import Ring, Supply
 from generation.miniature.training.painter import train_command, trained_painter
-from generation.miniature.training.spoiling import SIDE, Samples, draw
+from generation.miniature.training.spoiling import Samples, draw
 
 FILE = "restoration.pt"
 BATCH = {"cuda": 96, "cpu": 8}
