@@ -114,10 +114,6 @@ class Waiting(NamedTuple):
     progress: float
     created_at: datetime
 
-    @classmethod
-    def of(cls, job: Job) -> Waiting:
-        return cls(job.client_id, *(getattr(job, name) for name in cls._fields[1:]))
-
     @property
     def steps_left(self) -> list[str]:
         """From the step on for which the job waits. The steps that an interrupted run has done count too."""
