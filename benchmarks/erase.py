@@ -220,11 +220,11 @@ def traces(service: RunningService, face: Face) -> list[str]:
 
 
 def expire(face: Face) -> None:
-    from diffuser_api.jobs import retention
+    from diffuser_api.jobs import deletion
     from diffuser_api.models import LoraModel
 
     LoraModel.objects.filter(code=face.code).update(created_at="2020-01-01T00:00Z")
-    retention.apply()
+    deletion.delete_expired()
 
 
 def take_down(service: RunningService, face: Face, faults: list[str]) -> float:

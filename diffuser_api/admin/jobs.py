@@ -24,7 +24,7 @@ from diffuser_api.admin import job_panel, once
 from diffuser_api.admin.pages import module
 from diffuser_api.admin.readable import ReadableJson
 from diffuser_api.api import idempotency
-from diffuser_api.jobs import choosing, orders, retention, status_changes, working_files
+from diffuser_api.jobs import choosing, deletion, orders, status_changes, working_files
 from diffuser_api.models import Job
 from diffuser_api.photos.pictures import open_stored, small_for_staff
 from generation.step_table import ORDER
@@ -70,11 +70,11 @@ class CodeAdmin(ReadOnlyAdmin):
     opened: workers must see that their jobs are taken from them."""
 
     def delete_model(self, request, row):
-        transaction.on_commit(partial(retention.delete, row.code, audit.staff(request.user)))
+        transaction.on_commit(partial(deletion.delete, row.code, audit.staff(request.user)))
 
     def delete_queryset(self, request, rows):
         for code in rows.values_list("code", flat=True):
-            transaction.on_commit(partial(retention.delete, code, audit.staff(request.user)))
+            transaction.on_commit(partial(deletion.delete, code, audit.staff(request.user)))
 
 
 class WithError(admin.SimpleListFilter):

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 from diffuser_api import audit
 from diffuser_api.admin import audit_words
 from diffuser_api.admin.jobs import ReadOnlyAdmin
-from diffuser_api.jobs import retention
+from diffuser_api.jobs import deletion
 from diffuser_api.models import AuditEntry, Report
 
 
@@ -65,7 +65,7 @@ class ReportAdmin(ReadOnlyAdmin):
         if not (request.user.has_perm("diffuser_api.delete_job") and self.has_view_permission(request)):
             raise PermissionDenied
         code = get_object_or_404(Report, pk=pk).job.code
-        retention.take_down(code, audit.staff(request.user))
+        deletion.take_down(code, audit.staff(request.user))
         text = gettext("{code} was taken down. Copies that people have saved are out of reach.")
         self.message_user(request, text.format(code=code), messages.SUCCESS)
         return HttpResponseRedirect(reverse("admin:diffuser_api_report_changelist"))

@@ -13,8 +13,8 @@ from rest_framework import status
 from rest_framework.exceptions import APIException, ValidationError
 
 from diffuser_api.jobs import orders
+from diffuser_api.jobs.deletion import KEYS_KEPT
 from diffuser_api.jobs.orders import GenerationOrder, TrainingOrder
-from diffuser_api.jobs.retention import KEYS_KEPT
 from diffuser_api.models import IdempotencyKey, Job
 
 HEADER = "Idempotency-Key"

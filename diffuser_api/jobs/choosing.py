@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext
 
 from diffuser_api import audit
-from diffuser_api.jobs import orders, retention
+from diffuser_api.jobs import deletion, orders
 from diffuser_api.jobs.orders import CantRunAgain, GenerationOrder
 from diffuser_api.models import IdempotencyKey, Job, LoraModel
 from generation.step_table import ORDER
@@ -42,7 +42,7 @@ def candidates(job: Job) -> QuerySet[Job]:
 def keep(job: Job) -> None:
     """Keep this candidate, and delete the others with their files. A picture that is alone stays as it is.
 
-    Raises CantKeep. Don't call this inside a transaction, as ``retention.delete``.
+    Raises CantKeep. Don't call this inside a transaction, as ``deletion.delete``.
     """
     with transaction.atomic():
         # Of two candidates that are kept at the same moment, the second waits here, and is no candidate then.
@@ -56,7 +56,7 @@ def keep(job: Job) -> None:
         others.update(group=Job.NOT_CHOSEN)
         # The request that made them all is answered with the one that is left.
         IdempotencyKey.objects.filter(job__in=others).update(job=job)
-    retention.delete_all(others, LoraModel.objects.none(), audit.NOT_CHOSEN)
+    deletion.delete_all(others, LoraModel.objects.none(), audit.NOT_CHOSEN)
 
 
 # --- the face alone -----------------------------------------------------------------------------------------

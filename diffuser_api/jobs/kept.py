@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from django.db.models import Q
 
-from diffuser_api.jobs import folders, retention, working_files
+from diffuser_api.jobs import deletion, folders, working_files
 from diffuser_api.models import IdempotencyKey, Job, LoraModel, Report, TrainingPhoto, Webhook
 
 
@@ -37,7 +37,7 @@ def _training(job: Job) -> Iterator[str]:
 
 
 def _lora(lora: LoraModel) -> Iterator[str]:
-    until = retention.lora_kept_until(lora)
+    until = deletion.lora_kept_until(lora)
     yield f"LoRA {lora.code}: {lora.file.name}, kept until {_day(until)}{_owner(lora)}"
     numbers = sum(map(len, lora.faces))
     yield f"  numbers that describe the face: {numbers}; skin tone: {lora.skin_tone or 'none'}"
@@ -52,7 +52,7 @@ def _looks(looks: dict[str, str] | None) -> Iterator[str]:
 
 def _picture(job: Job) -> Iterator[str]:
     place = job.poi_image.poi.name if job.poi_image else "a place that is gone"
-    until = _day(retention.picture_kept_until(job))
+    until = _day(deletion.picture_kept_until(job))
     asked = f"{job.created_at:%Y-%m-%d}"
     yield f"picture {job.code}: {job.status}, {place}, {asked}, kept until {until}{_owner(job)}"
     yield f"  words: {job.parameters.get('other_details') or 'none'}; file: {job.output.name or 'none'}"

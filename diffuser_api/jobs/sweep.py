@@ -18,7 +18,7 @@ from django.core.files.storage import default_storage
 from django.db import Error, connection
 
 from diffuser_api import audit, storage
-from diffuser_api.jobs import folders, processes, retention, status_changes, working_files, write_ahead_log
+from diffuser_api.jobs import deletion, folders, processes, status_changes, working_files, write_ahead_log
 from diffuser_api.models import Job, LoraModel, TrainingPhoto
 from diffuser_api.operations import installation, workers
 from diffuser_api.photos import gate
@@ -47,8 +47,8 @@ def sweep() -> None:
     remove_folders()
     remove_uploads()
     workers.forget_silent()
-    retention.forget_keys()
-    retention.apply()
+    deletion.forget_keys()
+    deletion.delete_expired()
     audit.forget_old()
     write_ahead_log.empty()
     remove_files_if_due()

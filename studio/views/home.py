@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from diffuser_api import audit
 from diffuser_api.api.digits import Pages
-from diffuser_api.jobs import retention
+from diffuser_api.jobs import deletion
 from diffuser_api.jobs.status_changes import UNFINISHED
 from diffuser_api.models import Job
 from generation.models.profiles import get_profile
@@ -74,6 +74,6 @@ def leave(request):
     if erase:
         owner = request.visitor.caller
         by = audit.client(owner.client)
-        retention.delete_visitor(owner.client, owner.visitor, request.visitor.loras(), by)
+        deletion.delete_visitor(owner.client, owner.visitor, request.visitor.loras(), by)
     visitors.leave(request)
     return visitors.forgotten(redirect(f"{reverse('studio:leave')}?{'erased' if erase else 'forgotten'}"))

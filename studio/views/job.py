@@ -9,7 +9,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from diffuser_api import audit
 from diffuser_api.api.job_serializer import JobSerializer
-from diffuser_api.jobs import retention, status_changes, working_files
+from diffuser_api.jobs import deletion, status_changes, working_files
 from diffuser_api.models import Job
 from studio import clothes, sentences, sharing, visitors
 
@@ -71,7 +71,7 @@ def _context(request, job: Job) -> dict:
         "ticket": visitors.ticket_of(job.code) if job.kind == Job.Kind.TRAINING else "",
         "share": sharing.told(job, request) if picture and job.status == Job.Status.SUCCEEDED else {},
         "every": RUNNING_MS if job.status == Job.Status.RUNNING and picture else WAITING_MS,
-        "kept_until": retention.picture_kept_until(job) if picture else None,
+        "kept_until": deletion.picture_kept_until(job) if picture else None,
     }
     shown = [str(context[name]) for name in SHOWN]
     context["version"] = hashlib.sha256("\n".join([job.status, job.step, *shown]).encode()).hexdigest()[:12]
@@ -89,6 +89,6 @@ def cancel(request, code):
 @require_POST
 def delete(request, code):
     deleted = job_of(request, code)
-    retention.delete(deleted.code, audit.client(deleted.client))
+    deletion.delete(deleted.code, audit.client(deleted.client))
     page = "studio:gallery" if deleted.kind == Job.Kind.GENERATION else "studio:you"
     return visitors.forgotten(redirect(page))

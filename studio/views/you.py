@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from diffuser_api import audit
 from diffuser_api.access import throttles
 from diffuser_api.api import idempotency
-from diffuser_api.jobs import orders, retention
+from diffuser_api.jobs import deletion, orders
 from diffuser_api.jobs.orders import TrainingOrder
 from diffuser_api.jobs.status_changes import UNFINISHED
 from diffuser_api.models import Job
@@ -42,7 +42,7 @@ def _page(request, status=200, **context):
         {
             "code": lora.code,
             "ticket": visitors.ticket_of(lora.code),
-            "kept_until": retention.lora_kept_until(lora),
+            "kept_until": deletion.lora_kept_until(lora),
         }
         for lora in request.visitor.loras()
     ]
@@ -161,5 +161,5 @@ def erase(request, code):
     known = request.visitor.loras().filter(code=code).exists()
     if not known:
         get_object_or_404(request.visitor.jobs(), code=code, kind=Job.Kind.TRAINING)
-    retention.delete(code, audit.client(request.visitor.caller.client))
+    deletion.delete(code, audit.client(request.visitor.caller.client))
     return visitors.forgotten(redirect(f"{reverse('studio:you')}?erased"))

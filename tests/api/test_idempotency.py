@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from benchmarks.harness.api_requests import a_request
-from diffuser_api.jobs import retention
+from diffuser_api.jobs import deletion
 from diffuser_api.models import IdempotencyKey, Job, PoiImage
 
 GENERATE, TRAIN = "/api/generate-image/", "/api/lora-training/"
@@ -80,12 +80,12 @@ def test_many_at_once_make_one_job(catalogue):
 def test_a_key_is_kept_for_a_day(client, catalogue):
     first = ask(client, "k").json()["code"]
     IdempotencyKey.objects.update(created_at=timezone.now() - timedelta(hours=23))
-    retention.forget_keys()
+    deletion.forget_keys()
     assert ask(client, "k").json()["code"] == first
     IdempotencyKey.objects.update(created_at=timezone.now() - timedelta(hours=25))
     assert ask(client, "k").json()["code"] != first
     IdempotencyKey.objects.update(created_at=timezone.now() - timedelta(hours=25))
-    assert retention.forget_keys() == 1 and not IdempotencyKey.objects.exists()
+    assert deletion.forget_keys() == 1 and not IdempotencyKey.objects.exists()
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\tb"])

@@ -13,7 +13,7 @@ from PIL import Image
 
 from benchmarks.harness.api_requests import a_request
 from benchmarks.harness.clients import make_client, make_lora, make_order
-from diffuser_api.jobs import choosing, kept, orders, queue, retention, run_generation, status_changes
+from diffuser_api.jobs import choosing, deletion, kept, orders, queue, run_generation, status_changes
 from diffuser_api.models import ActionImage, Job, PoiImage
 from diffuser_api.photos import likeness_words
 from generation import job_folder
@@ -160,7 +160,7 @@ def test_a_choice_that_was_cut_off_is_finished_later(client, catalogue, tmp_path
     Job.objects.filter(code__in=codes[1:]).update(group=Job.NOT_CHOSEN)  # its process has died here
     with pytest.raises(choosing.CantKeep):
         choosing.keep(finish(codes[1], tmp_path))
-    retention.apply()
+    deletion.delete_expired()
     assert [job.code for job in Job.objects.all()] == codes[:1]
 
 
@@ -263,7 +263,7 @@ def test_the_kept_step_is_told_and_goes_with_the_face(picture):
     face_again(picture)
     assert any(picture.body.name in line for line in kept.of("12345678"))
     assert len([name for name in files() if name.startswith("bodies/")]) == 2
-    retention.delete("12345678", "somebody")
+    deletion.delete("12345678", "somebody")
     assert files() == set() and not Job.objects.exists()
 
 

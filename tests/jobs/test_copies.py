@@ -9,7 +9,7 @@ from PIL import Image
 
 from benchmarks.harness.clients import make_job, make_lora, make_training
 from diffuser_api import storage
-from diffuser_api.jobs import folders, retention, run_generation, runner, status_changes, sweep, working_files
+from diffuser_api.jobs import deletion, folders, run_generation, runner, status_changes, sweep, working_files
 from diffuser_api.jobs.copies import Copies
 from diffuser_api.models import Client, Job
 from diffuser_api.photos.pictures import as_png
@@ -161,7 +161,7 @@ def test_copies_go_with_the_job(end, begun):
         if end == "cancel":
             status_changes.cancel(job.code)
         else:
-            retention.delete(job.lora.code if end == "delete the face" else job.code, "somebody")
+            deletion.delete(job.lora.code if end == "delete the face" else job.code, "somebody")
     assert working_files.stored(job.code) == [] and not Job.objects.exclude(working_files={}).exists()
 
 

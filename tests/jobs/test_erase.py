@@ -16,7 +16,7 @@ from PIL import Image
 
 from benchmarks.harness.api_requests import a_request
 from benchmarks.harness.clients import make_job, make_lora, make_picture, make_training
-from diffuser_api.jobs import lora_file, orders, retention, runner, status_changes, sweep
+from diffuser_api.jobs import deletion, lora_file, orders, runner, status_changes, sweep
 from diffuser_api.jobs.orders import TrainingOrder
 from diffuser_api.models import Job, LoraModel
 from diffuser_api.photos.gate import Seen
@@ -165,7 +165,7 @@ def test_a_small_copy_that_is_stored_in_the_middle_of_a_deletion_is_gone_too(cat
 
     pre_delete.connect(meanwhile, sender=Job)
     try:
-        assert retention.delete(job.code, "somebody")
+        assert deletion.delete(job.code, "somebody")
     finally:
         pre_delete.disconnect(meanwhile, sender=Job)
         friend.join()
@@ -179,7 +179,7 @@ def test_an_expired_face_takes_its_pictures_along(lora, tmp_path, settings):
     painted = status_changes.claim(make_job(lora=lora).code)
     assert status_changes.finish_generation(painted, tmp_path / "picture.png")
     LoraModel.objects.update(created_at="2020-01-01T00:00Z")
-    retention.apply()
+    deletion.delete_expired()
     assert not Job.objects.exists() and not default_storage.listdir("outputs")[1]
     assert connection.vendor != "sqlite" or not in_database(FACE[0])
 
@@ -191,10 +191,10 @@ def test_an_expired_face_waits_only_for_pictures_that_were_asked_for_before(lora
     LoraModel.objects.update(created_at="2020-01-01T00:00Z")
     if asked_in_time:
         Job.objects.update(created_at="2020-01-01T12:00Z")
-    retention.apply()
+    deletion.delete_expired()
     assert LoraModel.objects.exists() == asked_in_time == Job.objects.filter(code=job.code).exists()
     status_changes.cancel(job.code)
-    retention.apply()
+    deletion.delete_expired()
     assert not LoraModel.objects.exists()
 
 

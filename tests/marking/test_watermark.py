@@ -14,7 +14,7 @@ from benchmarks import watermark as bench
 from benchmarks.harness.catalogue import make_catalogue
 from benchmarks.harness.clients import make_job
 from benchmarks.measures import psnr
-from diffuser_api.jobs import retention, run_generation, runner, status_changes
+from diffuser_api.jobs import deletion, run_generation, runner, status_changes
 from diffuser_api.marking import finish
 from diffuser_api.models import Job
 from diffuser_api.photos.pictures import as_png
@@ -128,7 +128,7 @@ def test_only_staff_learn_the_picture_s_code(row, admin_client):
 def test_the_reference_goes_with_the_picture(row):
     job, content = row
     assert job.mark not in Browser().get(f"/api/jobs/{job.code}/").content.decode()
-    retention.take_down(job.code, "operator")
+    deletion.take_down(job.code, "operator")
     assert verify(content).json()["result"] == "nothing"
     assert not Job.objects.filter(mark=job.mark).exists()
 

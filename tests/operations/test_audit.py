@@ -14,7 +14,7 @@ from benchmarks.harness.api_requests import a_request
 from benchmarks.harness.catalogue import make_catalogue
 from benchmarks.harness.clients import CONSENT, make_client, make_job, make_lora, make_picture, make_training
 from diffuser_api import audit, wording
-from diffuser_api.jobs import choosing, orders, retention, status_changes, sweep
+from diffuser_api.jobs import choosing, deletion, orders, status_changes, sweep
 from diffuser_api.models import AuditEntry, Job
 from tests.studio.test_studio_visitors import ask, come, open_studio, wish  # noqa: F401
 
@@ -49,7 +49,7 @@ def test_who_erased_is_told_apart(transactional_db, catalogue, tmp_path, admin_c
     admin_client.post(f"/admin/diffuser_api/job/{by_staff.pk}/delete/", {"post": "yes"})
     call_command("takedown", down.code)
     Job.objects.filter(pk=old.pk).update(finished_at=timezone.now() - timedelta(days=99))
-    retention.apply()
+    deletion.delete_expired()
     assert [(event, code, by) for event, _, code, by, _ in told()[3:]] == [
         ("erased", by_staff.code, "staff admin"),
         ("taken_down", down.code, "operator"),

@@ -15,7 +15,7 @@ from django.utils import timezone, translation
 from benchmarks.harness.catalogue import make_photos
 from benchmarks.harness.clients import CONSENT
 from benchmarks.harness.loras import small_lora
-from diffuser_api.jobs import retention, status_changes
+from diffuser_api.jobs import deletion, status_changes
 from diffuser_api.models import Job, LeftVisitor, LoraModel
 from diffuser_api.photos import consent, gate
 
@@ -114,7 +114,7 @@ def test_privacy_prints_all_that_is_kept_of_a_face(catalogue, settings):
     text = said(job.code)
     assert consent.VERSION in text and text.count("photo ") == 5 and f"visitor {job.visitor}" in text
     assert "numbers that describe it\n  looks: hair " in text
-    retention.delete(job.code, "somebody")
+    deletion.delete(job.code, "somebody")
     with pytest.raises(CommandError, match="nothing is kept"):
         said(job.code)
 
@@ -129,7 +129,7 @@ def visitor_with_face(settings) -> tuple[Browser, LoraModel]:
 def test_the_studio_says_until_when_a_face_is_kept(catalogue, settings):
     settings.KEEP_LORAS_DAYS = 30
     browser, lora = visitor_with_face(settings)
-    until = retention.lora_kept_until(lora)
+    until = deletion.lora_kept_until(lora)
     assert f"It is kept until {until:%b}" in browser.get("/you/").content.decode()
 
 
@@ -166,7 +166,7 @@ def test_visitors_who_left_are_forgotten_after_a_day(catalogue, settings):
     browser.post("/leave/", {"erase": "yes"})
     assert LeftVisitor.objects.count() == 1
     LeftVisitor.objects.update(created_at=timezone.now() - timedelta(hours=25))
-    retention.forget_keys()
+    deletion.forget_keys()
     assert not LeftVisitor.objects.exists()
 
 

@@ -17,7 +17,7 @@ from benchmarks.harness.loras import small_lora
 from diffuser_api import storage
 from diffuser_api.access import tokens
 from diffuser_api.api.job_serializer import output_url
-from diffuser_api.jobs import kept, lease, retention, runner, status_changes, sweep
+from diffuser_api.jobs import deletion, kept, lease, runner, status_changes, sweep
 from diffuser_api.models import ActionImage, Job, LoraModel, PoiImage, TrainingPhoto
 from diffuser_api.operations import doctor, health, installation
 from diffuser_api.photos.pictures import as_png
@@ -82,7 +82,7 @@ def test_deleted_files_are_gone_from_the_bucket(bucket, tmp_path):
     assert status_changes.finish_generation(claimed, tmp_path / "picture.png", tmp_path / "body.png")
     assert of_visitors(bucket) == {"loras", "outputs", "bodies"}
     assert any("outputs/" in line for line in kept.of(lora.code))
-    assert retention.delete(lora.code, "somebody")
+    assert deletion.delete(lora.code, "somebody")
     assert of_visitors(bucket) == set() and kept.of(lora.code) == []
 
 
@@ -94,7 +94,7 @@ def test_the_small_copy_of_a_shared_picture_is_in_the_bucket_as_long_as_the_pict
     assert sharing.small(rows[0]) == sharing.small(rows[1]) != b""
     assert of_visitors(bucket) == {"outputs", "shared"}
     assert len([name for name in bucket.names() if name.startswith("shared/")]) == 1
-    assert retention.delete(job.code, "somebody")
+    assert deletion.delete(job.code, "somebody")
     with pytest.raises(FileNotFoundError):
         sharing.small(rows[2])
     assert of_visitors(bucket) == set()
@@ -174,7 +174,7 @@ def test_while_the_server_is_away_pages_say_so_jobs_fail_and_deletions_follow(
     job.refresh_from_db()
     assert (job.status, job.error_code) == ("failed", "internal_error") and "storage" in job.error_message
 
-    assert retention.delete(doomed.code, "somebody") and not Job.objects.filter(code=doomed.code).exists()
+    assert deletion.delete(doomed.code, "somebody") and not Job.objects.filter(code=doomed.code).exists()
     sweep.attempt()  # says so in the log, and no more
     back.start()
     assert browser.get(f"/data/outputs/{picture.code}").getvalue() == b"picture"
@@ -200,7 +200,7 @@ def test_a_picture_is_fetched_from_the_s3_server_by_a_presigned_url(bucket, sett
     other = default_storage.save("outputs/1.png", ContentFile(b"another"))
     changed = [unsigned, f"{unsigned.replace(picture.output.name, other)}?{query}"]
     assert [requests.get(url, timeout=10).status_code for url in changed] == [403, 403]
-    retention.delete(picture.code, "somebody")
+    deletion.delete(picture.code, "somebody")
     assert requests.get(redirect["Location"], timeout=10).status_code == 404
 
 

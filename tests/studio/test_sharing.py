@@ -19,7 +19,7 @@ from PIL import Image
 
 from benchmarks.harness.catalogue import make_catalogue
 from benchmarks.harness.clients import make_lora
-from diffuser_api.jobs import kept, retention
+from diffuser_api.jobs import deletion, kept
 from diffuser_api.models import AuditEntry, Job, Report
 from studio import sharing
 from studio.views import share
@@ -138,7 +138,7 @@ def test_a_card_is_shown_and_refused_without_javascript(shared):
 
 def test_an_erased_picture_is_shared_no_more(shared):
     _, job, url = shared
-    assert retention.delete(job.code, "somebody") and status(url) == 404
+    assert deletion.delete(job.code, "somebody") and status(url) == 404
 
 
 # --- reports ------------------------------------------------------------------------------------------------
@@ -282,7 +282,10 @@ LEAVING = {
     "the picture": lambda anna, job: anna.post(f"/jobs/{job.code}/delete/"),
     "everything": lambda anna, job: anna.post("/leave/", {"erase": ""}),
     "by the operator": lambda anna, job: call_command("takedown", job.code),
-    "by age": lambda anna, job: [Job.objects.update(finished_at="2020-01-01T00:00Z"), retention.apply()],
+    "by age": lambda anna, job: [
+        Job.objects.update(finished_at="2020-01-01T00:00Z"),
+        deletion.delete_expired(),
+    ],
 }
 
 
@@ -302,7 +305,7 @@ def test_a_picture_that_is_erased_while_its_small_copy_is_made_leaves_none(
     copy = sharing.derived(Image.open(job.output.path), job.output, ["c2pa.resized"])
 
     def erased_meanwhile(*args):
-        retention.delete(job.code, "somebody")
+        deletion.delete(job.code, "somebody")
         return copy
 
     monkeypatch.setattr(sharing, "derived", erased_meanwhile)

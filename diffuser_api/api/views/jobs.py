@@ -16,7 +16,7 @@ from diffuser_api import audit
 from diffuser_api.api import digits
 from diffuser_api.api.job_serializer import COLUMNS, JobSerializer
 from diffuser_api.api.serializers import ErrorSerializer
-from diffuser_api.jobs import retention, status_changes
+from diffuser_api.jobs import deletion, status_changes
 from diffuser_api.models import Job
 
 
@@ -86,7 +86,7 @@ class JobDetail(RetrieveDestroyAPIView):
         return Response(serializer.data, headers={"ETag": unread["ETag"]})
 
     def perform_destroy(self, job):
-        retention.delete(job.code, audit.client(job.client))
+        deletion.delete(job.code, audit.client(job.client))
 
 
 class JobCancel(APIView):

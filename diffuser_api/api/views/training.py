@@ -29,7 +29,7 @@ from diffuser_api.api.serializers import (
 )
 from diffuser_api.api.views.jobs import NewestFirst
 from diffuser_api.api.views.new_job import HEADERS, created_or_accepted, status_url
-from diffuser_api.jobs import lora_file, orders, retention, status_changes
+from diffuser_api.jobs import deletion, lora_file, orders, status_changes
 from diffuser_api.jobs.orders import TrainingOrder
 from diffuser_api.models import LoraModel
 from diffuser_api.photos import consent, gate
@@ -145,5 +145,5 @@ class LoraDetail(APIView):
     @extend_schema(responses={204: None, 404: ErrorSerializer})
     def delete(self, request, code):
         get_object_or_404(LoraModel.objects.visible_to(request.user), code=code)
-        retention.delete(code, audit.client(request.user.client))
+        deletion.delete(code, audit.client(request.user.client))
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -3,7 +3,7 @@
 from django.core.management.base import BaseCommand, CommandError
 
 from diffuser_api import audit
-from diffuser_api.jobs import retention
+from diffuser_api.jobs import deletion
 from diffuser_api.models import Job
 
 
@@ -18,6 +18,6 @@ class Command(BaseCommand):
         job = Job.objects.filter(code=code).first()
         if job and job.kind != Job.Kind.GENERATION:
             raise CommandError(f"{code} is a face. Its owner erases it, or staff delete it in the admin.")
-        if not job or not retention.take_down(code, audit.OPERATOR):
+        if not job or not deletion.take_down(code, audit.OPERATOR):
             raise CommandError(f"there is no picture with the code {code}")
         self.stdout.write(f"{code} was taken down. Copies that people have saved are out of reach.")

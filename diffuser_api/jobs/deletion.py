@@ -101,7 +101,7 @@ def _wait_for_workers(jobs: QuerySet[Job]) -> None:
         time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def apply() -> dict[str, list[str]]:
+def delete_expired() -> dict[str, list[str]]:
     """Delete what is older than the settings allow. Returns the codes, grouped by kind."""
     old = {
         "photos": _photos(),
