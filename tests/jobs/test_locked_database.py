@@ -139,7 +139,15 @@ def test_a_job_is_tried_again_if_the_database_stays_away(transactional_db, photo
     assert (again.status, again.attempt, again.photos.count()) == ("queued", 2, 5)
 
 
-def test_a_training_outlives_a_locked_database(family, server_and_worker):
+@pytest.fixture(scope="module")
+def longer_than_the_lock():
+    """Trainings that take somewhat longer than the database is locked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRAINING_STEPS", "150")
+        yield
+
+
+def test_a_training_outlives_a_locked_database(family, longer_than_the_lock, server_and_worker):
     url = server_and_worker.url
     _, answer = post_photos(f"{url}/api/lora-training/", make_photos())
     wait_until(lambda: get_json(answer["status_url"])["progress"] > 0)
