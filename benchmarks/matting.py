@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--requests", type=int, default=30)
     args = parser.parse_args()
-    hardware.use_all_cores()
+    hardware.use_cores()
     found, seconds = [], []
     with tempfile.TemporaryDirectory(prefix="cartolina-matting-") as work:
         easel = Easel(Path(work), args.requests)

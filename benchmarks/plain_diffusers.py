@@ -36,7 +36,7 @@ def load(name: str) -> dict:
     """The pipelines of profile ``name`` by step, on the device."""
     profile: ModelProfile = get_profile(name)
     machine = hardware.choose(profile.half_on_gpu)
-    hardware.use_all_cores()
+    hardware.use_cores()
     bare = {"safety_checker": None, "requires_safety_checker": False}
     controlnet = ControlNetModel.from_pretrained(
         hub.folder(profile.controlnet_model), **_options(profile.controlnet_model, machine.dtype, ".")

@@ -61,7 +61,7 @@ def face_step(job: Path, with_lora: bool) -> tuple[float, float, float]:
 
     inputs = read_inputs(job)
     request = inputs.request if with_lora else dataclasses.replace(inputs.request, lora=None)
-    hardware.use_all_cores()
+    hardware.use_cores()
     peak, done = 0.0, threading.Event()
     before = psutil.Process().io_counters().write_chars
 

@@ -66,7 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--requests", type=int, default=24)
     args = parser.parse_args()
-    hardware.use_all_cores()
+    hardware.use_cores()
     with tempfile.TemporaryDirectory(prefix="cartolina-settings-") as work:
         easel = Easel(Path(work), args.requests)
         print(f"{args.requests} requests{'':<24}{READINGS}{'fine':>8}")

@@ -49,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--people", type=int, default=12)
     args = parser.parse_args()
-    hardware.use_all_cores()
+    hardware.use_cores()
     apart: dict[str, list[float]] = {"without": [], "with the tone": []}
     with tempfile.TemporaryDirectory(prefix="cartolina-skin-") as work:
         easel = Easel(Path(work), args.people)

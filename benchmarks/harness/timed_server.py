@@ -24,7 +24,7 @@ _STEPS = "generation.steps"
 STAGES = (
     Stage("generation.processes.step_process:run", CHILD),
     Stage("generation.job_folder:read_canvas", "read and fit place, skeleton, masks"),
-    Stage("generation.models.hardware:use_all_cores", "threads for all cores"),
+    Stage("generation.models.hardware:use_cores", "threads"),
     Stage("generation.models.pipelines:PipelineCache.pipeline", "make the pipeline of its parts"),
     Stage("generation.models.pipelines:apply_lora", "load the LoRA", whole=True),
     Stage("generation.models.pipelines:remove_lora", "remove the LoRA", whole=True),

@@ -78,10 +78,15 @@ def adopt(hardware: Hardware, half_on_gpu: bool) -> None:
 def _look(half_on_gpu: bool) -> Hardware:
     if torch.cuda.is_available():
         return Hardware("cuda", torch.float16 if half_on_gpu else torch.float32, _xformers_runs())
-    use_all_cores()
+    use_cores()
     return Hardware("cpu", fast_cpu_dtype(), False)
 
 
-def use_all_cores() -> None:
-    """Start a thread for each core that this process may use. After that, the process can't be forked."""
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+def use_cores() -> None:
+    """Start a thread for each core that this process may use, or as many as OMP_NUM_THREADS says. After that,
+    the process can't be forked.
+
+    Beside other processes, fewer threads can be faster, since each parallel loop waits for its last thread.
+    """
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    torch.set_num_threads(int(asked) if asked.isdecimal() and int(asked) else len(os.sched_getaffinity(0)))

@@ -71,7 +71,7 @@ def run(name: str, job: Path, requested_at: float, cache: PipelineCache | None =
     # These import torch and diffusers. The time for this import is measured separately.
     from generation.models import hardware, pipelines
 
-    hardware.use_all_cores()
+    hardware.use_cores()
     pipeline = load_pipeline(name, job, request, profile, cache or pipelines.PipelineCache())
     imported, loaded = max(requested_at, pipelines.IMPORTED_AT), time.monotonic()
 

@@ -1,4 +1,6 @@
-"""The number format on a CPU: always the same on one machine, and whose choice it is."""
+"""On a CPU: the number format and the number of threads, and whose choice they are."""
+
+import os
 
 import pytest
 import torch
@@ -32,3 +34,14 @@ def test_an_unknown_number_format_is_refused_by_name(monkeypatch):
     monkeypatch.setenv("CPU_DTYPE", "float64")
     with pytest.raises(ValueError, match="CPU_DTYPE='float64' is not one of auto, float32, bfloat16"):
         hardware.fast_cpu_dtype()
+
+
+@pytest.mark.parametrize(("asked", "threads"), [("3", 3), ("", None), ("0", None), ("many", None)])
+def test_as_many_threads_as_the_environment_asks_for_else_one_for_each_core(asked, threads, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    before = torch.get_num_threads()
+    try:
+        hardware.use_cores()
+        assert torch.get_num_threads() == (threads or len(os.sched_getaffinity(0)))
+    finally:
+        torch.set_num_threads(before)
