@@ -111,7 +111,7 @@ class Server(TcpWSGIServer):
     def _look(self, seconds: float) -> None:
         wasyncore.loop(seconds, use_poll=True, map=self._map, count=1)
 
-    def stop(self, *signal) -> None:
+    def stop(self) -> None:
         """End ``run``. May be called from any thread or signal handler, and more than once."""
         self.is_stopping = True
         with contextlib.suppress(OSError):  # it has ended already

@@ -4,12 +4,16 @@ import contextlib
 import http.client
 import io
 import logging
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
+from benchmarks.harness import ROOT
 from benchmarks.harness.running_worker import wait_until
 from diffuser_api.front import connection, lanes, server
 
@@ -341,3 +345,28 @@ def test_the_end_waits_for_the_request_under_way(site):
         site.get("/")
     site.go_on.set()
     assert read_all(client).endswith(b"hello")
+
+
+HELD_UP = """
+import threading
+from django.core.management import execute_from_command_line
+from diffuser_api.management.commands import web
+
+web.SECONDS_TO_END = 0.5
+threading.Thread(target=threading.Event().wait).start()
+execute_from_command_line(["manage.py", "web", "--bind", "127.0.0.1:0"])
+"""
+
+
+@pytest.mark.slow
+def test_a_thread_that_never_ends_does_not_hold_up_the_end_of_the_server():
+    with subprocess.Popen(
+        [sys.executable, "-c", HELD_UP], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while "listening" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        try:
+            assert process.wait(PATIENCE) == 1
+        finally:
+            process.kill()

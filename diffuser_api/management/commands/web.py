@@ -1,7 +1,9 @@
 """``manage.py web``: the web server, until SIGTERM or SIGINT."""
 
+import os
 import signal
 import tempfile
+import threading
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -9,6 +11,8 @@ from django.core.servers.basehttp import get_internal_wsgi_application
 
 from diffuser_api.front.server import Server
 from diffuser_api.photos import gate
+
+SECONDS_TO_END = 8.0  # after a signal; Docker kills a process 10 s after it
 
 
 class Command(BaseCommand):
@@ -27,7 +31,15 @@ class Command(BaseCommand):
             server = Server(site, bind, threads, file_threads, settings.SCRIPT_NAME or "")
         except OSError as error:
             raise CommandError(f"can't listen on {bind}: {error.strerror}") from error
+
+        def stop(*signal):
+            server.stop()
+            # Python's own end may wait for a thread that a database or a broker holds up.
+            last_resort = threading.Timer(SECONDS_TO_END, os._exit, [1])
+            last_resort.daemon = True
+            last_resort.start()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, server.stop)
+            signal.signal(number, stop)
         self.stderr.write(f"listening on {bind}")
         server.run()
