@@ -1,6 +1,6 @@
 """Clients that wait for their picture, and new ones: how long do the new ones take?
 
-The web server alone with its eight threads, so that no picture is ever done and everybody waits who may.
+The web server alone, so that no picture is ever done and everybody waits who may.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ class RunningService:
         *,
         small: bool = True,
         beside: tuple[str, ...] = ("worker",),
-        threads: int = 8,
+        threads: int = 4,
         **settings: str,
     ) -> None:
         """``small``: with random models, whose steps take a second, instead of the profile's own. ``beside``:

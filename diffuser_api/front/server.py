@@ -1,5 +1,5 @@
-"""Waitress's server with limits in time, separate threads for health checks and files, and an orderly
-shutdown."""
+"""Waitress's server with limits in time, separate threads for health checks, for changes and for files, and
+an orderly shutdown."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from diffuser_api.front.connection import Connection
 SECONDS_TO_LEAVE = 4.0  # so long a shutdown waits for requests that are being answered
 SECONDS_BETWEEN_CHECKS = 1.0
 HEALTH_THREADS = 2
+READING = ("GET", "HEAD", "OPTIONS")  # the methods of requests that change nothing (RFC 9110, 9.2.1)
 MOST_CONNECTIONS = 2000
 MOST_HEADER = 32 * 2**10  # bytes, as nginx takes; all of an unfinished one is searched with each piece
 FILES_OF_A_CONNECTION = 3  # a socket, and files for a large request and a large answer
@@ -29,9 +30,17 @@ class Server(TcpWSGIServer):
     channel_class = Connection
 
     def __init__(
-        self, application, listen: str, threads: int, file_threads: int, script_name: str = ""
+        self,
+        application,
+        listen: str,
+        threads: int,
+        *,
+        change_threads: int,
+        file_threads: int,
+        script_name: str = "",
     ) -> None:
-        """``file_threads``: additional threads for requests with files. ``script_name``: the site's path."""
+        """``threads`` answer requests that only read. Requests that change something and requests with files
+        have threads in addition. ``script_name``: the site's path."""
         super().__init__(
             bodiless_for_head(application),
             listen=listen,
@@ -50,6 +59,8 @@ class Server(TcpWSGIServer):
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line for each request that waits
         self.health_lane = ThreadedTaskDispatcher()
         self.health_lane.set_thread_count(HEALTH_THREADS)
+        self.change_lane = ThreadedTaskDispatcher()
+        self.change_lane.set_thread_count(change_threads)
         self.file_lane = lanes.FileLane(file_threads)
         self.most_connections = min(MOST_CONNECTIONS, _files_allowed() // (FILES_OF_A_CONNECTION + 1))
         self.is_stopping = False
@@ -57,8 +68,9 @@ class Server(TcpWSGIServer):
     # --- what comes in --------------------------------------------------------------------------------------
 
     def add_task(self, task) -> None:
-        """Queue a request that was received as a whole. Health checks and requests with files have queues of
-        their own."""
+        """Queue a request that was received as a whole. Health checks, changes and requests with files have
+        queues of their own. Changes wait for each other in the database, and nobody who only reads waits with
+        them."""
         request = task.requests[0]
         if request.path_info in HEALTH:
             self.health_lane.add_task(task)
@@ -66,6 +78,8 @@ class Server(TcpWSGIServer):
             if not self.file_lane.take(task):
                 request.error = lanes.TooManyWaiting("")
                 self.task_dispatcher.add_task(task)
+        elif not request.error and request.command not in READING:
+            self.change_lane.add_task(task)
         else:
             self.task_dispatcher.add_task(task)
 
@@ -104,7 +118,7 @@ class Server(TcpWSGIServer):
         end = time.monotonic() + SECONDS_TO_LEAVE
         while time.monotonic() < end and any(one.is_busy() for one in self.active_channels.values()):
             self._look(0.1)
-        for lane in (self.task_dispatcher, self.file_lane):
+        for lane in (self.task_dispatcher, self.change_lane, self.file_lane):
             lane.shutdown(timeout=0.1)
         wasyncore.close_all(self._map, ignore_all=True)
 

@@ -26,7 +26,7 @@ class Site:
 
     def __init__(self):
         self.seen, self.go_on, self.waits = [], threading.Event(), threading.Semaphore(0)
-        self.server = server.Server(self.answer, "127.0.0.1:0", 2, file_threads=2)
+        self.server = server.Server(self.answer, "127.0.0.1:0", 2, change_threads=2, file_threads=2)
         self.port = int(self.server.effective_port)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
@@ -152,6 +152,18 @@ def test_health_is_told_while_all_threads_are_busy(site):
     for _ in range(2):
         assert site.waits.acquire(timeout=PATIENCE)
     assert site.get("/healthz") == site.get("/readyz") == 200
+    site.go_on.set()
+    for client in waiting:
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
+        client.close()
+
+
+def test_who_only_reads_does_not_wait_behind_changes(site):
+    waiting = [site.send(b"DELETE /wait HTTP/1.1\r\n\r\n") for _ in range(6)]
+    for _ in range(2):
+        assert site.waits.acquire(timeout=PATIENCE)
+    assert [site.get("/") for _ in range(5)] == [200] * 5
+    assert not site.waits.acquire(timeout=0.2)  # the other changes wait for the first two
     site.go_on.set()
     for client in waiting:
         assert client.recv(100).startswith(b"HTTP/1.1 200")

@@ -12,6 +12,7 @@ from django.core.servers.basehttp import get_internal_wsgi_application
 from diffuser_api.front.server import Server
 from diffuser_api.photos import gate
 
+CHANGES_AT_ONCE = 2  # SQLite makes one at a time; meanwhile, the next request is prepared
 SECONDS_TO_END = 8.0  # after a signal; Docker kills a process 10 s after it
 
 
@@ -20,15 +21,23 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("--bind", default="127.0.0.1:8000", help="address and port to listen on")
-        parser.add_argument("--threads", type=int, default=8, help="requests that are answered at a time")
+        parser.add_argument(
+            "--threads", type=int, default=4, help="requests that only read and are answered at a time"
+        )
 
     def handle(self, *args, bind, threads, **options):
         tempfile.tempdir = str(settings.TMP_DATA_DIR)  # for requests that are too large for the memory
         try:
             # Two photos are looked at for each processor, or a training's request waits for its picture.
             file_threads = gate.MOST_AT_ONCE + settings.WAITING_REQUESTS
-            site = get_internal_wsgi_application()  # of djangoproject/wsgi.py
-            server = Server(site, bind, threads, file_threads, settings.SCRIPT_NAME or "")
+            server = Server(
+                get_internal_wsgi_application(),  # of djangoproject/wsgi.py
+                bind,
+                threads,
+                change_threads=CHANGES_AT_ONCE + settings.WAITING_REQUESTS,
+                file_threads=file_threads,
+                script_name=settings.SCRIPT_NAME or "",
+            )
         except OSError as error:
             raise CommandError(f"can't listen on {bind}: {error.strerror}") from error
 
