@@ -26,6 +26,7 @@ from generation.vision.visitor import Visitor
 FILE = Path(__file__).parent / "detector_models" / "restoration.safetensors"
 UNSHUFFLE = 2  # pixels of a side that become channels, which costs less than layers at the full size
 WIDTHS = (32, 32, 64, 96, 128)  # channels at half the size, a quarter, and so on
+DEPTHS = (1, 1, 1, 2, 2)  # blocks: the small sizes cost little, and there the face is seen as a whole
 LOOKS = sum(map(len, VALUES.values()))
 TOLD = LOOKS + detectors.NUMBERS  # see ``told``
 SIDE = 256  # pixels: how large a head's surroundings are restored
@@ -49,6 +50,18 @@ class Block(nn.Module):
         return self.past(x) + self.second(F.silu(inner))
 
 
+class Level(nn.ModuleList):
+    """Blocks of one size, one after the other."""
+
+    def __init__(self, before: int, after: int, depth: int):
+        super().__init__(Block(after if number else before, after) for number in range(depth))
+
+    def forward(self, x: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
+        for block in self:
+            x = block(x, told)
+        return x
+
+
 class RestorationNetwork(nn.Module):
     """(B, INPUTS, H, W) and what is told of the visitor (B, TOLD) to the subject (B, 3, H, W), about -1..1,
     and logits of alpha (B, 1, H, W).
@@ -59,10 +72,10 @@ class RestorationNetwork(nn.Module):
 
     def __init__(self):
         super().__init__()
-        pairs, square = list(zip(WIDTHS, WIDTHS[1:], strict=False)), UNSHUFFLE**2
-        self.down = nn.ModuleList([Block(square * INPUTS, WIDTHS[0]), *(Block(a, b) for a, b in pairs)])
+        square, finer = UNSHUFFLE**2, list(zip(WIDTHS, WIDTHS[1:], DEPTHS, strict=False))
+        self.down = nn.ModuleList(map(Level, (square * INPUTS, *WIDTHS), WIDTHS, DEPTHS))
         self.middle = Block(WIDTHS[-1], WIDTHS[-1])
-        self.up = nn.ModuleList([Block(a + b, a) for a, b in pairs])
+        self.up = nn.ModuleList(Level(fine + coarse, fine, depth) for fine, coarse, depth in finer)
         self.out = nn.Conv2d(WIDTHS[0], square * 4, 3, padding=1)
 
     def forward(self, x: torch.Tensor, told: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,7 +1,7 @@
-"""What the restoration network learns from: heads and bodies as the miniature paints them, and as drawn.
+"""What the restoration network learns from: heads as the miniature paints them, and as drawn.
 
-A sample begins with a drawing. Parts of its subject are bent, faded or mixed with another person's. In half
-of them, hair, beard or glasses are others. Noise is added, and the UNet paints it again in a few denoising
+A sample begins with a drawing. Its hair, beard, glasses and features are in part another person's. Parts of
+it are bent, faded or mixed with another head. Noise is added, and the UNet paints it again in a few denoising
 steps. So the painting is smeared as a real one is, and the drawing under it is known.
 """
 
@@ -32,32 +32,27 @@ LOW, HIGH, LOWER = (150, 520), (400, 999), 0.65  # timesteps to begin at, and th
 PAINTED = 0.6  # share of a chunk that the UNet paints; the others are blurred only
 LIKE_HAIR = 0.25  # share of the places that are moved to the hair's colour
 OTHER_LOOKS, NO_MARKS, UNKNOWN_PERSON, UNKNOWN_FACE = 0.7, 0.5, 0.1, 0.15  # shares
-BLOCK = 64  # samples of the same kind that follow each other, so that all of a chunk are of one
+OTHER_FEATURES, OLD_MEN = 0.7, 0.15  # shares
+FEATURES = ("face_width", "jaw", "eye_size", "eye_spacing", "iris", "brow_weight", "brow_tilt") + (
+    ("nose_length", "nose_width", "mouth_width", "lips", "hair_volume")
+)
 PHOTOS = 2  # of the person, whose embeddings are told; visitors send five
 
 
-def is_body(index: int) -> bool:
-    """Else it is a head."""
-    return index // BLOCK % 3 == 2
-
-
 def draw(index: int) -> dict:
-    """The surroundings of a head's or a subject's mask, as ``picture.restoring`` crops them, 256 x 256.
+    """The surroundings of a head's mask, as ``picture.restoring`` crops them, 256 x 256.
 
     ``picture`` and ``place``, (256, 256, 3) uint8; ``alpha``, ``head`` and ``hole``, (256, 256) uint8;
-    ``other`` and ``other_alpha``, the same with other hair, beard or glasses; ``skeleton`` (3, 256, 256)
-    uint8; ``caption``; ``told``, as ``restoration.told``; ``coarse``, how much the crop enlarges.
+    ``other`` and ``other_alpha``, the same with other looks and features; ``skeleton`` (3, 256, 256) uint8;
+    ``caption``; ``told``, as ``restoration.told``; ``coarse``, how much the crop enlarges.
     """
-    rng, kind = random.Random(f"restoration {index}"), "pose" if is_body(index) else "face"
-    scene = samples.scene_of(kind, index)
+    rng = random.Random(f"restoration {index}")
+    scene = samples.scene_of("face", index)
     scene = dataclasses.replace(scene, person=with_more_marks(scene.person, rng))
-    if is_body(index):
-        hole, words = samples.body_hole(scene, rng), captions.scene_caption
-    else:
-        hole, words = samples.head_hole(scene, View(), rng), captions.face_caption
+    hole = samples.head_hole(scene, View(), rng)
     close_up = samples.close_up_of(hole, MINIATURE)
     view = samples.view_of(close_up)
-    other = dataclasses.replace(scene, person=with_other_looks(scene.person, rng))
+    other = dataclasses.replace(scene, person=mispainted(scene.person, rng))
     visitor = visitor_of(scene.person, rng) if rng.random() >= UNKNOWN_PERSON else UNKNOWN
     return {
         "index": np.asarray(index),
@@ -71,7 +66,7 @@ def draw(index: int) -> dict:
         "head": np.asarray(scenes.head_silhouette(scene, view)),
         "hole": np.asarray(close_up.enlarge(hole)),
         "skeleton": samples.skeleton_picture(scene, close_up),
-        "caption": words(scene, rng) if rng.random() >= train_unet.NO_CAPTION else "",
+        "caption": captions.face_caption(scene, rng) if rng.random() >= train_unet.NO_CAPTION else "",
     }
 
 
@@ -89,21 +84,29 @@ def visitor_of(person: Person, rng: random.Random) -> Visitor:
 
 
 def with_more_marks(person: Person, rng: random.Random) -> Person:
-    """The person, with glasses and freckles in half of the samples. Of the men with beards, two in three have
-    only a moustache. All these are rarer in the world, and must not be learned last."""
+    """The person, with glasses and freckles in half of the samples, or an old man. Of the men with beards,
+    half have only a moustache. All these are rarer in the world, and must not be learned last."""
+    if rng.random() < OLD_MEN:
+        person = people.random_person(rng.randrange(samples.SEEDS), "old", "man")
     bearded = person.gender == "man" and person.age != "young" and rng.random() < 0.85
     return dataclasses.replace(
         person,
-        beard=rng.uniform(0.2, 0.65) if bearded else 0.0,
+        beard=rng.uniform(0.2, 0.8) if bearded else 0.0,
         glasses=rng.random() if rng.random() < 0.5 else 0.0,
         freckles=rng.random() if rng.random() < 0.5 else 0.0,
     )
 
 
-def with_other_looks(person: Person, rng: random.Random) -> Person:
-    """The person, mostly with some of another one's hair, beard and glasses, or with no beard and glasses."""
+def mispainted(person: Person, rng: random.Random) -> Person:
+    """The person, mostly with some of another one's hair, beard and glasses, or with no beard and glasses.
+    Mostly, the features are moved towards the other one's."""
     other = people.random_person(rng.randrange(samples.SEEDS), person.age, person.gender)
-    changed = {}
+    changed: dict[str, float | str] = {}
+    if rng.random() < OTHER_FEATURES:
+        most = rng.random()
+        for name in FEATURES:
+            own, share = getattr(person, name), most * rng.random()
+            changed[name] = own + share * (getattr(other, name) - own)
     if rng.random() < OTHER_LOOKS:
         for names in (("hair_style", "hair_volume"), ("beard",), ("glasses",)):
             if rng.random() < 0.5:
@@ -207,10 +210,8 @@ class Samples:
         timesteps = torch.where(torch.rand(len(begun), device=device.type) < LOWER, timesteps, higher)
         timesteps[count:] = 0
         painted = begun.clone()
-        skeletons = device.place(chunk["skeleton"])
-        controlled = skeletons[:count].float().div(255) if is_body(int(chunk["index"][0])) else ()
         painted[:count] = self.painted(
-            begun[:count], picture[:count], hole[:count], tokens[:count], timesteps[:count], controlled
+            begun[:count], picture[:count], hole[:count], tokens[:count], timesteps[:count]
         )
         blur = torch.where(timesteps > 0, 1.0, 3.0) * torch.rand(len(begun), device=device.type)
         coarse = torch.maximum(
@@ -225,7 +226,7 @@ class Samples:
             "painted": stored(painted),
             "picture": stored(picture),
             "place": stored(place),
-            "skeleton": skeletons,
+            "skeleton": device.place(chunk["skeleton"]),
             "hole": hole[:, 0] > 0,
             "alpha": device.place(chunk["alpha"]),
             "head": device.place(chunk["head"]),
@@ -233,20 +234,19 @@ class Samples:
             "timestep": timesteps,
         }
 
-    def painted(self, begun, picture, hole, tokens, timesteps, skeletons) -> torch.Tensor:
-        """(B, 3, H, W): ``begun`` as the UNet paints it over from each one's timestep on, led by the
-        ``skeletons``, if there are any."""
+    def painted(self, begun, picture, hole, tokens, timesteps) -> torch.Tensor:
+        """(B, 3, H, W): ``begun`` as the UNet paints it over from each one's timestep on."""
         device, vae, schedule = self.device, self.vae, self.schedule
         with device.autocast():
             grey = picture * (1 - hole)
             both = torch.cat([begun, grey]).contiguous(memory_format=torch.channels_last)
             latents, around = vae.encoder(both).float().chunk(2)
         extra = torch.cat([hole[:, :, ::VAE_FACTOR, ::VAE_FACTOR], around], 1)
-        words, now, scale = self.trainee.embed(tokens), timesteps, MINIATURE.controlnet_scale
+        words, now = self.trainee.embed(tokens), timesteps
         noisy, _ = schedule.noisy(latents, torch.randn_like(latents), now)
         for number in range(DENOISING_STEPS):
             with device.autocast():
-                v = self.trainee.predict(noisy, extra, now, words, skeletons, scale).float()
+                v = self.trainee.predict(noisy, extra, now, words, ()).float()
             signal, noise = (one[now][:, None, None, None] for one in (schedule.signal, schedule.noise))
             clean, rest = signal * noisy - noise * v, signal * v + noise * noisy
             now = timesteps * (DENOISING_STEPS - 1 - number) // DENOISING_STEPS

@@ -35,7 +35,7 @@ from generation.miniature.training.spoiling import Samples, draw
 
 FILE = "restoration.pt"
 BATCH = {"cuda": 96, "cpu": 8}
-RING = {"cuda": 16_384, "cpu": 3_000}  # of 1 MB each
+RING = {"cuda": 16_384, "cpu": 1_500}  # of 1 MB each
 CHUNK = {"cuda": 64, "cpu": 8}
 BEFOREHAND = {"cuda": 2_048, "cpu": 160}
 EACH_STEP = {"cuda": 16, "cpu": 0.5}  # new samples
@@ -163,14 +163,7 @@ def train(work: Path, plan: Plan, device: Device, save_seconds: float = 60) -> r
             for group in optimizer.param_groups:
                 group["lr"] = level_then_falling(plan, top, warm_up=100, level=0.5)
         seen = batch(supply.fill(plan.step), plan.step, BATCH[kind], device)
-        picture, subject, logits = composed(network, seen, device)
-        losses = {"critic": critic_loss(critic, seen, picture, device)}
-        _stepped(optimizers[1], losses["critic"], critic)
-        critic.requires_grad_(False)
-        losses["pixels"] = pixel_loss(picture, subject, logits, seen)
-        losses["adversarial"] = adversarial_loss(critic, seen, picture, device)
-        _stepped(optimizers[0], losses["pixels"] + losses["adversarial"], network)
-        critic.requires_grad_(True)
+        losses = train_step(network, critic, optimizers, seen, device)
         _move(average, network, plan.step)
         plan.advance()
         for name, loss in losses.items():
@@ -184,6 +177,19 @@ def train(work: Path, plan: Plan, device: Device, save_seconds: float = 60) -> r
     save_checkpoint(work / FILE, plan.counters, **parts)
     draw_sheet(average, seen, device, work / "restoration.png")
     return average
+
+
+def train_step(network, critic, optimizers: list, seen, device: Device) -> dict[str, torch.Tensor]:
+    """Moves the critic, then the network; the losses by their names."""
+    picture, subject, logits = composed(network, seen, device)
+    losses = {"critic": critic_loss(critic, seen, picture, device)}
+    _stepped(optimizers[1], losses["critic"], critic)
+    critic.requires_grad_(False)
+    losses["pixels"] = pixel_loss(picture, subject, logits, seen)
+    losses["adversarial"] = adversarial_loss(critic, seen, picture, device)
+    _stepped(optimizers[0], losses["pixels"] + losses["adversarial"], network)
+    critic.requires_grad_(True)
+    return losses
 
 
 def _stepped(optimizer: torch.optim.Optimizer, loss: torch.Tensor, network: nn.Module) -> None:

@@ -1,0 +1,42 @@
+"""What the restoration network learns from: which errors of the painter are imitated, and which not."""
+
+import random
+
+import pytest
+
+from generation.miniature.training import spoiling
+from generation.miniature.world import people
+
+pytestmark = pytest.mark.models
+
+PEOPLE = [people.random_person(seed) for seed in range(60)]
+
+
+def mispainted(person: people.Person) -> people.Person:
+    return spoiling.mispainted(person, random.Random(f"{person}"))
+
+
+def test_a_mispainted_person_has_other_features_hair_beard_and_glasses():
+    for name in (*spoiling.FEATURES, "hair_style", "beard", "glasses"):
+        assert any(getattr(one, name) != getattr(mispainted(one), name) for one in PEOPLE), name
+
+
+def test_a_mispainted_person_keeps_what_the_painter_is_told_of_skin_and_hair():
+    for one in PEOPLE:
+        other = mispainted(one)
+        assert (other.age, other.gender, other.skin, other.hair_tone) == (
+            one.age, one.gender, one.skin, one.hair_tone,
+        )  # fmt: skip
+
+
+def test_features_are_moved_and_never_leave_their_range():
+    for one in map(mispainted, PEOPLE):
+        assert all(0 <= getattr(one, name) <= 1 for name in spoiling.FEATURES)
+
+
+def test_old_mens_beards_and_moustaches_are_more_frequent_than_in_the_world():
+    drawn = [spoiling.with_more_marks(one, random.Random(f"{one}")) for one in PEOPLE]
+    grey = [one for one in drawn if one.age == "old" and one.beard]
+    in_the_world = [one for one in PEOPLE if one.age == "old" and one.beard]
+    assert len(grey) > 2 * len(in_the_world) > 0
+    assert any(one.beard < 0.5 for one in grey) and any(one.beard >= 0.5 for one in grey)
