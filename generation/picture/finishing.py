@@ -1,4 +1,4 @@
-"""The finished picture: the painted parts in the place's photograph, with a restored head."""
+"""The finished picture: the painted parts in the place's photograph, restored."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import Image
 from generation.models.profiles import ModelProfile
 from generation.picture.canvas import Canvas, seen_box
 from generation.picture.compositing import paste_back
-from generation.picture.restoring import restore_head
+from generation.picture.restoring import flatten_colours, restore_head
 from generation.vision.visitor import Visitor
 
 
@@ -18,7 +18,7 @@ def in_photograph(
 ) -> Image.Image:
     """``painted``, the last step's picture, put into the place's ``photograph`` at the photograph's size.
 
-    With ``profile.restoration``, the head is restored at this size: a head that is small on the canvas gets
+    With ``profile.restoration``, the person is restored at this size: a head that is small on the canvas gets
     more pixels than the canvas has.
     """
     whole = paste_back(photograph, canvas.background, painted, canvas.person_mask, profile.feather).copy()
@@ -32,5 +32,6 @@ def in_photograph(
         *masks,
     )
     padded = dataclasses.replace(profile, subject_padding=round(times * profile.subject_padding))
-    whole.paste(restore_head(whole.crop((left, top, right, bottom)), large, visitor, padded), (left, top))
+    person = flatten_colours(whole.crop((left, top, right, bottom)), large, profile)
+    whole.paste(restore_head(person, large, visitor, padded), (left, top))
     return whole

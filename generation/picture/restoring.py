@@ -1,7 +1,8 @@
-"""Restores a painted head: its smeared parts are painted over, and the place comes back around it.
+"""Restores a painted person after the last denoising step, if the profile names a module for it.
 
-A diffusion model of few parameters leaves mouths, glasses and tips of hair smeared. Face restoration (such as
-GFPGAN, Wang et al. 2021) mends that in one pass of another network, after the last denoising step.
+A diffusion model of few parameters leaves mouths, glasses and tips of hair smeared, and clothes mottled. Face
+restoration (such as GFPGAN, Wang et al. 2021) mends the head in one pass of another network. The place comes
+back around it. The colours of the rest are evened out.
 """
 
 from __future__ import annotations
@@ -33,3 +34,12 @@ def restore_head(
     restored = painted.copy()
     restored.paste(Image.composite(head, canvas.background.crop(box), alpha), box[:2])
     return Image.composite(restored, painted, mask)
+
+
+def flatten_colours(painted: Image.Image, canvas: Canvas, profile: ModelProfile) -> Image.Image:
+    """``painted`` with even colours of the person outside the face mask. Without ``profile.restoration``,
+    ``painted`` stays as it is."""
+    if not profile.restoration:
+        return painted
+    flat = importlib.import_module(profile.restoration).flattened(painted, canvas.background)
+    return Image.composite(painted, Image.composite(flat, painted, canvas.person_mask), canvas.face_mask)

@@ -1,20 +1,21 @@
-"""The restoration network on held-out heads: it mends what is smeared, and leaves the rest."""
+"""The restoration on held-out people: it mends what is smeared or mottled, and leaves the rest."""
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageFilter
 
 from benchmarks.harness.job_folders import make_job
-from generation.miniature import demo_content, detectors
+from generation.miniature import demo_content, detectors, restoration
 from generation.miniature.training.train_looks import looks_of
 from generation.miniature.world import people, scenes
 from generation.miniature.world.pen import View
 from generation.models.profiles import MINIATURE, SD15
 from generation.picture.canvas import Canvas
 from generation.picture.finishing import in_photograph
-from generation.picture.restoring import restore_head
+from generation.picture.restoring import flatten_colours, restore_head
 from generation.processes import step_process
 from generation.request import GenerationRequest
 from generation.vision import likeness
@@ -197,3 +198,36 @@ def test_nobody_gets_a_moustache_or_glasses(tmp_path):
         in_photograph(painted, canvas.background, canvas, who, MINIATURE) for who in (NOBODY, UNKNOWN)
     )
     assert finished.tobytes() == plain.tobytes() != unknown.tobytes()
+
+
+def mottled(drawing: Image.Image, share: Image.Image, seed: int = 1) -> Image.Image:
+    """The drawing with smooth noise of some 6 of 255 inside ``share``."""
+    noise = np.random.default_rng(seed).normal(0, 1, (90, 90, 3))
+    noise = cv2.resize(noise, drawing.size, interpolation=cv2.INTER_CUBIC)
+    spoilt = (np.asarray(drawing) + 6 * noise).clip(0, 255).astype(np.uint8)
+    return Image.composite(Image.fromarray(spoilt), drawing, share)
+
+
+@pytest.mark.parametrize(("pixels", "most"), [(256, 0.95), (512, 0.8), (1024, 0.8)])
+def test_mottled_clothes_become_even_and_the_place_stays(pixels, most):
+    view, before, after = View(pixels=pixels), [], []
+    for scene in scenes_at("FUS")[:6]:
+        asked, person = scenes.draw_scene(scene, view), scenes.silhouette(scene, view)
+        painted, place = mottled(asked, person), scenes.draw_background(scene, view)
+        flat = restoration.flattened(painted, place)
+        before.append(error(painted, asked, person))
+        after.append(error(flat, asked, person))
+        away = np.asarray(person.filter(ImageFilter.MaxFilter(41))) == 0
+        assert (np.asarray(flat) == np.asarray(place))[away].all()
+    assert np.mean(after) < most * np.mean(before)
+
+
+def test_colours_are_evened_out_outside_the_face_mask_and_inside_the_persons():
+    (scene, *_) = scenes_at("MES")
+    canvas, everywhere = canvas_of(scene), Image.new("L", (256, 256), 255)
+    painted = mottled(scenes.draw_scene(scene), everywhere)
+    flat = flatten_colours(painted, canvas, MINIATURE)
+    changed = (np.asarray(flat) != np.asarray(painted)).any(axis=2)
+    head, person = (np.asarray(one) for one in (canvas.face_mask, canvas.person_mask))
+    assert not changed[head == 255].any() and not changed[person == 0].any() and changed[person > 0].any()
+    assert flatten_colours(painted, canvas, SD15) is painted
