@@ -37,7 +37,6 @@ LAUNCH = Path(settings.BASE_DIR) / "training-app" / "launch.bash"
 KEPT_LOG, KEPT_LINES = 64_000, 2_000  # so many characters and lines are kept from the end of the output
 LONGEST_LINE = 8_000  # bytes
 SECONDS_TO_END = 10.0  # between SIGTERM and SIGKILL
-NICENESS = "10"  # on shared cores, web pages and pictures go first: somebody watches them
 # The training gets these variables of the worker's environment: not the secret key or the database's URL.
 PASSED_ON = {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "XDG_CACHE_HOME", "SSL_CERT_FILE"}
 PASSED_ON |= {"http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
@@ -105,8 +104,7 @@ def _copy(photo: TrainingPhoto, folder: Path) -> Path:
 def start(job: Job, profile: ModelProfile) -> subprocess.Popen:
     """Start launch.bash in a session of its own, so that it and its children can be ended together."""
     return subprocess.Popen(
-        # Ends with the worker, and then ends its own child.
-        lifeline.tied(["nice", "-n", NICENESS, "bash", str(LAUNCH), job.code]),
+        lifeline.tied(["bash", str(LAUNCH), job.code]),  # ends with the worker, and then ends its own child
         env=environment(job, profile),
         cwd=LAUNCH.parent,
         stdin=subprocess.DEVNULL,

@@ -38,8 +38,13 @@ def restore_head(
 
 def flatten_colours(painted: Image.Image, canvas: Canvas, profile: ModelProfile) -> Image.Image:
     """``painted`` with even colours of the person outside the face mask. Without ``profile.restoration``,
-    ``painted`` stays as it is."""
+    ``painted`` stays as it is.
+
+    What is inside the face mask has no influence, so a new face changes nothing else in the picture.
+    """
     if not profile.restoration:
         return painted
-    flat = importlib.import_module(profile.restoration).flattened(painted, canvas.background)
+    headless = painted.copy()
+    headless.paste(canvas.background, mask=canvas.face_mask.point(lambda value: 255 * (value > 0)))
+    flat = importlib.import_module(profile.restoration).flattened(headless, canvas.background)
     return Image.composite(painted, Image.composite(flat, painted, canvas.person_mask), canvas.face_mask)
