@@ -33,9 +33,10 @@ PAINTED = 0.6  # share of a chunk that the UNet paints; the others are blurred o
 LIKE_HAIR = 0.25  # share of the places that are moved to the hair's colour
 OTHER_LOOKS, NO_MARKS, UNKNOWN_PERSON, UNKNOWN_FACE = 0.7, 0.5, 0.1, 0.15  # shares
 OTHER_FEATURES, OLD_MEN = 0.7, 0.15  # shares
-FEATURES = ("face_width", "jaw", "eye_size", "eye_spacing", "iris", "brow_weight", "brow_tilt") + (
-    ("nose_length", "nose_width", "mouth_width", "lips", "hair_volume")
-)
+FEATURES = (
+    "face_width", "jaw", "eye_size", "eye_spacing", "iris", "brow_weight", "brow_tilt", "nose_length",
+    "nose_width", "mouth_width", "lips", "hair_volume",
+)  # fmt: skip
 PHOTOS = 2  # of the person, whose embeddings are told; visitors send five
 
 
