@@ -44,7 +44,7 @@ def flatten_colours(painted: Image.Image, canvas: Canvas, profile: ModelProfile)
     """
     if not profile.restoration:
         return painted
-    headless = painted.copy()
-    headless.paste(canvas.background, mask=canvas.face_mask.point(lambda value: 255 * (value > 0)))
+    head = canvas.face_mask.point(lambda value: 255 * (value > 0))  # with its soft rim
+    headless = Image.composite(canvas.background, painted, head)
     flat = importlib.import_module(profile.restoration).flattened(headless, canvas.background)
-    return Image.composite(painted, Image.composite(flat, painted, canvas.person_mask), canvas.face_mask)
+    return Image.composite(painted, Image.composite(flat, painted, canvas.person_mask), head)

@@ -231,3 +231,13 @@ def test_colours_are_evened_out_outside_the_face_mask_and_inside_the_persons():
     head, person = (np.asarray(one) for one in (canvas.face_mask, canvas.person_mask))
     assert not changed[head == 255].any() and not changed[person == 0].any() and changed[person > 0].any()
     assert flatten_colours(painted, canvas, SD15) is painted
+
+
+def test_a_face_mask_with_a_soft_rim_leaves_no_line():
+    """The place must not be seen through the rim, where the mask was enlarged."""
+    (scene, *_) = scenes_at("MES")
+    canvas, painted = canvas_of(scene), scenes.draw_scene(scene)
+    soft = canvas.face_mask.filter(ImageFilter.BoxBlur(2))
+    flat = flatten_colours(painted, dataclasses.replace(canvas, face_mask=soft), MINIATURE)
+    rim = (np.asarray(soft) > 0) & (np.asarray(soft) < 255)
+    assert (np.asarray(flat) == np.asarray(painted))[rim].all()
