@@ -10,54 +10,46 @@ import os
 import statistics
 import subprocess
 import sys
-import time
-
-import requests
 
 from benchmarks.harness import ROOT
-from benchmarks.harness.running_service import RunningService, running
+from benchmarks.harness.api_client import get_json, wait_for
+from benchmarks.harness.running_service import COMMANDS, RunningService, running
+from benchmarks.harness.running_worker import wait_until
 from generation.processes import lifeline
-from generation.step_table import ORDER, TRAIN
+from generation.step_table import STEPS, TRAIN
 
 PICTURES = 4
-WORKER = ["manage.py", "worker", "--interval", "0.2"]
 
 
-def worker(service: RunningService, steps: list[str]) -> subprocess.Popen:
+def worker(service: RunningService, steps: str) -> subprocess.Popen:
     return subprocess.Popen(
-        lifeline.tied([sys.executable, *WORKER]),
+        lifeline.tied([sys.executable, *COMMANDS["worker"]]),
         cwd=ROOT,
-        env=service.environment | {"WORKER_STEPS": ",".join(steps)},
+        env=service.environment | {"WORKER_STEPS": steps},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
 
 
-def until(url: str, true_of) -> dict:
-    while not true_of(job := requests.get(url, timeout=30).json()):
-        time.sleep(0.2)
-    return job
-
-
 def picture_seconds(service: RunningService, number: int) -> float:
     """The seconds of the steps, so without the wait for the worker's next look."""
     url = service.ask(f"picture {number}").json()["status_url"]
-    job = until(url, lambda job: job["status"] not in ("queued", "running"))
+    job = wait_for(url, 240)[-1]
     assert job["status"] == "succeeded", job
     return sum(value for one in job["timings"] for name, value in one.items() if name.endswith("_seconds"))
 
 
 def main() -> None:
     with running(small=False, beside=()) as service:
-        painter = worker(service, [name for name in dict.fromkeys(ORDER) if name != TRAIN])
+        painter = worker(service, ",".join(STEPS))
         picture_seconds(service, 0)  # waits for the models
         alone = [picture_seconds(service, 1 + number) for number in range(PICTURES)]
-        trainer = worker(service, [TRAIN])
+        trainer = worker(service, TRAIN)
         training = service.train("training").json()["status_url"]
-        until(training, lambda job: job["progress"] > 0.02)
+        wait_until(lambda: get_json(training)["progress"] > 0.02)
         beside = [picture_seconds(service, 1 + PICTURES + number) for number in range(PICTURES)]
-        assert requests.get(training, timeout=30).json()["status"] == "running"
+        assert get_json(training)["status"] == "running"
         for process in (trainer, painter):
             process.terminate()
             process.wait(30)
