@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-background-networking"]
+PATIENCE = 30_000  # milliseconds
 EXPECTED_ERRORS = (
     "net::ERR_",
     "htmx:sendError",
@@ -20,8 +21,9 @@ EXPECTED_ERRORS = (
 @contextmanager
 def chromium(*more: str):
     """The browser, started with more arguments."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *more])
         try:
@@ -38,7 +40,7 @@ class Visit:
         self.context = browser.new_context(
             base_url=url, locale=language, viewport={"width": width, "height": 800}, **options
         )
-        self.context.set_default_timeout(30_000)
+        self.context.set_default_timeout(PATIENCE)
         self.context.on("request", lambda request: self.requests.append(request.url))
         self.context.on("console", lambda message: self._complain(message.type, message.text))
         self.context.on("weberror", lambda error: self._complain("error", str(error.error)))
@@ -66,6 +68,13 @@ def visit(browser, url: str, **options) -> Iterator[Visit]:
         visit.check()
     finally:
         visit.context.close()
+
+
+def submit(page, button: str) -> None:
+    """Click a button that sends a form, and wait for the answer. Without JavaScript, the page before it and
+    the answer may look alike."""
+    with page.expect_navigation():
+        page.get_by_role("button", name=button).first.click()
 
 
 def go_to(page, selector: str) -> None:

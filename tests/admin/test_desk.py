@@ -154,7 +154,7 @@ def test_a_file_field_says_in_the_pages_language_which_file_was_chosen(page, sit
 def save(page) -> None:
     with page.expect_navigation():
         page.click("[name=_continue]")
-    assert page.locator(".success").count() == 1
+    expect(page.locator(".success")).to_have_count(1)
 
 
 def stored_masks(page, number: int) -> dict:
@@ -303,7 +303,7 @@ def test_several_pictures_are_dropped_on_a_place(page, site, pictures):
     log_in(other, site.url)
     other.close()
     save(page)
-    assert page.locator(".desk-place-picture img").count() == 3
+    expect(page.locator(".desk-place-picture img")).to_have_count(3)
 
 
 PAGES = {

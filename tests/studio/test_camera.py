@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from benchmarks.harness import fake_camera
 from benchmarks.harness.browsing import CHROMIUM, accessible, chromium, visit
@@ -75,9 +76,10 @@ def test_five_photos_are_taken_with_five_hints_and_a_verdict_after_each(camera):
         assert str(number) in page.locator("#live-title").inner_text()
         hints.append(page.locator(".hints li:visible").inner_text())
         shoot_until_good(page)
-        assert page.locator(".tiles li").count() == page.locator(".tiles .good").count() == number
+        expect(page.locator(".tiles li")).to_have_count(number)
+        expect(page.locator(".tiles .good")).to_have_count(number)
     assert len(set(hints)) == 5
-    assert not page.locator("#live").is_visible()
+    expect(page.locator("#live")).to_be_hidden()
     assert page.evaluate("document.querySelector('#live video').srcObject") is None
     sent = page.evaluate(
         "Promise.all([...document.querySelector('#images').files].map((file) => createImageBitmap(file)))"
@@ -94,8 +96,9 @@ def test_a_shot_that_the_gate_refuses_is_taken_again_under_the_same_hint(camera)
     page.wait_for_selector("[data-shoot]:enabled")
     for _ in range(2):
         shoot(page)
-        assert "No face" in page.locator(".verdict.bad").inner_text()
-        assert "1" in page.locator("#live-title").inner_text() and page.locator(".tiles li").count() == 1
+        expect(page.locator(".verdict.bad")).to_contain_text("No face")
+        expect(page.locator("#live-title")).to_contain_text("1")
+        expect(page.locator(".tiles li")).to_have_count(1)
     accessible(page, "a refused shot")
     page.keyboard.press("Escape")
     page.wait_for_selector("#live:not([open])", state="attached")
@@ -112,9 +115,10 @@ def test_a_camera_that_is_closed_during_the_countdown_takes_nothing(camera):
     page.wait_for_selector("#live:not([open])", state="attached")
     page.locator("#open-camera").click()
     page.wait_for_selector("[data-shoot]:enabled")
-    assert page.locator(".count").inner_text() == "" and page.locator(".tiles li").count() == 0
+    assert page.locator(".count").inner_text() == ""
+    expect(page.locator(".tiles li")).to_have_count(0)
     shoot(page)
-    assert page.locator(".tiles li").count() == 1
+    expect(page.locator(".tiles li")).to_have_count(1)
 
 
 @pytest.mark.parametrize(
@@ -130,11 +134,12 @@ def test_without_a_camera_the_file_chooser_is_offered_and_the_reason_told(error,
     with chromium() as browser, visit(browser, web_server.url) as guest:
         guest.page.add_init_script(refuse)
         guest.page.goto("/you/")
-        assert not guest.page.locator("#one-photo").is_visible()
+        expect(guest.page.locator("#one-photo")).to_be_hidden()
         guest.page.locator("#open-camera").click()
         guest.page.wait_for_selector(f"#reasons:has-text('{reason}')")
-        assert guest.page.locator("#one-photo").is_visible() and not guest.page.locator("#live").is_visible()
-        assert guest.page.locator("#open-camera").is_visible() == again
+        expect(guest.page.locator("#one-photo")).to_be_visible()
+        expect(guest.page.locator("#live")).to_be_hidden()
+        expect(guest.page.locator("#open-camera")).to_be_visible(visible=again)
         accessible(guest.page, "no camera")
 
 
@@ -143,9 +148,9 @@ def test_where_a_browser_gives_no_camera_to_pages_there_is_the_file_chooser_alon
         with visit(browser, web_server.url) as guest:
             guest.page.add_init_script("Object.defineProperty(navigator, 'mediaDevices', {value: undefined})")
             guest.page.goto("/you/")
-            assert guest.page.locator("#one-photo").is_visible()
-            assert not guest.page.locator("#open-camera").is_visible()
+            expect(guest.page.locator("#one-photo")).to_be_visible()
+            expect(guest.page.locator("#open-camera")).to_be_hidden()
         with visit(browser, web_server.url, java_script_enabled=False) as guest:
             guest.page.goto("/you/")
-            assert guest.page.locator("#images").is_visible()
-            assert not guest.page.locator("#open-camera").is_visible()
+            expect(guest.page.locator("#images")).to_be_visible()
+            expect(guest.page.locator("#open-camera")).to_be_hidden()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from playwright.sync_api import expect
 
-from benchmarks.harness.browsing import accessible, go_to, visit
+from benchmarks.harness.browsing import accessible, go_to, submit, visit
 
 SECONDS = 600  # for what takes long on a busy machine
 LANGUAGES = pytest.mark.parametrize(("language", "width"), [("en", 1280), ("it", 360)])
@@ -70,7 +71,7 @@ def test_one_of_three_is_chosen_and_shared_with_the_keyboard_alone(
         press(f"#keep-{code}")
         page.wait_for_url(f"**/jobs/{code}/")
         page.goto("/pictures/")
-        assert page.locator(".gallery li").count() == 1  # the two others are gone
+        expect(page.locator(".gallery li")).to_have_count(1)  # the two others are gone
         press(f".gallery a[href='/jobs/{code}/']")
         page.wait_for_url(f"**/jobs/{code}/")
 
@@ -85,7 +86,7 @@ def test_one_of_three_is_chosen_and_shared_with_the_keyboard_alone(
         page.wait_for_selector(f"#said:has-text('{says('The link is copied.')}')", state="attached")
         assert page.evaluate("navigator.clipboard.readText()") == link
         press(".share summary")
-        assert page.locator(".qr").is_visible()
+        expect(page.locator(".qr")).to_be_visible()
         with visit(browser, server_and_worker.url, **look) as friend:
             friend.page.goto(link)
             go_to(friend.page, "a[download]")
@@ -99,7 +100,7 @@ def test_one_of_three_is_chosen_and_shared_with_the_keyboard_alone(
         press(".erase summary")
         press(".erase .danger")
         page.wait_for_url("**/pictures/")
-        assert page.locator(".gallery li").count() == 0
+        expect(page.locator(".gallery li")).to_have_count(0)
 
 
 @LANGUAGES
@@ -119,18 +120,19 @@ def test_card_share_and_erase_without_javascript(language, width, server_and_wor
         page.get_by_role("link", name=says("Print it as a postcard")).click()
         page.fill("#greeting", "Saluti!")
         page.fill("#message", "你好")
-        page.get_by_role("button", name=says("Show what I have written")).click()
-        assert "你好" in page.locator("#problems").inner_text()
+        submit(page, says("Show what I have written"))
+        expect(page.locator("#problems")).to_contain_text("你好")
         assert page.input_value("#greeting") == "Saluti!"  # nothing that was typed is lost
         page.fill("#message", "Cara nonna,\n\nil mare è caldo, e il sole splende.\n\nA domenica!\n\nAnna")
         assert page.locator("#message").evaluate("field => field.scrollHeight <= field.clientHeight")
         boxes = [box.bounding_box() for box in page.locator(".ticks input").all()]
         assert len({(box["width"], box["height"]) for box in boxes}) == 1  # a long label narrows none
         shown = page.locator(".printed")
-        page.get_by_role("button", name=says("Show what I have written")).click()
-        assert shown.count() == 2 and all(side.is_visible() for side in shown.all())
+        submit(page, says("Show what I have written"))
+        expect(shown).to_have_count(2)
+        assert all(side.is_visible() for side in shown.all())
         page.locator("[name=orientation][value=portrait]").check()
-        page.get_by_role("button", name=says("Show what I have written")).click()
+        submit(page, says("Show what I have written"))
         front = shown.first.bounding_box()
         assert front["height"] > front["width"]
         with page.expect_download() as download:
@@ -139,13 +141,14 @@ def test_card_share_and_erase_without_javascript(language, width, server_and_wor
         page.get_by_role("link", name=says("Back to the picture")).click()
 
         # The card's QR code leads to the picture, so it is shared now.
-        page.get_by_role("button", name=says("Share it no longer")).click()
-        assert not page.locator("#share").is_visible()
+        submit(page, says("Share it no longer"))
+        expect(page.locator("#share")).to_be_hidden()
         page.select_option("#days", "1")
-        page.get_by_role("button", name=says("Make a link")).click()
+        submit(page, says("Make a link"))
         link = page.input_value("#link")
         page.locator(".share summary").click()
-        assert page.locator(".qr").is_visible() and not page.locator("#share").is_visible()
+        expect(page.locator(".qr")).to_be_visible()
+        expect(page.locator("#share")).to_be_hidden()
         with visit(browser, server_and_worker.url, **look) as friend:
             assert friend.page.goto(link).status == 200
             with friend.page.expect_download():
@@ -153,11 +156,11 @@ def test_card_share_and_erase_without_javascript(language, width, server_and_wor
 
             page.goto("/you/")
             page.locator(".erase summary").click()
-            page.get_by_role("button", name=says("Yes, erase everything")).click()
-            assert says("Erased") in page.locator(".told").inner_text()
+            submit(page, says("Yes, erase everything"))
+            expect(page.locator(".told")).to_contain_text(says("Erased"))
             assert page.goto(picture).status == 404
             assert friend.page.goto(link).status == 404
         page.goto("/leave/")
-        assert says("keeps nothing of yours") in page.locator("main").inner_text()
-        page.get_by_role("button", name=says("Forget me")).click()
+        expect(page.locator("main")).to_contain_text(says("keeps nothing of yours"))
+        submit(page, says("Forget me"))
         assert re.search(r"/leave/\?forgotten$", page.url)

@@ -9,8 +9,9 @@ import time
 import pytest
 import zxingcpp
 from PIL import Image, ImageEnhance
+from playwright.sync_api import expect
 
-from benchmarks.harness.browsing import accessible, go_to, visit
+from benchmarks.harness.browsing import accessible, go_to, submit, visit
 from benchmarks.harness.catalogue import make_photos
 from diffuser_api.photos.pictures import as_png
 from diffuser_api.postcards import printing
@@ -139,7 +140,7 @@ def send_five(page, files, says) -> None:
     page.wait_for_selector(".tiles .good:nth-child(4)", timeout=SECONDS * 1000)
     consent(page)
     page.get_by_role("button", name=says["learn"]).click()
-    assert "1" in page.locator("#reasons li").inner_text()  # one is missing
+    expect(page.locator("#reasons li")).to_contain_text("1")  # one is missing
     page.set_input_files("#images", files[4])
     page.wait_for_selector(".tiles .good:nth-child(5)", timeout=SECONDS * 1000)
     accessible(page, "five good photos")
@@ -239,20 +240,20 @@ def test_from_five_photos_to_the_printed_card(
         page.wait_for_selector(f".state:has-text('{says['cancelled']}')")
         accessible(page, "cancelled")
         page.goto(f"/jobs/{code}/")
-        assert says["like"] in page.locator(".likeness").inner_text()
+        expect(page.locator(".likeness")).to_contain_text(says["like"])
         page.get_by_role("button", name=says["face"]).click()
         page.wait_for_url(lambda url: code not in url)
         until_done(page)
         page.get_by_role("button", name=says["three"]).click()
         page.wait_for_url("**/candidates/**")
-        assert page.locator(".candidates li").count() == 3
+        expect(page.locator(".candidates li")).to_have_count(3)
         accessible(page, "three to choose from")
         page.wait_for_selector("[id^=keep-]", timeout=SECONDS * 1000)
         accessible(page, "one to keep")
         page.get_by_role("button", name=says["this"]).first.click()
         page.wait_for_url("**/jobs/**")
         page.goto("/pictures/")
-        assert page.locator(".gallery li").count() == 4
+        expect(page.locator(".gallery li")).to_have_count(4)
         accessible(page, "gallery")
         page.goto("/you/")
         page.locator(".erase summary").click()
@@ -260,7 +261,7 @@ def test_from_five_photos_to_the_printed_card(
         page.locator(".erase .danger").click()
         page.wait_for_selector(".told")
         page.goto("/pictures/")
-        assert page.locator(".gallery li").count() == 0
+        expect(page.locator(".gallery li")).to_have_count(0)
 
 
 def test_photos_that_cannot_be_taken_are_marked_with_the_reason(server_and_worker, browser, files):
@@ -276,11 +277,11 @@ def test_photos_that_cannot_be_taken_are_marked_with_the_reason(server_and_worke
         }
         page.set_input_files("#images", [{**files[0], "buffer": dark}, nobody, files[1], files[1], files[2]])
         page.wait_for_selector(".tiles li:nth-child(5).good", timeout=SECONDS * 1000)
-        assert page.locator(".tiles .bad").count() == 3
+        expect(page.locator(".tiles .bad")).to_have_count(3)
         told = page.locator(".tiles li").first.inner_text()  # what can't be seen is compared with nothing
         assert "dark" in told and "another person" not in told, told
-        assert "No face" in page.locator(".tiles li").nth(1).inner_text()
-        assert "the same picture as photo 3" in page.locator(".tiles li").nth(3).inner_text()
+        expect(page.locator(".tiles li").nth(1)).to_contain_text("No face")
+        expect(page.locator(".tiles li").nth(3)).to_contain_text("the same picture as photo 3")
         accessible(page, "refused photos")
         for _ in range(2):
             page.locator(".tiles .bad button").first.click()
@@ -290,7 +291,7 @@ def test_photos_that_cannot_be_taken_are_marked_with_the_reason(server_and_worke
         consent(page)
         page.get_by_role("button", name="Learn my face").click()
         page.wait_for_selector("#reasons [data-index]", timeout=SECONDS * 1000)
-        assert "the same picture" in page.locator(".tiles .bad").inner_text()
+        expect(page.locator(".tiles .bad")).to_contain_text("the same picture")
         accessible(page, "refused by the server")
         page.locator(".tiles button").first.click()  # the copy alone is left
         page.wait_for_selector(".tiles li:nth-child(4)")
@@ -331,7 +332,7 @@ def test_a_picture_is_made_with_the_keyboard_alone(language, width, server_and_w
         page.goto("/postcard/")
         go_to(page, "[name=place]:checked")
         page.keyboard.press("ArrowRight")
-        assert page.locator("[name=place]").nth(1).is_checked()
+        expect(page.locator("[name=place]").nth(1)).to_be_checked()
         go_to(page, "[name=action]:checked")
         page.keyboard.press("ArrowRight")
         go_to(page, ".ask .button")
@@ -363,37 +364,38 @@ def test_a_picture_is_made_without_javascript(language, width, server_and_worker
         page.goto("/you/")
         page.set_input_files("#images", files[:2])
         consent(page)
-        page.get_by_role("button", name=says["learn"]).click()
-        assert says["arrived"] in page.locator("#reasons").inner_text()
+        submit(page, says["learn"])
+        expect(page.locator("#reasons")).to_contain_text(says["arrived"])
         page.set_input_files("#images", files)
         consent(page)
-        page.get_by_role("button", name=says["learn"]).click()
+        submit(page, says["learn"])
         page.wait_for_selector(".state")
-        page.get_by_role("button", name=says["cancel"]).click()
+        submit(page, says["cancel"])
         page.wait_for_selector(".job.cancelled")
 
         page.goto("/postcard/")
         page.locator("[name=place]").nth(5).check()
         page.locator("[name=how][value=words]").check()
         page.fill("#words", says["hello"])
-        page.get_by_role("button", name=says["show"]).click()
-        assert page.locator("[name=place]").nth(5).is_checked()
+        submit(page, says["show"])
+        expect(page.locator("[name=place]").nth(5)).to_be_checked()
         assert page.locator("#picked b").inner_text() == says["waving"]
-        assert page.locator(".stage .figure").is_visible()
+        expect(page.locator(".stage .figure")).to_be_visible()
         ask_for_a_picture(page, says["paint"])
         until_done(page)  # the page loads itself anew
-        assert page.locator(".before").is_visible() and page.locator(".after").is_visible()
-        assert page.locator("#slider").count() == 0 or not page.locator("#slider").is_visible()
+        expect(page.locator(".before")).to_be_visible()
+        expect(page.locator(".after")).to_be_visible()
+        expect(page.locator("#slider")).to_be_hidden()
         with page.expect_download():
             page.get_by_role("link", name=says["keep"]).click()
 
         page.goto("/postcard/")
-        page.get_by_role("button", name=says["candidates"]).click()
+        submit(page, says["candidates"])
         page.wait_for_selector("[id^=keep-]", timeout=SECONDS * 1000)  # the page loads itself anew
         page.get_by_role("button", name=says["this"]).first.click()
         page.wait_for_selector(".job.succeeded")
         page.goto("/pictures/")
-        assert page.locator(".gallery li").count() == 2
+        expect(page.locator(".gallery li")).to_have_count(2)
 
 
 def test_a_page_goes_on_when_the_server_was_gone_for_a_while(server_and_worker, browser):
@@ -403,7 +405,7 @@ def test_a_page_goes_on_when_the_server_was_gone_for_a_while(server_and_worker, 
         ask_for_a_picture(page)
         server_and_worker.stop_web()
         page.wait_for_selector("#lost:not(:empty)")
-        assert "goes on by itself" in page.locator("#lost").inner_text()
+        expect(page.locator("#lost")).to_contain_text("goes on by itself")
         accessible(page, "the connection is lost")
         server_and_worker.start_again()
         until_done(page)
@@ -456,10 +458,10 @@ def test_a_failed_job_says_what_to_do(server_and_worker, browser):
         until_done(page)
         server_and_worker.manage("shell", "-c", FAIL.format(code=code, error="unusable_files"))
         page.reload()
-        assert "Choose another one" in page.locator(".job.failed").inner_text()
+        expect(page.locator(".job.failed")).to_contain_text("Choose another one")
         accessible(page, "failed")
         page.get_by_role("link", name="Change something").click()
-        assert page.locator("[name=gender][value=woman]").is_checked()
+        expect(page.locator("[name=gender][value=woman]")).to_be_checked()
 
 
 def test_the_first_page_is_small(server_and_worker, browser):

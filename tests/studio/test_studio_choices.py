@@ -6,6 +6,7 @@ import io
 
 import pytest
 from PIL import Image, ImageChops
+from playwright.sync_api import expect
 
 from benchmarks.harness.browsing import accessible, visit
 from benchmarks.harness.catalogue import make_photos
@@ -38,10 +39,10 @@ def test_choices_outlive_reload_and_language_and_a_pose_is_never_exchanged(width
         assert (
             page.locator("[name=place]").nth(2).is_checked() and page.input_value("#clothes") == "a straw hat"
         )
-        assert page.locator("[name=colour][value=red]").is_checked()
+        expect(page.locator("[name=colour][value=red]")).to_be_checked()
         page.locator("[name=shot][value=FUS]").check()
-        assert page.locator("[name=action][value=waving]").is_checked()
-        assert page.locator("#no-shot").is_visible()
+        expect(page.locator("[name=action][value=waving]")).to_be_checked()
+        expect(page.locator("#no-shot")).to_be_visible()
         accessible(page, "a pose that isn't there from this distance")
         page.locator(".ask .button:not(.quiet)").click()
         page.wait_for_selector("#problems")
@@ -57,10 +58,11 @@ def test_a_sixth_photo_and_what_is_over_are_said(web_server, browser):
     with visit(browser, web_server.url, width=360, has_touch=True, is_mobile=True) as guest:
         page = guest.page
         page.goto("/you/")
-        assert not page.locator(".drag").is_visible()
+        expect(page.locator(".drag")).to_be_hidden()
         page.set_input_files("#images", files)
         page.wait_for_selector("#reasons li")
-        assert "Five are enough" in page.inner_text("#reasons") and page.locator("#reasons").is_visible()
+        assert "Five are enough" in page.inner_text("#reasons")
+        expect(page.locator("#reasons")).to_be_visible()
         page.wait_for_selector(".tiles li:nth-child(5).good", timeout=300_000)
         page.locator(".tiles button").first.click()
         assert page.inner_text("#reasons") == ""
@@ -87,7 +89,7 @@ def test_a_refused_photo_has_room_for_the_reason_and_its_number_is_seen(width, w
         page.goto("/you/")
         page.set_input_files("#images", files)
         page.wait_for_selector(".tiles li:nth-child(3).bad:has-text('foto 1')", timeout=300_000)
-        assert page.locator(".tiles .bad").count() == 2
+        expect(page.locator(".tiles .bad")).to_have_count(2)
         for tile in page.locator(".tiles .bad").all():
             words = tile.locator("p").evaluate("""p => {
                 const range = document.createRange();
