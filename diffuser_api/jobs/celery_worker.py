@@ -19,6 +19,7 @@ from django.db import Error, close_old_connections, connection
 
 from diffuser_api.jobs import worker
 from diffuser_api.jobs.celery_app import WORK, app
+from diffuser_api.operations import ending
 from generation.processes import lifeline
 
 SECONDS_BETWEEN_LOOKS = 3.0
@@ -96,9 +97,7 @@ def begin(**_) -> None:
 def stop(**_) -> None:
     """The running job goes back to the queue as far as it has come."""
     _stopping[0] = 1
-    last_resort = threading.Timer(worker.SECONDS_TO_LEAVE, os._exit, [1])
-    last_resort.daemon = True
-    last_resort.start()
+    ending.end_within(worker.SECONDS_TO_LEAVE)
 
 
 @signals.worker_process_shutdown.connect

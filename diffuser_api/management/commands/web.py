@@ -1,15 +1,14 @@
 """``manage.py web``: the web server, until SIGTERM or SIGINT."""
 
-import os
 import signal
 import tempfile
-import threading
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.core.servers.basehttp import get_internal_wsgi_application
 
 from diffuser_api.front.server import Server
+from diffuser_api.operations import ending
 from diffuser_api.photos import gate
 
 CHANGES_AT_ONCE = 2  # SQLite makes one at a time; meanwhile, the next request is prepared
@@ -43,10 +42,7 @@ class Command(BaseCommand):
 
         def stop(*signal):
             server.stop()
-            # Python's own end may wait for a thread that a database or a broker holds up.
-            last_resort = threading.Timer(SECONDS_TO_END, os._exit, [1])
-            last_resort.daemon = True
-            last_resort.start()
+            ending.end_within(SECONDS_TO_END)
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)

@@ -1,10 +1,8 @@
 """``manage.py worker``: runs the queued jobs, one at a time, and sweeps up behind itself and others."""
 
 import logging
-import os
 import signal
 import sys
-import threading
 import time
 
 from django.conf import settings
@@ -12,6 +10,7 @@ from django.core.management.base import BaseCommand
 from django.db import Error, close_old_connections, connection
 
 from diffuser_api.jobs import wake_up, worker
+from diffuser_api.operations import ending
 
 log = logging.getLogger(__name__)
 SECONDS_AFTER_ERROR = 5.0
@@ -53,9 +52,7 @@ class Worker:
         if self.is_stopping or self.is_idle:
             sys.exit(int(self.is_stopping))
         self.is_stopping = True
-        last_resort = threading.Timer(worker.SECONDS_TO_LEAVE, os._exit, [1])
-        last_resort.daemon = True
-        last_resort.start()
+        ending.end_within(worker.SECONDS_TO_LEAVE)
 
 
 class Command(BaseCommand):
