@@ -30,7 +30,7 @@ LEAST = 0.01  # of a picture's time: the smallest stage that has a row
 STEP = "step "
 ACTION = {"action__name": "waving", "shot_type": "MES"}
 STAGES = (
-    Stage("diffuser_api.jobs.worker:run_next", "picture"),
+    Stage("diffuser_api.jobs.runner:run_next", "picture"),
     Stage("diffuser_api.jobs.status_changes:claim_next", "claim the job"),
     Stage("diffuser_api.jobs.run_generation:fill", "lay out the job's files"),
     Stage("diffuser_api.jobs.run_generation:follow", "progress into the database", whole=True),
@@ -118,10 +118,10 @@ def paint(lora) -> Path:
     """The path of a picture that is painted now."""
     from django.conf import settings
 
-    from diffuser_api.jobs import worker
+    from diffuser_api.jobs import runner
 
     job = order(lora)
-    assert worker.run_next(settings.WORKER_STEPS, lambda: False)
+    assert runner.run_next(settings.WORKER_STEPS, lambda: False)
     job.refresh_from_db()
     if job.status != "succeeded":
         raise SystemExit(f"the picture is {job.status}: {job.error_message}")

@@ -17,7 +17,7 @@ from celery import signals
 from django.conf import settings
 from django.db import Error, close_old_connections, connection
 
-from diffuser_api.jobs import worker
+from diffuser_api.jobs import runner, worker
 from diffuser_api.jobs.celery_app import WORK, app
 from diffuser_api.operations import ending
 from generation.processes import lifeline
@@ -55,7 +55,7 @@ class PoolProcess:
             return False
         try:
             close_old_connections()
-            return not is_stopping() and worker.run_next(self.steps, is_stopping)
+            return not is_stopping() and runner.run_next(self.steps, is_stopping)
         except Error as error:
             log.warning("the database can't be used, the next try follows: %s", error)
             connection.close()

@@ -1,4 +1,4 @@
-"""The run of a claimed job, from the claim until the worker leaves the job.
+"""The run of a job, from the claim until the worker leaves the job.
 
 The run ends the job (succeeded, failed or cancelled) or queues it again. After an end, the job's working
 folders are removed. A job that is queued again keeps them, and continues from them.
@@ -18,6 +18,14 @@ from diffuser_api.operations.workers import ALL_STEPS
 
 log = logging.getLogger(__name__)
 REASON = "Something went wrong on our side; the log of the worker tells what."
+
+
+def run_next(steps: Collection[str], is_stopping: Callable[[], bool]) -> bool:
+    """Run the job whose turn it is. False when none is queued for these steps."""
+    job = status_changes.claim_next(steps)
+    if job:
+        run(job, is_stopping, steps)
+    return job is not None
 
 
 def run(

@@ -1,4 +1,4 @@
-"""What every worker process does, whichever way it hears of jobs."""
+"""What every worker process does beside running jobs, whichever way it hears of them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 from django.db import connection
 
-from diffuser_api.jobs import processes, runner, status_changes, sweep
+from diffuser_api.jobs import processes, sweep
 from diffuser_api.jobs.lease import database_errors_tolerated
 from diffuser_api.operations import database, delivery, workers
 from generation.processes import isolation
@@ -30,14 +30,6 @@ def begin(steps: Collection[str]) -> None:
     if TRAIN in steps:
         threading.Thread(target=delivery.report, daemon=True).start()
     log.info("worker %s takes jobs for %s", processes.name(), ", ".join(steps))
-
-
-def run_next(steps: Collection[str], is_stopping: Callable[[], bool]) -> bool:
-    """Run the job whose turn it is. False when none is queued for these steps."""
-    job = status_changes.claim_next(steps)
-    if job:
-        runner.run(job, is_stopping, steps)
-    return job is not None
 
 
 def tend(steps: Collection[str]) -> None:

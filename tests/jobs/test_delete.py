@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from benchmarks.harness.clients import make_job, make_order, make_training
 from benchmarks.harness.loras import small_lora
-from diffuser_api.jobs import choosing, orders, run_generation, status_changes
-from diffuser_api.management.commands.worker import Worker
+from diffuser_api.jobs import choosing, orders, run_generation, runner, status_changes
 from diffuser_api.models import Job, LoraModel, TrainingPhoto
+from diffuser_api.operations.workers import ALL_STEPS
 from tests.jobs.test_erase import in_database, sqlite_only
 
 SECRET = "a coat that nobody else wears"
@@ -118,8 +118,8 @@ def test_a_worker_outlives_the_deletion_of_the_job_that_it_runs(client, catalogu
         assert client.delete(f"/api/jobs/{running.code}/").status_code == 204
 
     monkeypatch.setattr(run_generation, "run", delete_meanwhile)
-    assert Worker(interval=0.1).run_next() and not Job.objects.filter(pk=job.pk).exists()
-    assert not Worker(interval=0.1).run_next()
+    assert runner.run_next(ALL_STEPS, lambda: False) and not Job.objects.filter(pk=job.pk).exists()
+    assert not runner.run_next(ALL_STEPS, lambda: False)
 
 
 @sqlite_only

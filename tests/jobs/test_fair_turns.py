@@ -9,9 +9,9 @@ from benchmarks.harness.api_requests import a_request
 from benchmarks.harness.catalogue import make_catalogue
 from benchmarks.harness.clients import make_client, make_job, make_picture
 from diffuser_api.access import throttles
-from diffuser_api.jobs import queue, status_changes
-from diffuser_api.management.commands.worker import Worker
+from diffuser_api.jobs import queue, runner, status_changes
 from diffuser_api.models import Job, PoiImage
+from diffuser_api.operations.workers import ALL_STEPS
 
 
 @pytest.fixture
@@ -58,8 +58,7 @@ def test_a_worker_runs_the_jobs_in_turn_whoever_came_first(two):
     (many, _), (few, _) = two
     made = [make_job(owner) for owner in (many, many, many, few)]
     PoiImage.objects.all().delete()  # so that each job ends at once
-    worker = Worker(interval=0.1)
-    assert [worker.run_next() for _ in range(5)] == [True] * 4 + [False]
+    assert [runner.run_next(ALL_STEPS, lambda: False) for _ in range(5)] == [True] * 4 + [False]
     started = Job.objects.order_by("started_at").values_list("code", flat=True)
     assert list(started) == [made[0].code, made[3].code, made[1].code, made[2].code]
     assert not Job.objects.filter(status="queued").exists()

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import Error, close_old_connections, connection
 
-from diffuser_api.jobs import wake_up, worker
+from diffuser_api.jobs import runner, wake_up, worker
 from diffuser_api.operations import ending
 
 log = logging.getLogger(__name__)
@@ -28,16 +28,12 @@ class Worker:
         while not self.is_stopping:
             close_old_connections()
             try:
-                if not self.run_next():
+                if not runner.run_next(settings.WORKER_STEPS, lambda: self.is_stopping):
                     self.pause(wake_up.wait, self.interval)
             except Error as error:
                 log.warning("the database can't be used, the next try follows: %s", error)
                 connection.close()
                 self.pause(time.sleep, SECONDS_AFTER_ERROR)
-
-    def run_next(self) -> bool:
-        """False when no job is queued."""
-        return worker.run_next(settings.WORKER_STEPS, lambda: self.is_stopping)
 
     def pause(self, wait, seconds: float) -> None:
         """A signal ends it at once: nothing is claimed meanwhile."""
