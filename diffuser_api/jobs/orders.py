@@ -277,13 +277,9 @@ class CantRunAgain(Exception):
     """The text says why."""
 
 
-def run_again(job: Job, seed: int | None) -> Job:
-    """Make a new job for the same picture. Without a seed, one is drawn. Raises CantRunAgain and REFUSALS."""
-    return create_job(order_again(job, seed))
-
-
 def order_again(job: Job, seed: int | None, on: Job | None = None) -> GenerationOrder:
-    """An order for the same picture. ``on``: see GenerationOrder. Raises CantRunAgain."""
+    """An order for the same picture. Without a seed, one is drawn. ``on``: see GenerationOrder. Raises
+    CantRunAgain."""
     if job.kind != Job.Kind.GENERATION:
         raise CantRunAgain(
             gettext("A training's photos are deleted when it ends: they have to be sent again.")

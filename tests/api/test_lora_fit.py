@@ -97,7 +97,7 @@ def test_a_picture_whose_lora_lost_its_base_while_it_waited_fails_before_it_is_p
     assert (job.status, job.error_code, job.timings) == ("failed", "lora_unusable", [])
     assert "another base model" in job.error_message
     with pytest.raises(orders.CantRunAgain, match="another base model"):
-        orders.run_again(job, seed=None)
+        orders.order_again(job, seed=None)
 
 
 def test_the_command_models_lists_the_loras_that_fit_no_more(db, other_model):

@@ -95,7 +95,7 @@ def test_a_picture_of_before_with_such_words_is_not_painted_again(client, admin_
     job = ask(anna, catalogue)
     Job.objects.update(parameters=job.parameters | {"other_details": "naked"})
     with pytest.raises(wording.WordsRefused):
-        orders.run_again(Job.objects.get(), seed=1)
+        orders.create_job(orders.order_again(Job.objects.get(), seed=1))
     answer = anna.post(f"/jobs/{job.code}/again/")
     assert answer.status_code == 409 and sentence("nudity") in answer.content.decode().replace("&#x27;", "'")
     answer = admin_client.post(reverse("admin:diffuser_api_job_again", args=[job.pk]))

@@ -129,7 +129,7 @@ def test_a_picture_whose_face_was_erased_is_not_run_again(lora):
     job = make_job(lora=lora)
     LoraModel.objects.update(is_erased=True)
     with pytest.raises(orders.CantRunAgain, match="LoRA was deleted"):
-        orders.run_again(Job.objects.get(pk=job.pk), 1)
+        orders.order_again(Job.objects.get(pk=job.pk), 1)
 
 
 def test_an_erasure_whose_process_died_is_ended_by_the_next_sweep(lora, tmp_path):

@@ -102,7 +102,7 @@ def test_an_older_picture_whose_words_are_refused_today_is_told_too(catalogue):
     job = make_job()
     Job.objects.update(parameters=job.parameters | {"other_details": SECRET})
     with pytest.raises(wording.WordsRefused):
-        orders.run_again(Job.objects.get(pk=job.pk), 1)
+        orders.create_job(orders.order_again(Job.objects.get(pk=job.pk), 1))
     assert told() == [("refused", "generation", "", "open API", "words_nudity")]
 
 
