@@ -23,7 +23,6 @@ from diffuser_api import audit
 from diffuser_api.admin import job_panel, once
 from diffuser_api.admin.pages import module
 from diffuser_api.admin.readable import ReadableJson
-from diffuser_api.api import idempotency
 from diffuser_api.jobs import choosing, deletion, orders, status_changes, working_files
 from diffuser_api.models import Job
 from diffuser_api.photos.pictures import open_stored, small_for_staff
@@ -164,10 +163,10 @@ class JobAdmin(CodeAdmin):
             self._run_again(request, job)
 
     def _run_again(self, request, job, key=None) -> Job | None:
-        if again := idempotency.find_job(key):
+        if again := orders.find_job(key):
             return again
         try:
-            again = idempotency.create_job(replace(choosing.same_order(job), idempotency_key=key))
+            again = orders.create_job(replace(choosing.same_order(job), idempotency_key=key))
         except (orders.CantRunAgain, *orders.REFUSALS) as error:
             text = gettext("{code} can't be run again. {reason}").format(code=job.code, reason=error)
             self.message_user(request, text, messages.ERROR)

@@ -15,7 +15,6 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from diffuser_api.admin import job_panel, once
-from diffuser_api.api import idempotency
 from diffuser_api.api.serializers import TEXT_LENGTH
 from diffuser_api.catalogue import previews
 from diffuser_api.jobs import lora_file, orders
@@ -131,7 +130,7 @@ def _paint(request, asked: dict) -> HttpResponseRedirect:
         idempotency_key=once.key_of(request),
     )
     try:
-        job = idempotency.find_job(order.idempotency_key) or idempotency.create_job(order)
+        job = orders.find_job(order.idempotency_key) or orders.create_job(order)
     except orders.REFUSALS as error:
         messages.error(request, str(error))
         return HttpResponseRedirect(url)

@@ -20,11 +20,13 @@ from rest_framework.views import exception_handler
 
 from diffuser_api import audit, storage, wording
 from diffuser_api.access import throttles
+from diffuser_api.api.idempotency import HEADER
 from diffuser_api.catalogue import fitting
-from diffuser_api.jobs import queue
+from diffuser_api.jobs import orders, queue
 from diffuser_api.operations import checks, database, disk
 
 NOT_FOUND = "There is no such code, or it is another client's or visitor's."
+KEY_USED = f"This {HEADER} was sent with another request before; use a new one for each new job."
 
 
 def answer_errors(error, context):
@@ -56,6 +58,8 @@ def _as_api_error(error: Exception) -> Exception:
             return Throttled(wait=error.seconds, detail=str(error))
         case throttles.TooMuchWork():
             return Throttled(wait=error.seconds, detail=str(error))
+        case orders.KeyUsedOtherwise():
+            return _refusal(422, KEY_USED)
         case checks.ModelsMissing():
             return _refusal(503, error)
         case disk.NoRoom():

@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 from django.core.files.base import ContentFile, File
 from django.db import IntegrityError, transaction
 from django.db.models.fields.files import FieldFile
+from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
 
 from diffuser_api import audit, wording
 from diffuser_api.access import addresses
 from diffuser_api.catalogue import fitting
 from diffuser_api.jobs import lora_file, queue, wake_up
+from diffuser_api.jobs.deletion import KEYS_KEPT
 from diffuser_api.models import (
     ActionImage,
     Client,
@@ -128,10 +130,30 @@ class TrainingOrder(Order):
         return Job(code=code, kind=Job.Kind.TRAINING, steps=[TRAIN], parameters=parameters)
 
 
+class KeyUsedOtherwise(Exception):
+    """An earlier request with this key asked for something else."""
+
+
+def find_job(key: IdempotencyKey | None) -> Job | None:
+    """The job that an earlier request with this key has made; None without one. Raises KeyUsedOtherwise."""
+    if key is None:
+        return None
+    saved = IdempotencyKey.objects.filter(owner=key.owner, key=key.key).select_related("job").first()
+    if saved is None:
+        return None
+    if saved.created_at < timezone.now() - KEYS_KEPT:
+        saved.delete()
+        return None
+    if saved.body_hash != key.body_hash:
+        raise KeyUsedOtherwise
+    return saved.job
+
+
 def create_job(order: GenerationOrder | TrainingOrder) -> Job:
     """Make the job's row, and all that belongs to it, in one transaction. Of several candidates, the first.
 
-    Raises REFUSALS, and IntegrityError if another request has saved the same idempotency key in the meantime.
+    If another request has saved the same idempotency key in the meantime, its job. Raises REFUSALS and
+    KeyUsedOtherwise.
     """
     check(order)
     if isinstance(order, GenerationOrder):  # also one that repeats an older picture, or is the staff's
@@ -148,6 +170,8 @@ def create_job(order: GenerationOrder | TrainingOrder) -> Job:
             order = replace(order, lora=None)  # the same as for an unknown LoRA
             continue
         except IntegrityError:
+            if earlier := find_job(order.idempotency_key):
+                return earlier
             if Job.objects.filter(code__in=[job.code for job in jobs]).exists():
                 continue  # another job has taken this code in the meantime
             raise

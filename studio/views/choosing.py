@@ -13,7 +13,6 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from diffuser_api.api import idempotency
 from diffuser_api.api.job_serializer import JobSerializer
 from diffuser_api.jobs import choosing, orders, working_files
 from diffuser_api.models import Job
@@ -55,12 +54,12 @@ def face(request, code):
 def _new_picture(request, code: str, order_of: Callable[[Job], orders.GenerationOrder], gone: str):
     """``gone``: the sentence for what can't be painted again."""
     asked, key = job_of(request, code), once.key_of_form(request)
-    if job := idempotency.find_job(key):
+    if job := orders.find_job(key):
         return redirect(page_of(job))
     try:
         order = replace(order_of(asked), idempotency_key=key, candidates=wanted(request))
         mine = {"address": request.visitor.caller.address, "at_once": forms.JOBS_AT_ONCE}
-        return redirect(page_of(idempotency.create_job(replace(order, **mine))))
+        return redirect(page_of(orders.create_job(replace(order, **mine))))
     except orders.CantRunAgain:
         return page(request, asked, gone, status=409)
     except orders.REFUSALS as error:

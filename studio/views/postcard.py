@@ -6,7 +6,6 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from diffuser_api import audit, wording
-from diffuser_api.api import idempotency
 from diffuser_api.catalogue import lookup
 from diffuser_api.jobs import lora_file, orders
 from diffuser_api.jobs.status_changes import UNFINISHED
@@ -33,7 +32,7 @@ def postcard(request):
 
 def _ask(request, values: dict[str, str]):
     key, form = once.key_of_form(request), forms.PostcardForm(values)
-    if job := idempotency.find_job(key):
+    if job := orders.find_job(key):
         return redirect(page_of(job))
     problems = form.problems()
     audit.words_refused(request.visitor.caller.client, form.codes())
@@ -44,7 +43,7 @@ def _ask(request, values: dict[str, str]):
             problems = {"face": forms.sentence_of("selected_lora")}
     if not problems:
         try:
-            return redirect(page_of(idempotency.create_job(order)))
+            return redirect(page_of(orders.create_job(order)))
         except orders.REFUSALS as error:
             problems = {"all": sentences.not_taken(error)}
     return _page(request, values, problems, status=400)

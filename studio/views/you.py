@@ -11,7 +11,6 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from diffuser_api import audit
 from diffuser_api.access import throttles
-from diffuser_api.api import idempotency
 from diffuser_api.jobs import deletion, orders
 from diffuser_api.jobs.orders import TrainingOrder
 from diffuser_api.jobs.status_changes import UNFINISHED
@@ -98,7 +97,7 @@ def _learn(request, files: list, agreed: consent.Consent | None):
         )
         orders.check(order)
         photos, _ = gate.clean_photos(files, owner.address)
-        job = idempotency.create_job(replace(order, photos=photos))
+        job = orders.create_job(replace(order, photos=photos))
     except gate.PhotosRefused as refused:
         reasons = refused.reasons
         audit.photos_refused(owner.client, reasons)

@@ -10,7 +10,8 @@ from django.test import Client
 from django.utils import timezone
 
 from benchmarks.harness.api_requests import a_request
-from diffuser_api.jobs import deletion
+from benchmarks.harness.clients import make_order
+from diffuser_api.jobs import deletion, orders
 from diffuser_api.models import IdempotencyKey, Job, PoiImage
 
 GENERATE, TRAIN = "/api/generate-image/", "/api/lora-training/"
@@ -75,6 +76,19 @@ def test_many_at_once_make_one_job(catalogue):
         thread.join()
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.json()["code"] for answer in answers}) == Job.objects.count() == 1
+
+
+def test_of_two_that_found_no_job_the_second_gets_the_firsts_or_is_refused(catalogue):
+    def make(body: str) -> Job:
+        return orders.create_job(
+            make_order(idempotency_key=IdempotencyKey(owner="/", key="k", body_hash=body))
+        )
+
+    first = make("a")
+    assert make("a").pk == first.pk
+    with pytest.raises(orders.KeyUsedOtherwise):
+        make("b")
+    assert Job.objects.count() == 1
 
 
 def test_a_key_is_kept_for_a_day(client, catalogue):

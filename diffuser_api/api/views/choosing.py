@@ -65,7 +65,7 @@ class FaceAgain(APIView):
     )
     def post(self, request, code):
         picture, key = _picture(request, code), idempotency.key_of(request)
-        job = idempotency.find_job(key)
+        job = orders.find_job(key)
         if job is None:
             asked = FaceAgainSerializer(data=request.data)
             asked.is_valid(raise_exception=True)
@@ -73,7 +73,7 @@ class FaceAgain(APIView):
             try:
                 order = choosing.face_order(picture, values["seed"])
                 caller = {"address": request.user.address, "webhook_url": values["webhook_url"]}
-                job = idempotency.create_job(replace(order, idempotency_key=key, **caller))
+                job = orders.create_job(replace(order, idempotency_key=key, **caller))
             except orders.CantRunAgain as error:
                 return Response({"detail": str(error)}, status.HTTP_409_CONFLICT)
         return picture_answer(job, request)

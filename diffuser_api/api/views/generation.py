@@ -12,6 +12,7 @@ from diffuser_api.api.serializers import (
     GenerateImageSerializer,
 )
 from diffuser_api.api.views.new_job import HEADERS, picture_answer
+from diffuser_api.jobs import orders
 
 
 class GenerateImage(APIView):
@@ -30,9 +31,9 @@ class GenerateImage(APIView):
     )
     def post(self, request):
         key = idempotency.key_of(request)
-        job = idempotency.find_job(key)
+        job = orders.find_job(key)
         if job is None:
             serializer = GenerateImageSerializer(data=request.data)
             serializer.is_valid(raise_exception=True)
-            job = idempotency.create_job(serializer.order(request.user, key))
+            job = orders.create_job(serializer.order(request.user, key))
         return picture_answer(job, request)

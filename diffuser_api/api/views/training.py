@@ -66,7 +66,7 @@ class LoraTraining(APIView):
         asked = ConsentField(data=request.data)
         asked.is_valid(raise_exception=True)
         key, warnings = idempotency.key_of(request), []
-        job = idempotency.find_job(key)
+        job = orders.find_job(key)
         if job is None:
             order = TrainingOrder(
                 consent=asked.validated_data["consent_version"],
@@ -84,7 +84,7 @@ class LoraTraining(APIView):
                 if misnamed := unknown_names(request.FILES, ("images",), "images"):
                     refused.reasons.append({"index": 0, "code": "wrong_field", "message": misnamed})
                 return Response({"images": refused.reasons}, status.HTTP_400_BAD_REQUEST)
-            job = idempotency.create_job(replace(order, photos=photos))
+            job = orders.create_job(replace(order, photos=photos))
         [job] = waiting.wait(request, [job])
         answer = {"lora_code": job.code, "status": job.status, "status_url": status_url(job, request)}
         if warnings:
