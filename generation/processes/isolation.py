@@ -57,24 +57,16 @@ class Spawn:
         pass
 
 
-class Template:
+class Template(Server):
     """A child of one template for each step."""
 
     def __init__(self) -> None:
-        self.server = Server("generation.processes.fork_server", list(STEPS))
+        super().__init__("generation.processes.fork_server", list(STEPS))
 
     def prepare(self, profile: ModelProfile, steps: Collection[str]) -> None:
-        self.server.steps = [name for name in STEPS if name in steps]
-        if self.server.steps:
-            self.server.start(profile)
-
-    def run(
-        self, profile: ModelProfile, name: str, job: Path, stderr: IO, on_line: OnLine, on_wait: OnWait
-    ) -> int:
-        return self.server.run(profile, name, job, stderr, on_line, on_wait)
-
-    def close(self) -> None:
-        self.server.close()
+        self.steps = [name for name in STEPS if name in steps]
+        if self.steps:
+            self.start(profile)
 
 
 class Resident:

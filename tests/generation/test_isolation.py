@@ -68,7 +68,7 @@ def template_run(family, few_steps, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(isolation, "chosen", lambda: way)
         generator.generate(job, events.append)
-    proc = Path(f"/proc/{way.server.process.pid}")
+    proc = Path(f"/proc/{way.process.pid}")
     with contextlib.suppress(AssertionError):  # it has yet to close what belonged to the last step
         wait_until(lambda: sum(name.startswith("socket:") for name in opened_by(proc)) == 1, 10)
     threads, opened = len(list((proc / "task").iterdir())), opened_by(proc)
@@ -78,10 +78,10 @@ def template_run(family, few_steps, tmp_path_factory):
 
 @pytest.fixture
 def template(monkeypatch):
-    """The server of a template that only one test uses."""
+    """A template that only one test uses."""
     own = isolation.Template()
     monkeypatch.setattr(isolation, "chosen", lambda: own)
-    yield own.server
+    yield own
     own.close()
 
 
@@ -296,7 +296,7 @@ def test_leaving_a_generation_ends_the_step_and_keeps_the_template(
     template_run, family, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(isolation, "chosen", lambda: template_run.way)
-    template, job = template_run.way.server, make_job(tmp_path / "1", lora=family / "lora.safetensors")
+    template, job = template_run.way, make_job(tmp_path / "1", lora=family / "lora.safetensors")
     children = []
 
     def leave(event: dict) -> None:
