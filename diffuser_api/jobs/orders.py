@@ -1,4 +1,5 @@
-"""Makes jobs. API, studio and admin all fill in an order, and ``create_job`` makes the job from it."""
+"""Makes jobs. API, studio and admin all fill in an order; ``create_job`` makes a picture's job from it, and
+``create_training`` a training's."""
 
 from __future__ import annotations
 
@@ -30,8 +31,8 @@ from diffuser_api.models import (
     TrainingPhoto,
 )
 from diffuser_api.operations import checks, disk
+from diffuser_api.photos import gate
 from diffuser_api.photos.consent import Consent
-from diffuser_api.photos.gate import Seen
 from diffuser_api.storage import new_files
 from diffuser_api.webhooks import outbox
 from generation.step_table import TRAIN, planned
@@ -122,7 +123,7 @@ class GenerationOrder(Order):
 class TrainingOrder(Order):
     """The order of a LoRA of the person in these photos, which the gate has cleaned."""
 
-    photos: Sequence[Seen] = ()
+    photos: Sequence[gate.Seen] = ()
     consent: Consent | None = None  # None is possible only if API_NEEDS_CONSENT is off
 
     def job(self, code: str) -> Job:
@@ -151,13 +152,14 @@ def find_job(key: IdempotencyKey | None) -> Job | None:
 
 def create_job(order: GenerationOrder | TrainingOrder) -> Job:
     """Make the job's row, and all that belongs to it, in one transaction. Of several candidates, the first.
+    The order of a training has photos that were looked at, so it comes from ``create_training``.
 
     If another request has saved the same idempotency key in the meantime, its job. Raises REFUSALS and
     KeyUsedOtherwise.
     """
-    check(order)
-    if isinstance(order, GenerationOrder):  # also one that repeats an older picture, or is the staff's
-        _check_words(order)
+    if isinstance(order, GenerationOrder):
+        _check(order)
+        _check_words(order)  # also of one that repeats an older picture, or is the staff's
     while True:
         jobs = _new_jobs(order)
         if isinstance(order, GenerationOrder):
@@ -180,6 +182,21 @@ def create_job(order: GenerationOrder | TrainingOrder) -> Job:
         return jobs[0]
 
 
+def create_training(order: TrainingOrder, files: list[File]) -> tuple[Job, list[dict]]:
+    """Make the job of a training from these photos. Returns it with the warnings of ``gate.clean_photos``.
+
+    Raises REFUSALS, if possible before any work is spent on the photos; also gate.PhotosRefused,
+    throttles.TooMuchWork and KeyUsedOtherwise.
+    """
+    _check(order)
+    try:
+        photos, warnings = gate.clean_photos(files, order.address)
+    except gate.PhotosRefused as refused:
+        audit.photos_refused(order.client, refused.reasons)
+        raise
+    return create_job(replace(order, photos=photos)), warnings
+
+
 def _check_words(order: GenerationOrder) -> None:
     """Raises WordsRefused."""
     try:
@@ -189,11 +206,8 @@ def _check_words(order: GenerationOrder) -> None:
         raise
 
 
-def check(order: Order) -> None:
-    """Check whether a job may be made now. Raises REFUSALS.
-
-    Call this before the photos are checked, so that no work is spent on photos of a job that is refused.
-    """
+def _check(order: Order) -> None:
+    """Check whether a job may be made now. Raises REFUSALS."""
     disk.check_room()
     checks.check_models()
     asked = order.candidates if isinstance(order, GenerationOrder) else 1
@@ -274,7 +288,7 @@ def _check_lora(lora: LoraModel | None) -> None:
         raise _LoraErased
 
 
-def _store_photos(job: Job, photos: Sequence[Seen], files: list[FieldFile]) -> list[TrainingPhoto]:
+def _store_photos(job: Job, photos: Sequence[gate.Seen], files: list[FieldFile]) -> list[TrainingPhoto]:
     """Store the photos' files, and return their rows, which aren't saved yet. Each file is added to ``files``
     as soon as it is stored, so that it is deleted if anything fails."""
     rows = []

@@ -1,7 +1,5 @@
 """The page "You": five photos, each judged before it is sent, and the faces trained from them."""
 
-from dataclasses import replace
-
 from django.core.files.base import ContentFile
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -95,12 +93,9 @@ def _learn(request, files: list, agreed: consent.Consent | None):
             address=owner.address,
             idempotency_key=key,
         )
-        orders.check(order)
-        photos, _ = gate.clean_photos(files, owner.address)
-        job = orders.create_job(replace(order, photos=photos))
+        job, _ = orders.create_training(order, files)
     except gate.PhotosRefused as refused:
         reasons = refused.reasons
-        audit.photos_refused(owner.client, reasons)
     except (throttles.TooMuchWork, *orders.REFUSALS) as error:
         reasons = [{"index": 0, "message": sentences.not_taken(error)}]
     else:

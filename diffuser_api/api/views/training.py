@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from django.conf import settings
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -76,15 +74,12 @@ class LoraTraining(APIView):
                 address=request.user.address,
                 idempotency_key=key,
             )
-            orders.check(order)
             try:
-                photos, warnings = gate.clean_photos(request.FILES.getlist("images"), order.address)
+                job, warnings = orders.create_training(order, request.FILES.getlist("images"))
             except gate.PhotosRefused as refused:
-                audit.photos_refused(order.client, refused.reasons)
                 if misnamed := unknown_names(request.FILES, ("images",), "images"):
                     refused.reasons.append({"index": 0, "code": "wrong_field", "message": misnamed})
                 return Response({"images": refused.reasons}, status.HTTP_400_BAD_REQUEST)
-            job = orders.create_job(replace(order, photos=photos))
         [job] = waiting.wait(request, [job])
         answer = {"lora_code": job.code, "status": job.status, "status_url": status_url(job, request)}
         if warnings:
