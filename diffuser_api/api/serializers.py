@@ -107,7 +107,8 @@ class GenerateImageSerializer(NamingSerializer, WebhookSerializer):
         return values | {"poi_image": place, "action_score": score}
 
     def order(self, caller: tokens.Caller, key: IdempotencyKey | None) -> GenerationOrder:
-        """The order that the request describes. The serializer must be valid."""
+        """The order that the request describes. Raises ValidationError."""
+        self.is_valid(raise_exception=True)
         values = self.validated_data
         copied = ("poi_image", "action_image", "age", "gender", "other_details", "seed", "action_score")
         copied += ("candidates",)

@@ -33,7 +33,5 @@ class GenerateImage(APIView):
         key = idempotency.key_of(request)
         job = orders.find_job(key)
         if job is None:
-            serializer = GenerateImageSerializer(data=request.data)
-            serializer.is_valid(raise_exception=True)
-            job = orders.create_job(serializer.order(request.user, key))
+            job = orders.create_job(GenerateImageSerializer(data=request.data).order(request.user, key))
         return picture_answer(job, request)
