@@ -12,7 +12,7 @@ from diffuser_api.api import digits
 from diffuser_api.api.field_names import NamingSerializer
 from diffuser_api.api.fields import FreeText, Measure, OneOf, OptionalText, WholeNumber
 from diffuser_api.catalogue import lookup
-from diffuser_api.jobs import choosing
+from diffuser_api.jobs import choosing, lora_file
 from diffuser_api.jobs.orders import GenerationOrder
 from diffuser_api.models import (
     NAME_LENGTH,
@@ -221,6 +221,14 @@ class TrainingCompleteSerializer(serializers.Serializer):
     error = serializers.CharField(required=False, max_length=4000, help_text="Why the training failed.")
 
     likeness = serializers.JSONField(required=False, help_text="How near each checkpoint's pictures came.")
+
+    def validate_lora(self, file) -> bytes:
+        content = file.read()
+        try:
+            lora_file.check(content)
+        except lora_file.NotALora as broken:
+            raise serializers.ValidationError(str(broken)) from broken
+        return content
 
     def validate_likeness(self, value):
         likeness = LoraLikenessSerializer(data=value)

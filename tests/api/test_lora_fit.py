@@ -63,7 +63,7 @@ def test_a_lora_that_the_model_has_no_place_for_is_refused_where_it_is_delivered
     headers = {"Authorization": f"Bearer {status_changes.issue_token(job)}"}
     body = {"lora": SimpleUploadedFile("l.safetensors", MISFITS[code])}
     answer = client.post(f"/api/lora-training/{job.code}/complete/", body, headers=headers)
-    assert answer.status_code == 400 and "the server's model" in answer.json()["detail"].lower()
+    assert answer.status_code == 400 and "the server's model" in answer.json()["lora"][0].lower()
     assert not LoraModel.objects.exists()
 
 

@@ -144,7 +144,7 @@ def test_a_reported_failure_fails_the_job_with_its_reason(client, training):
 def test_a_file_that_is_no_lora_is_refused(content, client, training, own_data_folder):
     job, token = training
     answer = deliver(client, job.code, token, lora=lora_file(content))
-    assert answer.status_code == 400
+    assert answer.status_code == 400 and list(answer.json()) == ["lora"]
     assert not LoraModel.objects.exists() and Job.objects.get().status == "running"
     assert not list(own_data_folder.glob("loras/*"))
 

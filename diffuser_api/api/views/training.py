@@ -27,7 +27,7 @@ from diffuser_api.api.serializers import (
 )
 from diffuser_api.api.views.jobs import NewestFirst
 from diffuser_api.api.views.new_job import HEADERS, created_or_accepted, status_url
-from diffuser_api.jobs import deletion, lora_file, orders, status_changes
+from diffuser_api.jobs import deletion, orders, status_changes
 from diffuser_api.jobs.orders import TrainingOrder
 from diffuser_api.models import LoraModel
 from diffuser_api.photos import consent, gate
@@ -98,7 +98,8 @@ class TrainingComplete(APIView):
         request={"multipart/form-data": TrainingCompleteSerializer},
         responses={
             204: None,
-            **{code: ErrorSerializer for code in (400, 403)},
+            400: OpenApiResponse(description="Field: list of reasons."),
+            403: ErrorSerializer,
             409: OpenApiResponse(ErrorSerializer, "The job runs no more."),
         },
     )
@@ -112,12 +113,8 @@ class TrainingComplete(APIView):
         if error := values.validated_data.get("error"):
             won = status_changes.fail(job, "training_failed", error)
         else:
-            content = values.validated_data["lora"].read()
-            try:
-                lora_file.check(content)
-            except lora_file.NotALora as broken:
-                return Response({"detail": str(broken)}, status.HTTP_400_BAD_REQUEST)
-            won = status_changes.finish_training(job, content, values.validated_data.get("likeness"))
+            lora, likeness = values.validated_data["lora"], values.validated_data.get("likeness")
+            won = status_changes.finish_training(job, lora, likeness)
         if not won:
             return Response({"detail": "This training runs no more."}, status.HTTP_409_CONFLICT)
         return Response(status=status.HTTP_204_NO_CONTENT)
