@@ -86,7 +86,7 @@ def hand_on(job: Job, step: str, copies: Copies, is_new: bool) -> None:
         insist(lambda: begin_elsewhere(job))
     else:
         insist(copies.store)
-        insist(lambda: status_changes.hand_on(job, step))
+        insist(lambda: status_changes.requeue(job, job.attempt, next_step=step))
 
 
 def _marked(job: Job, folder: Path, picture: Path, request: GenerationRequest) -> Path:

@@ -150,7 +150,7 @@ def name_working_files(job: Job, names: dict[str, str]) -> bool:
 
 def requeue(job: Job, attempt: int, **fields) -> bool:
     """Queue a running job again, ahead of jobs that never ran. The next run continues from the job's
-    folder."""
+    folder. ``next_step`` among the fields: for a worker that serves this step."""
     with transaction.atomic():
         changed = _held(job).update(
             status=Job.Status.QUEUED, attempt=attempt, worker="", heartbeat_at=None, token_hash="", **fields
@@ -161,11 +161,6 @@ def requeue(job: Job, attempt: int, **fields) -> bool:
             transaction.on_commit(functools.partial(wake_up.notify, step))
             log.info("job %s: queued again, attempt %d", job.code, attempt)
     return bool(changed)
-
-
-def hand_on(job: Job, step: str) -> bool:
-    """Queue a running job for a worker that serves ``step``."""
-    return requeue(job, job.attempt, next_step=step)
 
 
 def retry(job: Job, error_code: str, error_message: str, **fields) -> bool:

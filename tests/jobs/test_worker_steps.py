@@ -36,7 +36,7 @@ def seconds_of(monkeypatch):
 
 def handed_on(job: Job, step: str = "face") -> Job:
     running = status_changes.claim(job.code)
-    assert status_changes.hand_on(running, step)
+    assert status_changes.requeue(running, running.attempt, next_step=step)
     return Job.objects.get(pk=job.pk)
 
 
@@ -75,7 +75,7 @@ def test_a_picture_whose_folder_is_on_another_machine_ends_with_a_reason(with_fa
     for attempt in (1, 2, 3):
         running = status_changes.claim_next(PAINTING)
         assert running.attempt == attempt
-        status_changes.hand_on(running, "face")
+        status_changes.requeue(running, attempt, next_step="face")
         runner.run(status_changes.claim_next(FACE), steps=FACE)
         assert not folders.generation_folder(with_face.code).exists()
     job = Job.objects.get()
