@@ -80,8 +80,8 @@ def run(job: Job, lease: Lease, steps: Collection[str] = (TRAIN,)) -> None:
         insist(lambda: status_changes.retry(job, "training_failed", find_reason(log, status)))
 
 
-def lay_out_photos(job: Job, profile: ModelProfile) -> Path:
-    """Write the training pictures into the folder that the trainer reads. Returns the folder."""
+def lay_out_photos(job: Job, profile: ModelProfile) -> None:
+    """Write the training pictures into the folder that the trainer reads."""
     folder = folders.training_input(job.code)
     shutil.rmtree(folder, ignore_errors=True)  # of an interrupted attempt; its checkpoint stays
     folders.make(folder)
@@ -90,7 +90,6 @@ def lay_out_photos(job: Job, profile: ModelProfile) -> Path:
     photos = [insist(functools.partial(_copy, photo, aside)) for photo in job.photos.order_by("index")]
     training_set.write(photos, folder, profile.training, detectors(profile.name))
     shutil.rmtree(aside)
-    return folder
 
 
 def _copy(photo: TrainingPhoto, folder: Path) -> Path:
