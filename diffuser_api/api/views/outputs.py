@@ -14,15 +14,12 @@ from diffuser_api.models import Job
 
 
 def _is_public(request, code: str) -> bool:
-    """Whether everybody may fetch the picture, and every site may show it."""
+    """Whether everybody may fetch this picture, and every site may show it."""
     return settings.OUTPUT_URLS == "plain" or tokens.signature_is_good(code, request.GET.get("sig", ""))
 
 
-def _pictures_for(request, code: str, pictures):
-    """The rows of ``pictures`` that this request may fetch. A signature is valid only for the picture
-    ``code``."""
-    if _is_public(request, code):
-        return pictures
+def _pictures_of(request, pictures):
+    """The rows of ``pictures`` that this caller may fetch although they aren't public."""
     if request.user.is_staff and request.user.has_perm("diffuser_api.view_job"):
         return pictures
     try:
@@ -38,10 +35,11 @@ PNG = "image/png"
 def output(request, code):
     """The finished picture. 404 if it isn't finished yet, or if the caller may not see it."""
     pictures = Job.objects.filter(status=Job.Status.SUCCEEDED, kind=Job.Kind.GENERATION)
-    job = get_object_or_404(_pictures_for(request, code, pictures), code=code)
+    is_public = _is_public(request, code)
+    job = get_object_or_404(pictures if is_public else _pictures_of(request, pictures), code=code)
     # A browser that several people use keeps no face.
     headers = {"Cache-Control": "private, no-store"}
-    if _is_public(request, code):
+    if is_public:
         headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     if settings.OUTPUT_SERVER and not request.user.is_staff:  # the admin's pages load nothing from elsewhere
         url = default_storage.presigned_url(job.output.name, request.method, PNG)
