@@ -121,7 +121,7 @@ class GenerationOrder(Order):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOrder(Order):
-    """The order of a LoRA of the person in these photos, which the gate has cleaned."""
+    """The order of a LoRA. ``create_training`` adds the photos that the gate has cleaned."""
 
     photos: Sequence[gate.Seen] = ()
     consent: Consent | None = None  # None is possible only if API_NEEDS_CONSENT is off

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import status
 from rest_framework.generics import ListAPIView
@@ -98,7 +99,7 @@ class TrainingComplete(APIView):
         request={"multipart/form-data": TrainingCompleteSerializer},
         responses={
             204: None,
-            400: OpenApiResponse(description="Field: list of reasons."),
+            400: OpenApiResponse(OpenApiTypes.OBJECT, "Field: list of reasons."),
             403: ErrorSerializer,
             409: OpenApiResponse(ErrorSerializer, "The job runs no more."),
         },
