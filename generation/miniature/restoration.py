@@ -1,14 +1,15 @@
-"""Mends what the UNet painted: the head by a network, as face restoration does, the rest by mean shift.
+"""Mends what the UNet painted: head and body by a network each, as face restoration does; then mean shift.
 
-A U-Net sees the painting, the empty place, the skeleton and the mask, and is told the visitor's looks and
-face embedding. It answers with the subject's clean pixels and an alpha matte, of which the picture is
-composed. ``training.train_restoration`` trains it against a critic, as pix2pixHD (Wang et al. 2018) and
+A U-Net sees the painting, the empty place, the skeleton and the mask. The head's is also told the visitor's
+looks and face embedding. It answers with the subject's clean pixels and an alpha matte, of which the picture
+is composed. ``training.train_restoration`` trains both against a critic, as pix2pixHD (Wang et al. 2018) and
 GFPGAN (Wang et al. 2021) do.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -22,16 +23,18 @@ from torch.nn import functional as F
 from generation.miniature import detectors
 from generation.miniature.matting import INPUTS, inputs_of_pictures
 from generation.vision.looks import PLAIN, VALUES
-from generation.vision.visitor import Visitor
+from generation.vision.visitor import UNKNOWN, Visitor
 
 FILE = Path(__file__).parent / "detector_models" / "restoration.safetensors"
+BODY_FILE = FILE.with_name("body_restoration.safetensors")
 UNSHUFFLE = 2  # pixels of a side that become channels, which costs less than layers at the full size
 WIDTHS = (32, 32, 64, 96, 128)  # channels at half the size, a quarter, and so on
 DEPTHS = (1, 1, 1, 2, 2)  # blocks: the small sizes cost little, and there the face is seen as a whole
 LOOKS = sum(map(len, VALUES.values()))
 TOLD = LOOKS + detectors.NUMBERS  # see ``told``
 SIDE = 256  # pixels: how large a head's surroundings are restored
-STRIDE = UNSHUFFLE * 2 ** (len(WIDTHS) - 1)  # a picture's sides are filled up to multiples of it
+BODY_SIDE = 512  # pixels: how large a body's surroundings are restored
+BODY_UNSHUFFLE = 4
 FLAT_SIDE = 512  # pixels: the longer side of a picture whose colours are evened out
 RADIUS, COLOUR_RADIUS = 8, 24  # of the mean shift: pixels, and differences of 255
 LEAST = 10  # difference of 255 from the place, from which on a pixel is the person's
@@ -71,13 +74,14 @@ class RestorationNetwork(nn.Module):
     """(B, INPUTS, H, W) and what is told of the visitor (B, TOLD) to the subject (B, 3, H, W), about -1..1,
     and logits of alpha (B, 1, H, W).
 
-    The sides are multiples of ``STRIDE``. The first three inputs are the painting, to which the network adds.
+    The sides are multiples of ``stride``. The first three inputs are the painting, to which the network adds.
     Pixels are unshuffled to channels at the entrance and shuffled back at the exit (Shi et al. 2016).
     """
 
-    def __init__(self):
+    def __init__(self, unshuffle: int = UNSHUFFLE):
         super().__init__()
-        square, finer = UNSHUFFLE**2, list(zip(WIDTHS, WIDTHS[1:], DEPTHS, strict=False))
+        self.unshuffle, self.stride = unshuffle, unshuffle * 2 ** (len(WIDTHS) - 1)
+        square, finer = unshuffle**2, list(zip(WIDTHS, WIDTHS[1:], DEPTHS, strict=False))
         self.down = nn.ModuleList(map(Level, (square * INPUTS, *WIDTHS), WIDTHS, DEPTHS))
         self.middle = Block(WIDTHS[-1], WIDTHS[-1])
         self.up = nn.ModuleList(Level(fine + coarse, fine, depth) for fine, coarse, depth in finer)
@@ -85,15 +89,20 @@ class RestorationNetwork(nn.Module):
 
     def forward(self, x: torch.Tensor, told: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         painting, levels = x[:, :3], []
-        x = F.pixel_unshuffle(x, UNSHUFFLE)
+        x = F.pixel_unshuffle(x, self.unshuffle)
         for number, block in enumerate(self.down):
             x = block(F.avg_pool2d(x, 2) if number else x, told)
             levels.append(x)
         x = self.middle(levels.pop(), told)
         for level, block in reversed(list(zip(levels, self.up, strict=True))):
             x = block(torch.cat([level, F.interpolate(x, scale_factor=2)], 1), told)
-        added, alpha = F.pixel_shuffle(self.out(x), UNSHUFFLE).split((3, 1), 1)
+        added, alpha = F.pixel_shuffle(self.out(x), self.unshuffle).split((3, 1), 1)
         return painting + added, alpha
+
+
+def body_network() -> RestorationNetwork:
+    """The network of bodies, which is told nothing: zeros."""
+    return RestorationNetwork(BODY_UNSHUFFLE)
 
 
 def told(visitor: Visitor) -> torch.Tensor:
@@ -105,28 +114,47 @@ def told(visitor: Visitor) -> torch.Tensor:
 
 
 @functools.cache
-def _network() -> RestorationNetwork:
-    network = RestorationNetwork()
-    network.load_state_dict({name: value.float() for name, value in load_file(FILE).items()})
+def _network(file: Path, build: Callable[[], RestorationNetwork]) -> RestorationNetwork:
+    network = build()
+    network.load_state_dict({name: value.float() for name, value in load_file(file).items()})
     return network.eval().requires_grad_(False)
 
 
-@torch.no_grad()
-def restored(
+def restored_head(
     painted: Image.Image, place: Image.Image, skeleton: Image.Image, mask: Image.Image, visitor: Visitor
 ) -> tuple[Image.Image, Image.Image]:
-    """The subject's clean pixels, RGB, and its alpha, L, of a head's surroundings.
+    """The subject's clean pixels, RGB, and its alpha, L, of a head's surroundings. All pictures have one
+    size."""
+    return _restored(_network(FILE, RestorationNetwork), SIDE, (painted, place, skeleton, mask), visitor)
 
-    All pictures have one size. They are brought to ``SIDE`` for the network, since it was trained at that
-    size. What it adds to the painting is brought back, so a large painting keeps its finer detail.
+
+def restored_body(
+    painted: Image.Image, place: Image.Image, skeleton: Image.Image, mask: Image.Image
+) -> tuple[Image.Image, Image.Image]:
+    """As ``restored_head``, of a body's surroundings. The head isn't in ``painted`` and not in ``mask``."""
+    return _restored(_network(BODY_FILE, body_network), BODY_SIDE, (painted, place, skeleton, mask), UNKNOWN)
+
+
+@torch.no_grad()
+def _restored(
+    network: RestorationNetwork, side: int, pictures: Sequence[Image.Image], visitor: Visitor
+) -> tuple[Image.Image, Image.Image]:
+    """The network's subject and alpha of painting, place, skeleton and mask.
+
+    They are brought to ``side`` for the network, since it was trained at that size. What it adds to the
+    painting is brought back, so a large painting keeps its finer detail.
     """
-    times = SIDE / max(painted.size)
-    size = tuple(round(times * side) for side in painted.size)
-    pictures = (one.resize(size, Image.Resampling.BICUBIC) for one in (painted, place, skeleton, mask))
-    seen = inputs_of_pictures(*pictures, STRIDE)
-    subject, alpha = _network()(seen, told(visitor)[None])
+    painted = pictures[0]
+    times = side / max(painted.size)
+    size = tuple(round(times * length) for length in painted.size)
+    seen = inputs_of_pictures(
+        *(one.resize(size, Image.Resampling.BICUBIC) for one in pictures), network.stride
+    )
+    subject, alpha = network(seen, told(visitor)[None])
     answer = torch.cat([(subject - seen[:, :3]) / 2, alpha.sigmoid()], 1)[..., : size[1], : size[0]]
-    if times < 1:  # enlarged, pixels would be seen as steps: a binomial filter, as two means of two pixels
+    if times < 1 or network.unshuffle > UNSHUFFLE:
+        # Pixels that are enlarged, or shuffled back from many channels, would be seen as steps. So there is a
+        # binomial filter: two means of two pixels.
         answer = F.pad(answer, (1, 1, 1, 1), mode="replicate")
         answer = F.avg_pool2d(F.avg_pool2d(answer, 2, 1), 2, 1)
     answer = F.interpolate(answer, painted.size[::-1], mode="bicubic", antialias=True)[0].permute(1, 2, 0)

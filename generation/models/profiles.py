@@ -142,7 +142,7 @@ class ModelProfile:
     # was painted around it (see picture/cut_out.py). Empty: the painted background stays. A photograph's
     # subject has a shadow there.
     matting: str = ""
-    # The module that restores a painted head (see picture/restoring.py). Empty: the head stays as painted.
+    # The module that restores a painted person (see picture/restoring.py). Empty: they stay as painted.
     restoration: str = ""
 
     def lora_scale(self, name: str, asked: float) -> float:

@@ -9,7 +9,7 @@ from PIL import Image
 from generation.models.profiles import ModelProfile
 from generation.picture.canvas import Canvas, seen_box
 from generation.picture.compositing import paste_back
-from generation.picture.restoring import flatten_colours, restore_head
+from generation.picture.restoring import flatten_colours, restore_body, restore_head
 from generation.vision.visitor import Visitor
 
 
@@ -32,6 +32,7 @@ def in_photograph(
         *masks,
     )
     padded = dataclasses.replace(profile, subject_padding=round(times * profile.subject_padding))
-    person = flatten_colours(whole.crop((left, top, right, bottom)), large, profile)
+    person = restore_body(whole.crop((left, top, right, bottom)), large, padded)
+    person = flatten_colours(person, large, profile)
     whole.paste(restore_head(person, large, visitor, padded), (left, top))
     return whole

@@ -10,12 +10,13 @@ from PIL import Image, ImageChops, ImageFilter
 from benchmarks.harness.job_folders import make_job
 from generation.miniature import demo_content, detectors, restoration
 from generation.miniature.training.train_looks import looks_of
-from generation.miniature.world import people, scenes
+from generation.miniature.world import joints, people, scenes
 from generation.miniature.world.pen import View
 from generation.models.profiles import MINIATURE, SD15
+from generation.picture import finishing
 from generation.picture.canvas import Canvas
 from generation.picture.finishing import in_photograph
-from generation.picture.restoring import flatten_colours, restore_head
+from generation.picture.restoring import flatten_colours, restore_body, restore_head
 from generation.processes import step_process
 from generation.request import GenerationRequest
 from generation.vision import likeness
@@ -152,6 +153,39 @@ def test_the_visitors_moustache_is_drawn_where_the_painting_has_none():
     assert len(smaller) > 5 and np.mean(smaller) < 0.85
 
 
+def faded(scene: scenes.Scene, canvas: Canvas) -> Image.Image:
+    """The drawing with a soft body, of which the lower half lets the place be seen."""
+    soft = scenes.draw_scene(scene).filter(ImageFilter.GaussianBlur(1.2))
+    veiled = Image.blend(soft, canvas.background, 0.5)
+    legs = Image.new("L", (256, 256))
+    legs.paste(255, (0, round(scene.pose.joints[joints.R_HIP][1]), 256, 256))
+    return Image.composite(veiled, soft, legs.filter(ImageFilter.GaussianBlur(6)))
+
+
+@pytest.mark.parametrize("shot", ["MES", "FUS"])
+def test_a_faded_body_comes_nearer_to_the_drawing(shot):
+    before, after = [], []
+    for scene in scenes_at(shot)[:6]:
+        canvas, asked = canvas_of(scene), scenes.draw_scene(scene)
+        painted, body = faded(scene, canvas), ImageChops.subtract(scenes.silhouette(scene), canvas.face_mask)
+        before.append(error(painted, asked, body))
+        after.append(error(restore_body(painted, canvas, MINIATURE), asked, body))
+    assert np.mean(after) < 0.8 * np.mean(before)
+
+
+def test_a_body_changes_inside_the_subject_mask_only_and_no_head_changes_it():
+    (scene, *_) = scenes_at("MES")
+    canvas = canvas_of(scene)
+    painted = faded(scene, canvas)
+    restored = restore_body(painted, canvas, MINIATURE)
+    changed = (np.asarray(restored) != np.asarray(painted)).any(axis=2)
+    head, body = (np.asarray(one) > 0 for one in (canvas.face_mask, canvas.subject_mask))
+    assert changed[body & ~head].any() and not changed[head | ~body].any()
+    other = Image.composite(Image.new("RGB", (256, 256), "red"), painted, canvas.face_mask)
+    same = np.asarray(restore_body(other, canvas, MINIATURE)) == np.asarray(restored)
+    assert same.all(axis=2)[~head].all()
+
+
 @pytest.mark.parametrize("reason", ["no network", "no skeleton"])
 def test_without_a_network_or_a_skeleton_the_painting_stays(reason):
     (scene, *_) = scenes_at("MES")
@@ -159,8 +193,8 @@ def test_without_a_network_or_a_skeleton_the_painting_stays(reason):
     if reason == "no skeleton":
         canvas = dataclasses.replace(canvas, skeleton=Image.new("RGB", (256, 256)))
     profile = SD15 if reason == "no network" else MINIATURE
-    restored = restore_head(painted, canvas, UNKNOWN, profile)
-    assert (np.asarray(restored) == np.asarray(painted)).all()
+    for restored in (restore_head(painted, canvas, UNKNOWN, profile), restore_body(painted, canvas, profile)):
+        assert (np.asarray(restored) == np.asarray(painted)).all()
 
 
 def test_a_far_head_is_finer_in_the_photograph_than_on_the_canvas():
@@ -176,6 +210,20 @@ def test_a_far_head_is_finer_in_the_photograph_than_on_the_canvas():
             assert finished.size == (512, 512)
             errors.append(error(finished, asked, head))
     assert np.mean(after) < 0.9 * np.mean(before)
+
+
+def test_a_faded_body_is_restored_in_the_photograph(monkeypatch):
+    """And not only evened out, which is done after it."""
+    large, before, after = View(pixels=512), [], []
+    for scene in scenes_at("MES")[:4]:
+        canvas, photograph = canvas_of(scene), scenes.draw_background(scene, large)
+        asked, head = scenes.draw_scene(scene, large), canvas.face_mask.resize((512, 512))
+        body = ImageChops.subtract(scenes.silhouette(scene, large), head)
+        for errors, restored in ((before, lambda painted, *_: painted), (after, restore_body)):
+            monkeypatch.setattr(finishing, "restore_body", restored)
+            finished = finishing.in_photograph(faded(scene, canvas), photograph, canvas, UNKNOWN, MINIATURE)
+            errors.append(error(finished, asked, body))
+    assert np.mean(after) < 0.8 * np.mean(before)
 
 
 def test_finishing_leaves_the_steps_picture_as_it_is():

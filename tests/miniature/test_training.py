@@ -87,15 +87,26 @@ def test_an_interrupted_unet_training_ends_as_an_unbroken_one(tmp_path, tiny):
     assert torch.equal(weights(unbroken.networks), weights(resumed.networks))
 
 
-@pytest.mark.parametrize(("module", "often"), [(train_matting, {}), (train_restoration, {"save_seconds": 0})])
-def test_an_interrupted_training_of_what_is_painted_ends_as_an_unbroken_one(tmp_path, tiny, module, often):
+def train_bodies(*args, **options):
+    return train_restoration.train(*args, task=train_restoration.BODY, **options)
+
+
+@pytest.mark.parametrize(
+    ("train", "often"),
+    [
+        (train_matting.train, {}),
+        (train_restoration.train, {"save_seconds": 0}),
+        (train_bodies, {"save_seconds": 0}),
+    ],
+)
+def test_an_interrupted_training_of_what_is_painted_ends_as_an_unbroken_one(tmp_path, tiny, train, often):
     for name in "ab":
         vae = train_vae.train(tmp_path / name, Plan(steps=1), CPU)
         train_unet.train(tmp_path / name, vae, Plan(steps=1), CPU)
-    unbroken = module.train(tmp_path / "a", Plan(steps=4), CPU)
+    unbroken = train(tmp_path / "a", Plan(steps=4), CPU)
     with pytest.raises(Interrupted):
-        module.train(tmp_path / "b", interrupted_after(2, 4), CPU, **often)
-    resumed = module.train(tmp_path / "b", Plan(steps=4), CPU)
+        train(tmp_path / "b", interrupted_after(2, 4), CPU, **often)
+    resumed = train(tmp_path / "b", Plan(steps=4), CPU)
     assert torch.equal(weights(unbroken), weights(resumed))
 
 

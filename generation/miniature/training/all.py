@@ -54,7 +54,7 @@ def train_all(args: argparse.Namespace) -> None:
     export.export(work, weights)
     if args.readers:
         run_training("train_reader", weights / "reader.onnx")
-        for name in ("matting", "restoration"):
+        for name in ("matting", "restoration", "body_restoration"):
             run_training(f"train_{name}", work, "--file", weights / f"{name}.safetensors")
     table = measured_table(trainee, vae)
     table += f"\n{time.monotonic() - began:.0f} s in this run; {for_vae.step} steps of the VAE, "
@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--device", choices=("cuda", "cpu"), help="instead of the fastest that is there")
     parser.add_argument("--save-seconds", type=float, help="between checkpoints; 45 on a GPU, else 120")
     parser.add_argument("--carry", type=Path, help="folder for the files to go on with on another machine")
-    parser.add_argument("--readers", action="store_true", help="also reader, matting and restoration")
+    parser.add_argument("--readers", action="store_true", help="also reader, matting, restorations")
     train_all(parser.parse_args())
 
 

@@ -43,9 +43,9 @@ PHOTOS = 2  # of the person, whose embeddings are told; visitors send five
 def draw(index: int) -> dict:
     """The surroundings of a head's mask, as ``picture.restoring`` crops them, 256 x 256.
 
-    ``picture`` and ``place``, (256, 256, 3) uint8; ``alpha``, ``head`` and ``hole``, (256, 256) uint8;
-    ``other`` and ``other_alpha``, the same with other looks and features; ``skeleton`` (3, 256, 256) uint8;
-    ``caption``; ``told``, as ``restoration.told``; ``coarse``, how much the crop enlarges.
+    ``picture`` and ``place``, (256, 256, 3) uint8; ``alpha``, ``head``, ``weight`` and ``hole``, (256, 256)
+    uint8; ``other`` and ``other_alpha``, the same with other looks and features; ``skeleton``,
+    (3, 256, 256) uint8; ``caption``; ``told``, as ``restoration.told``; ``coarse``, the crop's enlargement.
     """
     rng = random.Random(f"restoration {index}")
     scene = samples.scene_of("face", index)
@@ -65,10 +65,18 @@ def draw(index: int) -> dict:
         "other_alpha": np.asarray(scenes.silhouette(other, view)),
         "told": restoration.told(visitor).numpy(),
         "head": np.asarray(scenes.head_silhouette(scene, view)),
+        "weight": head_weight(scene, view),
         "hole": np.asarray(close_up.enlarge(hole)),
         "skeleton": samples.skeleton_picture(scene, close_up),
         "caption": captions.face_caption(scene, rng) if rng.random() >= train_unet.NO_CAPTION else "",
     }
+
+
+def head_weight(scene: scenes.Scene, view: View) -> np.ndarray:
+    """(H, W) uint8: how much an error counts in each pixel, in tenths."""
+    weight = np.where(np.asarray(scenes.silhouette(scene, view)) > 127, 15, 5)
+    weight[np.asarray(scenes.head_silhouette(scene, view)) > 127] = 30
+    return weight.astype(np.uint8)
 
 
 def visitor_of(person: Person, rng: random.Random) -> Visitor:
@@ -140,8 +148,11 @@ def patches(count: int, share: torch.Tensor, side: int, device: Device) -> torch
     return ((noise - limit) * 2).clamp(0, 1)
 
 
-def spoilt(picture: torch.Tensor, place: torch.Tensor, alpha: torch.Tensor, device: Device) -> torch.Tensor:
-    """(B, 3, H, W) in -1..1: the subject bent, faded in patches, blurred, or mixed with another one."""
+def spoilt(
+    picture: torch.Tensor, place: torch.Tensor, alpha: torch.Tensor, device: Device, mixed: float = 0.3
+) -> torch.Tensor:
+    """(B, 3, H, W) in -1..1: the subject bent, faded in patches, blurred, or mixed with another one, which
+    happens to the share ``mixed`` of the samples."""
     count, _, side, _ = picture.shape
 
     def some(share: float) -> torch.Tensor:
@@ -150,7 +161,7 @@ def spoilt(picture: torch.Tensor, place: torch.Tensor, alpha: torch.Tensor, devi
     wrong = bent(picture, 3.0 * some(0.7), device)
     soft = F.interpolate(F.avg_pool2d(wrong, 16), size=(side, side), mode="bilinear")
     other = bent(picture.roll(1, 0), 2 * some(1.0), device)
-    for filling, share in ((soft, 0.3), (place, 0.3), (other, 0.3)):
+    for filling, share in ((soft, 0.3), (place, 0.3), (other, mixed)):
         cover = patches(count, 0.4 * some(share), side, device)
         wrong = wrong.lerp(filling, cover * torch.rand(count, 1, 1, 1, device=device.type).sqrt())
     return place.lerp(wrong, F.max_pool2d(alpha, 13, 1, 6))
@@ -179,6 +190,11 @@ def enlarged(picture: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
     return found
 
 
+def stored(picture: torch.Tensor) -> torch.Tensor:
+    """-1..1 as uint8."""
+    return picture.clamp(-1, 1).add(1).mul(127.5).round().byte()
+
+
 class Samples:
     """Makes rows of a ring out of drawn chunks, with the trained VAE and UNet."""
 
@@ -190,39 +206,23 @@ class Samples:
     def __call__(self, chunk: dict) -> dict[str, torch.Tensor]:
         device = self.device
         torch.manual_seed(int(chunk["index"][0]))
-
-        def pixels(name: str) -> torch.Tensor:
-            return device.place(chunk[name]).permute(0, 3, 1, 2).float().div(127.5).sub(1)
-
-        alpha, head, hole = (
-            device.place(chunk[name])[:, None].float() / 255 for name in ("alpha", "head", "hole")
-        )
-        hole = (hole > 0.5).float()
-        drawn = pixels("picture")
-        place = like_hair(drawn, pixels("place"), head, device)
+        alpha, other_alpha, head = (self.mask(chunk, name) for name in ("alpha", "other_alpha", "head"))
+        hole = (self.mask(chunk, "hole") > 0.5).float()
+        drawn = self.pixels(chunk, "picture")
+        place = like_hair(drawn, self.pixels(chunk, "place"), head, device)
         picture = place.lerp(drawn, alpha)
-        tokens = device.place(self.trainee.tokens(chunk["caption"]))
-        other_alpha = device.place(chunk["other_alpha"])[:, None].float() / 255
-        other = place.lerp(pixels("other"), other_alpha)
+        other = place.lerp(self.pixels(chunk, "other"), other_alpha)
         begun = spoilt(other, place, torch.maximum(alpha, other_alpha), device)
-        count = round(PAINTED * len(begun))
         timesteps = torch.randint(*LOW, (len(begun),), device=device.type)
         higher = torch.randint(*HIGH, (len(begun),), device=device.type)
         timesteps = torch.where(torch.rand(len(begun), device=device.type) < LOWER, timesteps, higher)
-        timesteps[count:] = 0
-        painted = begun.clone()
-        painted[:count] = self.painted(
-            begun[:count], picture[:count], hole[:count], tokens[:count], timesteps[:count]
-        )
+        timesteps[round(PAINTED * len(begun)) :] = 0
+        painted = self.painted(begun, picture, hole, chunk["caption"], timesteps)
         blur = torch.where(timesteps > 0, 1.0, 3.0) * torch.rand(len(begun), device=device.type)
         coarse = torch.maximum(
             device.place(chunk["coarse"]) * torch.rand(len(begun), device=device.type), blur
         )
         painted = picture.lerp(enlarged(painted, coarse), hole)
-
-        def stored(one: torch.Tensor) -> torch.Tensor:
-            return one.clamp(-1, 1).add(1).mul(127.5).round().byte()
-
         return {
             "painted": stored(painted),
             "picture": stored(picture),
@@ -230,13 +230,31 @@ class Samples:
             "skeleton": device.place(chunk["skeleton"]),
             "hole": hole[:, 0] > 0,
             "alpha": device.place(chunk["alpha"]),
-            "head": device.place(chunk["head"]),
+            "weight": device.place(chunk["weight"]),
             "told": device.place(chunk["told"]),
             "timestep": timesteps,
         }
 
-    def painted(self, begun, picture, hole, tokens, timesteps) -> torch.Tensor:
-        """(B, 3, H, W): ``begun`` as the UNet paints it over from each one's timestep on."""
+    def pixels(self, chunk: dict, name: str) -> torch.Tensor:
+        """(B, 3, H, W) in -1..1."""
+        return self.device.place(chunk[name]).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+
+    def mask(self, chunk: dict, name: str) -> torch.Tensor:
+        """(B, 1, H, W) in 0..1."""
+        return self.device.place(chunk[name])[:, None].float() / 255
+
+    def painted(self, begun, picture, hole, captions: list[str], timesteps) -> torch.Tensor:
+        """(B, 3, H, W): ``begun`` as the UNet paints it over from each one's timestep on; those of 0, which
+        come last, stay."""
+        count = int((timesteps > 0).sum())
+        tokens = self.device.place(self.trainee.tokens(captions[:count]))
+        painted = begun.clone()
+        painted[:count] = self._denoised(
+            begun[:count], picture[:count], hole[:count], tokens, timesteps[:count]
+        )
+        return painted
+
+    def _denoised(self, begun, picture, hole, tokens, timesteps) -> torch.Tensor:
         device, vae, schedule = self.device, self.vae, self.schedule
         with device.autocast():
             grey = picture * (1 - hole)

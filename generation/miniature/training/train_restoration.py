@@ -10,6 +10,8 @@ and by the critic's features, as pix2pixHD (Wang et al. 2018).
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from generation.miniature import matting, restoration
-from generation.miniature.restoration import SIDE
+from generation.miniature.training import body_spoiling, spoiling
 from generation.miniature.training.checkpoints import (
     Plan,
     level_then_falling,
@@ -31,11 +33,9 @@ from generation.miniature.training.critic import Critic
 from generation.miniature.training.device import Device
 from generation.miniature.training.drawing import Ring, Supply
 from generation.miniature.training.painter import train_command, trained_painter
-from generation.miniature.training.spoiling import Samples, draw
 
-FILE = "restoration.pt"
 BATCH = {"cuda": 96, "cpu": 8}
-RING = {"cuda": 16_384, "cpu": 1_500}  # of 1 MB each
+RING, BODY_RING = {"cuda": 16_384, "cpu": 1_500}, {"cuda": 8_192, "cpu": 800}  # of 1 MB, and of 4 MB each
 CHUNK = {"cuda": 64, "cpu": 8}
 BEFOREHAND = {"cuda": 2_048, "cpu": 160}
 EACH_STEP = {"cuda": 16, "cpu": 0.5}  # new samples
@@ -44,6 +44,27 @@ MUCH_NOISE = 600  # the timestep from which on an error counts less
 DETAIL, GRAIN = 4.0, 23  # how much more an error counts on what stands out from a mean over GRAIN pixels
 CRITICIZED = 192  # pixels of a side that the critic sees
 FEATURES, ADVERSARIAL, MATTE = 4.0, 0.5, 1.0  # of the losses
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one of the two networks restores."""
+
+    name: str
+    build: Callable[[], restoration.RestorationNetwork]
+    draw: Callable[[int], dict]
+    samples: type[spoiling.Samples]
+    ring: dict[str, int]
+
+    @property
+    def file(self) -> str:
+        return f"{self.name}.pt"
+
+
+HEAD = Task("restoration", restoration.RestorationNetwork, spoiling.draw, spoiling.Samples, RING)
+BODY = Task(
+    "body_restoration", restoration.body_network, body_spoiling.draw, body_spoiling.BodySamples, BODY_RING
+)
 
 
 def batch(ring: Ring, step: int, count: int, device: Device) -> dict:
@@ -60,7 +81,7 @@ def batch(ring: Ring, step: int, count: int, device: Device) -> dict:
         for name in ("picture", "place", "skeleton")
     }
     subject = rows["alpha"] > 127
-    weight = torch.where(rows["head"] > 127, 3.0, torch.where(subject, 1.5, 0.5)) * hole
+    weight = rows["weight"].float() / 10 * hole
     coarse = seen["picture"]
     for window in ((GRAIN, 1), (1, GRAIN)):  # one after the other: many times faster than a square
         coarse = F.avg_pool2d(coarse, window, 1, tuple(n // 2 for n in window), count_include_pad=False)
@@ -72,7 +93,7 @@ def batch(ring: Ring, step: int, count: int, device: Device) -> dict:
         "inputs": matting.inputs_of(*last, hole).contiguous(memory_format=torch.channels_last),
         "hole": hole[:, None].float(),
         "alpha": rows["alpha"][:, None].float() / 255,
-        "corner": rng.integers(SIDE - CRITICIZED, size=2, endpoint=True).tolist(),
+        "corner": rng.integers(hole.shape[-1] - CRITICIZED, size=2, endpoint=True).tolist(),
         "weight": (weight * trusted[:, None, None])[:, None],
     }
 
@@ -93,7 +114,9 @@ def pixel_loss(picture, subject, logits, seen: dict[str, torch.Tensor]) -> torch
     alone = (subject - seen["picture"]) * seen["alpha"]
     colours = (error.abs() + 0.5 * alone.abs()).mean(1, keepdim=True)
     edges = sum(
-        (error.diff(dim=axis).abs().mean(1, keepdim=True) * weight.narrow(axis, 1, SIDE - 1)).sum()
+        (
+            error.diff(dim=axis).abs().mean(1, keepdim=True) * weight.narrow(axis, 1, weight.shape[axis] - 1)
+        ).sum()
         for axis in (2, 3)
     )
     edge = (seen["alpha"] > 0.05) & (seen["alpha"] < 0.95)
@@ -133,13 +156,14 @@ def adversarial_loss(critic, seen, picture, device: Device) -> torch.Tensor:
     return ADVERSARIAL * judged + FEATURES * alike / len(real)
 
 
-def train(work: Path, plan: Plan, device: Device, save_seconds: float = 60) -> restoration.RestorationNetwork:
-    """The network with its averaged weights; goes on from ``work/restoration.pt`` where it is there."""
+def train(
+    work: Path, plan: Plan, device: Device, save_seconds: float = 60, task: Task = HEAD
+) -> restoration.RestorationNetwork:
+    """The network with its averaged weights; goes on from ``work / task.file`` where it is there."""
     kind = device.type
     torch.manual_seed(0)
     network, average, critic = (
-        one.to(kind, memory_format=torch.channels_last)
-        for one in (restoration.RestorationNetwork(), restoration.RestorationNetwork(), Critic())
+        one.to(kind, memory_format=torch.channels_last) for one in (task.build(), task.build(), Critic())
     )
     average.load_state_dict(network.state_dict())
     average.requires_grad_(False)
@@ -149,11 +173,11 @@ def train(work: Path, plan: Plan, device: Device, save_seconds: float = 60) -> r
     ]
     parts = {"network": network, "average": average, "critic": critic}
     parts |= {"optimizer": optimizers[0], "critic_optimizer": optimizers[1]}
-    plan.start(load_checkpoint(work / FILE, **parts))
+    plan.start(load_checkpoint(work / task.file, **parts))
     if plan.finished:
         return average
     supply = Supply(
-        draw, Samples(*trained_painter(work, device)), capacity=RING[kind], chunk=CHUNK[kind],
+        task.draw, task.samples(*trained_painter(work, device)), capacity=task.ring[kind], chunk=CHUNK[kind],
         beforehand=BEFOREHAND[kind], each_step=EACH_STEP[kind], step=plan.step, device=device,
     )  # fmt: skip
     saved = time.monotonic()
@@ -170,12 +194,12 @@ def train(work: Path, plan: Plan, device: Device, save_seconds: float = 60) -> r
             means[name] = loss.detach().lerp(means.get(name, loss.detach()), 0.98)
         if plan.step % 100 == 0 or plan.finished:
             told = "  ".join(f"{name} {value.item():.4f}" for name, value in means.items())
-            log(f"restoration step {plan.step}, {plan.share:.0%}  {told}")
+            log(f"{task.name} step {plan.step}, {plan.share:.0%}  {told}")
         if time.monotonic() - saved > save_seconds:
-            save_checkpoint(work / FILE, plan.counters, **parts)
+            save_checkpoint(work / task.file, plan.counters, **parts)
             saved = time.monotonic()
-    save_checkpoint(work / FILE, plan.counters, **parts)
-    draw_sheet(average, seen, device, work / "restoration.png")
+    save_checkpoint(work / task.file, plan.counters, **parts)
+    draw_sheet(average, seen, device, work / f"{task.name}.png")
     return average
 
 
