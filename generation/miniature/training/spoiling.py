@@ -55,27 +55,28 @@ def draw(index: int) -> dict:
     view = samples.view_of(close_up)
     other = dataclasses.replace(scene, person=mispainted(scene.person, rng))
     visitor = visitor_of(scene.person, rng) if rng.random() >= UNKNOWN_PERSON else UNKNOWN
+    subject, head = (np.asarray(drawn(scene, view)) for drawn in (scenes.silhouette, scenes.head_silhouette))
     return {
         "index": np.asarray(index),
         "coarse": np.asarray(view.scale, np.float32),
         "picture": np.asarray(scenes.draw_scene(scene, view)),
         "place": np.asarray(close_up.enlarge(scenes.draw_background(scene))),
-        "alpha": np.asarray(scenes.silhouette(scene, view)),
+        "alpha": subject,
         "other": np.asarray(scenes.draw_scene(other, view)),
         "other_alpha": np.asarray(scenes.silhouette(other, view)),
         "told": restoration.told(visitor).numpy(),
-        "head": np.asarray(scenes.head_silhouette(scene, view)),
-        "weight": head_weight(scene, view),
+        "head": head,
+        "weight": head_weight(subject, head),
         "hole": np.asarray(close_up.enlarge(hole)),
         "skeleton": samples.skeleton_picture(scene, close_up),
         "caption": captions.face_caption(scene, rng) if rng.random() >= train_unet.NO_CAPTION else "",
     }
 
 
-def head_weight(scene: scenes.Scene, view: View) -> np.ndarray:
+def head_weight(subject: np.ndarray, head: np.ndarray) -> np.ndarray:
     """(H, W) uint8: how much an error counts in each pixel, in tenths."""
-    weight = np.where(np.asarray(scenes.silhouette(scene, view)) > 127, 15, 5)
-    weight[np.asarray(scenes.head_silhouette(scene, view)) > 127] = 30
+    weight = np.where(subject > 127, 15, 5)
+    weight[head > 127] = 30
     return weight.astype(np.uint8)
 
 
