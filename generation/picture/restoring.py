@@ -46,8 +46,10 @@ def restore_body(painted: Image.Image, canvas: Canvas, profile: ModelProfile) ->
     What is inside the face mask isn't shown to the network, so that a new face changes nothing else. When the
     picture was enlarged, it mixed with the pixels around it: an influence of 1 or 2 of 255 is left.
     """
+    if not _can_restore(canvas, profile) or _is_close(canvas):
+        return painted
     mask = ImageChops.subtract(canvas.subject_mask, _whole_head(canvas))
-    if not _can_restore(canvas, profile) or not mask.getbbox() or _is_close(canvas):
+    if not mask.getbbox():
         return painted
     network = importlib.import_module(profile.restoration).restored_body
     around = close_up_of(canvas.subject_mask, profile).box
